@@ -1,0 +1,141 @@
+"""Decides what an answer sends: status, headers, frames of bytes with their delays, end.
+
+Pure. Every way in which an answer can break is decided here; the provider only plays
+the plan.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from entente.providers.scripted import wire
+
+if TYPE_CHECKING:
+    from entente.providers.scripted.request import ChatRequest
+    from entente.providers.scripted.script import Break, ErrorReply, Reply
+
+End: TypeAlias = Literal["eof", "close", "stall", "idle_timeout"]
+
+GARBAGE: Final = b'data: {"choices":[{"delta":\xff\xfe\x00<html>}\n\n'
+"""An event that is neither UTF-8 nor JSON."""
+
+_JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream; charset=utf-8"
+_PLAIN: Final = "text/plain; charset=utf-8"
+_ENDS: Final[dict[str, End]] = {
+    "close": "close",
+    "stall": "stall",
+    "idle_timeout": "idle_timeout",
+}
+"""Kinds of break that are not a clean end of the body."""
+
+
+class Frame(NamedTuple):
+    """Bytes that arrive together, after a delay."""
+
+    data: bytes
+    delay_ms: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """An answer, ready to be played. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    frames: tuple[Frame, ...]
+    end: End = "eof"
+
+
+def plan_answer(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> Plan:
+    """Plan the answer of a reply that has one: the model's, raw bytes or an error."""
+    if reply.error is not None:
+        return plan_error(reply.error, stamp, reply.chunk_bytes)
+    broken = reply.break_
+    raw, streamed = _raw(request, reply)
+    if raw is not None:
+        frames = _break_whole([Frame(raw)] if raw else [], broken, cut=False)
+    elif streamed:
+        frames = _stream_frames(request, reply, stamp)
+    else:
+        body = wire.encode_completion(request, reply, stamp)
+        frames = _break_whole([Frame(body)], broken, cut=True)
+    headers = _headers(_EVENTS if streamed else _JSON, reply.headers, stamp)
+    end = _ENDS.get(broken.kind, "eof") if broken else "eof"
+    return Plan(200, headers, _chop(frames, reply.chunk_bytes), end)
+
+
+def plan_error(error: ErrorReply, stamp: wire.Stamp, chunk_bytes: int | None = None) -> Plan:
+    """Plan an HTTP error."""
+    content_type = _JSON if error.body is None else _PLAIN
+    frames = [Frame(wire.encode_error(error))]
+    headers = _headers(content_type, error.headers, stamp)
+    return Plan(error.status, headers, _chop(frames, chunk_bytes))
+
+
+def _raw(request: ChatRequest, reply: Reply) -> tuple[bytes | None, bool]:
+    """Choose the raw bytes for this request, and tell whether the answer is a stream.
+
+    A reply with only one of the two sends it to every request, as a vendor does that
+    ignores `stream`.
+    """
+    streamed = bool(request.stream)
+    if reply.raw_body is None and reply.raw_stream is None:
+        return None, streamed
+    if reply.raw_stream is not None and (streamed or reply.raw_body is None):
+        return reply.raw_stream.encode(), True
+    return (reply.raw_body or "").encode(), False
+
+
+def _stream_frames(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> list[Frame]:
+    """Lay out a stream up to where it breaks."""
+    parts = wire.encode_stream(request, reply, stamp)
+    head = [Frame(event) for event in parts.head]
+    pieces = [
+        Frame(event, reply.piece_delay_ms if index else 0)
+        for index, event in enumerate(parts.pieces)
+    ]
+    tail = [Frame(event) for event in parts.tail]
+    broken = reply.break_
+    if broken is None:
+        return [*head, *pieces, *tail, Frame(wire.DONE)]
+    if broken.kind == "no_done":
+        return [*head, *pieces, *tail]
+    sent = [] if broken.after == 0 else [*head, *pieces[: broken.after]]
+    return [*sent, *_last_words(broken)]
+
+
+def _break_whole(frames: list[Frame], broken: Break | None, *, cut: bool) -> list[Frame]:
+    """Break a body that is one frame; `cut` takes its second half away as well."""
+    if broken is None or broken.kind == "no_done":
+        return frames
+    if broken.after == 0:
+        frames = []
+    elif cut:
+        frames = [Frame(frame.data[: len(frame.data) // 2]) for frame in frames]
+    return [*frames, *_last_words(broken)]
+
+
+def _last_words(broken: Break) -> list[Frame]:
+    """Give what a broken answer says last, if anything."""
+    if broken.kind == "error_event":
+        return [Frame(wire.encode_error_event())]
+    return [Frame(GARBAGE)] if broken.kind == "garbage" else []
+
+
+def _headers(content_type: str, given: dict[str, str], stamp: wire.Stamp) -> dict[str, str]:
+    """Give the headers; those of the script come last and win."""
+    usual = {"content-type": content_type, "x-request-id": f"req_{stamp.number:032x}"}
+    return usual | {name.lower(): value for name, value in given.items()}
+
+
+def _chop(frames: list[Frame], chunk_bytes: int | None) -> tuple[Frame, ...]:
+    """Cut each frame into chunks; the first keeps the delay. Empty ones would be an end."""
+    if chunk_bytes is None:
+        return tuple(frame for frame in frames if frame.data)
+    return tuple(
+        Frame(frame.data[start : start + chunk_bytes], 0 if start else frame.delay_ms)
+        for frame in frames
+        for start in range(0, len(frame.data), chunk_bytes)
+    )
