@@ -1,0 +1,76 @@
+"""Making keys and finding who presents one.
+
+A key is 256 random bits, so one SHA-256 is all the hashing it needs: there is nothing
+to guess from its digest. Only the digest is kept, and it is no use as a key, because
+what is presented is always hashed first.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from entente.domain.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from entente.domain.principal import Principal
+
+Entropy: TypeAlias = Callable[[int], bytes]
+"""Gives that many unpredictable bytes, as `secrets.token_bytes` does."""
+
+KEY_PREFIX: Final = "sk-ent-"
+KEY_ENTROPY_BYTES: Final = 32
+HINT_HEAD_CHARS: Final = 3
+HINT_TAIL_CHARS: Final = 4
+HINT_SHOWN_FRACTION: Final = 4
+"""A hint shows at most one character in this many of a key made elsewhere."""
+
+
+def new_secret(token_bytes: Entropy) -> Secret:
+    """Make a key: `sk-ent-` and 43 URL-safe characters, 256 bits."""
+    random = urlsafe_b64encode(token_bytes(KEY_ENTROPY_BYTES)).rstrip(b"=").decode()
+    return Secret(KEY_PREFIX + random)
+
+
+def digest_of(presented: bytes) -> bytes:
+    """Give the 32 bytes that a key is kept and found by."""
+    return sha256(presented).digest()
+
+
+def hint_of(secret: Secret) -> str:
+    """Give the ends of a key to recognise it by: `sk-ent-abc***wxyz`.
+
+    Of a key in another form at most a quarter is shown.
+    """
+    value = secret.reveal()
+    if value.startswith(KEY_PREFIX) and len(value) > len(KEY_PREFIX) + KEY_ENTROPY_BYTES:
+        head = len(KEY_PREFIX) + HINT_HEAD_CHARS
+        return f"{value[:head]}***{value[-HINT_TAIL_CHARS:]}"
+    shown = min(len(value) // HINT_SHOWN_FRACTION // 2, HINT_TAIL_CHARS)
+    return f"{value[:shown]}***{value[len(value) - shown :]}"
+
+
+class KeyRing:
+    """All valid keys at one moment; never changed, only replaced by a newer one.
+
+    Two rings of the same `generation` hold the same keys.
+    """
+
+    __slots__ = ("_principals", "generation")
+
+    def __init__(self, principals: Mapping[bytes, Principal], generation: int) -> None:
+        """Take principals by digest."""
+        self._principals = dict(principals)
+        self.generation = generation
+
+    def __len__(self) -> int:
+        """Count the valid keys."""
+        return len(self._principals)
+
+    def find(self, presented: bytes) -> Principal | None:
+        """Give who presents this key, None if no valid key reads so. O(1)."""
+        return self._principals.get(sha256(presented).digest())

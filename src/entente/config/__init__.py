@@ -1,0 +1,46 @@
+"""The configuration: `entente.toml`, read once into frozen values.
+
+    config = load(find(None, Path.cwd()), environ)
+
+`load` raises one ConfigProblems (a ConfigError) that names every problem with its file,
+line, setting and remedy. Nothing here reads the process's environment by itself.
+"""
+
+from entente.config.load import CONFIG_NAME, ConfigProblems, find, load
+from entente.config.model import (
+    BUILTIN_MODEL,
+    BUILTIN_PROVIDER,
+    Config,
+    LedgerConfig,
+    LimitsConfig,
+    MetricsAccess,
+    ModelConfig,
+    PriceConfig,
+    PricePer,
+    ProviderConfig,
+    ProviderKind,
+    ServerConfig,
+    TargetConfig,
+)
+from entente.config.problems import Problem
+
+__all__ = [
+    "BUILTIN_MODEL",
+    "BUILTIN_PROVIDER",
+    "CONFIG_NAME",
+    "Config",
+    "ConfigProblems",
+    "LedgerConfig",
+    "LimitsConfig",
+    "MetricsAccess",
+    "ModelConfig",
+    "PriceConfig",
+    "PricePer",
+    "Problem",
+    "ProviderConfig",
+    "ProviderKind",
+    "ServerConfig",
+    "TargetConfig",
+    "find",
+    "load",
+]

@@ -1,0 +1,231 @@
+"""The settings as frozen values: what `entente.toml` may say, with types and defaults.
+
+Every field is one setting. Units are the last part of a name (`_s` seconds, `_max` a
+bound). Bounds sit in the types, so that reading, documentation and tests agree. The
+meaning of each setting for people is in `docs/configuration.md`; a test fails for a
+field that is not described there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from entente.domain.secret import Secret  # noqa: TC001
+from entente.ledger.store import Durability
+
+HOST_DEFAULT: Final = "127.0.0.1"
+PORT_DEFAULT: Final = 8080
+DATA_DIR_DEFAULT: Final = Path(".entente")
+BODY_BYTES_MAX_DEFAULT: Final = 64 * 1024 * 1024
+BODY_BYTES_MAX_MAX: Final = 4 * 1024**3
+INFLIGHT_MAX_DEFAULT: Final = 8192
+INFLIGHT_MAX_MAX: Final = 1_000_000
+SHUTDOWN_S_DEFAULT: Final = 30.0
+DRAIN_S_DEFAULT: Final = 30.0
+BUDGET_WAIT_S_DEFAULT: Final = 30.0
+CONNECT_S_DEFAULT: Final = 10.0
+FIRST_BYTE_S_DEFAULT: Final = 600.0
+IDLE_S_DEFAULT: Final = 300.0
+TOTAL_S_DEFAULT: Final = 3600.0
+CONNECTIONS_MAX_DEFAULT: Final = 512
+CONNECTIONS_MAX_MAX: Final = 65_535
+OUTPUT_TOKENS_MAX_DEFAULT: Final = 16_384
+ATTACHMENT_TOKENS_MAX_DEFAULT: Final = 50_000
+OWNED_BY_DEFAULT: Final = "entente"
+PROXY_DEFAULT: Final = "env"
+TARGETS_MAX: Final = 64
+DURATION_S_MAX: Final = 7 * 24 * 3600
+TOKENS_MAX: Final = 1_000_000_000
+TEXT_CHARS_MAX: Final = 4096
+
+BUILTIN_MODEL: Final = "entente-tiny"
+BUILTIN_PROVIDER: Final = "local"
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
+Port: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
+Seconds: TypeAlias = Annotated[float, Meta(ge=0, le=DURATION_S_MAX)]
+Timeout: TypeAlias = Annotated[float, Meta(gt=0, le=DURATION_S_MAX)]
+TokenCount: TypeAlias = Annotated[int, Meta(ge=1, le=TOKENS_MAX)]
+
+
+class MetricsAccess(StrEnum):
+    """Who may read `/metrics`."""
+
+    ADMIN = "admin"
+    """Whoever presents an admin key."""
+    PUBLIC = "public"
+    """Anyone who reaches the port."""
+
+
+class ProviderKind(StrEnum):
+    """Who serves; the word after `kind =`."""
+
+    OPENAI = "openai"
+    AZURE = "azure"
+    ANTHROPIC = "anthropic"
+    GEMINI = "gemini"
+    BEDROCK = "bedrock"
+    LOCAL = "local"
+    SCRIPTED = "scripted"
+
+
+class PricePer(StrEnum):
+    """The number of tokens that a price is for."""
+
+    MILLION = "1M tokens"
+    THOUSAND = "1K tokens"
+    ONE = "1 token"
+
+    @property
+    def tokens(self) -> int:
+        """The number itself."""
+        return _TOKENS_PER[self]
+
+
+_TOKENS_PER: Final = {PricePer.MILLION: 1_000_000, PricePer.THOUSAND: 1000, PricePer.ONE: 1}
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: where it listens, where its data is, and its bounds."""
+
+    host: Text = HOST_DEFAULT
+    port: Port = PORT_DEFAULT
+    workers: Annotated[int, Meta(ge=1)] = 1
+    data_dir: Path = DATA_DIR_DEFAULT
+    body_bytes_max: Annotated[int, Meta(ge=1024, le=BODY_BYTES_MAX_MAX)] = BODY_BYTES_MAX_DEFAULT
+    inflight_max: Annotated[int, Meta(ge=1, le=INFLIGHT_MAX_MAX)] = INFLIGHT_MAX_DEFAULT
+    shutdown_s: Seconds = SHUTDOWN_S_DEFAULT
+    drain_s: Seconds = DRAIN_S_DEFAULT
+    metrics: MetricsAccess = MetricsAccess.ADMIN
+
+
+class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[ledger]`: how sure a record is before a request goes on."""
+
+    durability: Durability = Durability.FULL
+    url: Text | None = None
+
+
+class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[limits]`: how long requests wait for one another."""
+
+    budget_wait_s: Seconds = BUDGET_WAIT_S_DEFAULT
+
+
+class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[providers.NAME]`: one place that serves models.
+
+    Which settings a kind needs and takes is decided in `entente.config.rules`.
+    """
+
+    kind: ProviderKind
+    base_url: Text | None = None
+    api_key: Secret | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    proxy: Text = PROXY_DEFAULT
+    connect_s: Timeout = CONNECT_S_DEFAULT
+    first_byte_s: Timeout = FIRST_BYTE_S_DEFAULT
+    idle_s: Timeout = IDLE_S_DEFAULT
+    total_s: Timeout = TOTAL_S_DEFAULT
+    connections_max: Annotated[int, Meta(ge=1, le=CONNECTIONS_MAX_MAX)] = CONNECTIONS_MAX_DEFAULT
+    script: Path | None = None
+
+
+class TargetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One provider's deployment of a model: where a request for it may go."""
+
+    provider: Text
+    model: Text
+
+
+_RATES: Final = (
+    "input",
+    "output",
+    "cached_input",
+    "cache_write",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+)
+_TOKEN_CLASS: Final = {"cached_input": "cache_read"}
+
+
+class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What tokens cost, by class, in `currency` for each `per`.
+
+    What a class without a rate costs is decided in `entente.metering.prices`.
+    """
+
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+    per: PricePer
+    input: Fraction
+    output: Fraction
+    cached_input: Fraction | None = None
+    cache_write: Fraction | None = None
+    reasoning: Fraction | None = None
+    audio_input: Fraction | None = None
+    audio_output: Fraction | None = None
+
+    def rates(self) -> dict[str, Fraction]:
+        """Give the rates that are set, by token class as `domain.usage` names them."""
+        named = {_TOKEN_CLASS.get(name, name): getattr(self, name) for name in _RATES}
+        return {name: rate for name, rate in named.items() if rate is not None}
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[models."NAME"]`: a model that clients may name. No `price` means unpriced."""
+
+    targets: Annotated[tuple[TargetConfig, ...], Meta(min_length=1, max_length=TARGETS_MAX)]
+    price: PriceConfig | None = None
+    output_tokens_max: TokenCount = OUTPUT_TOKENS_MAX_DEFAULT
+    context_tokens: TokenCount | None = None
+    attachment_tokens_max: TokenCount = ATTACHMENT_TOKENS_MAX_DEFAULT
+    owned_by: Text = OWNED_BY_DEFAULT
+
+
+_ZERO: Final = Fraction(0)
+
+BUILTIN_PRICE: Final = PriceConfig(
+    currency="USD",
+    per=PricePer.MILLION,
+    input=_ZERO,
+    output=_ZERO,
+    cached_input=_ZERO,
+    cache_write=_ZERO,
+    reasoning=_ZERO,
+    audio_input=_ZERO,
+    audio_output=_ZERO,
+)
+"""The built-in model costs nothing, and says so."""
+
+BUILTIN_PROVIDERS: Final[Mapping[str, ProviderConfig]] = MappingProxyType(
+    {BUILTIN_PROVIDER: ProviderConfig(kind=ProviderKind.LOCAL)}
+)
+BUILTIN_MODELS: Final[Mapping[str, ModelConfig]] = MappingProxyType(
+    {
+        BUILTIN_MODEL: ModelConfig(
+            targets=(TargetConfig(provider=BUILTIN_PROVIDER, model=BUILTIN_MODEL),),
+            price=BUILTIN_PRICE,
+        )
+    }
+)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings. A file that names neither providers nor models gets the built-in one."""
+
+    server: ServerConfig = ServerConfig()
+    ledger: LedgerConfig = LedgerConfig()
+    limits: LimitsConfig = LimitsConfig()
+    providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS
+    models: Mapping[str, ModelConfig] = BUILTIN_MODELS
