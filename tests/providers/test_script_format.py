@@ -139,10 +139,10 @@ MISTAKES = {
         "`break`: there is no field `zzz`; there are: kind, after",
     ),
     "the Python name of break": ('[[replies]]\nbreak_ = 1\ntext = "a"', "did you mean `break`?"),
-    "a wrong type": ("[[replies]]\ntext = 1", "reply 1, `text`: Expected `str | null`, got `int`"),
+    "a wrong type": ("[[replies]]\ntext = 1", "reply 1, `text`: Expected `str`, got `int`"),
     "a wrong word": (
         '[[replies]]\ntext = "a"\nbreak = { kind = "bang" }',
-        "reply 1, `break.kind`: Invalid enum value 'bang'",
+        'reply 1, `break.kind`: Invalid enum value \'bang\'; there are: "close", "eof", ',
     ),
     "a number out of range": ("[[replies]]\ntext = 'a'\ntimes = 0", "`times`: Expected `int` >= 1"),
     "no replies": ("replies = []", "a script needs at least one reply"),

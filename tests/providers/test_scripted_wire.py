@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entente.domain.chat import Surface
@@ -320,6 +320,7 @@ def test_text_goes_with_tool_calls() -> None:
     assert stream(reply)[0].choices[0].delta.content == ""
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text())
 def test_words_join_to_the_text_and_count_as_words(text: str) -> None:
     """No character is lost in a stream, and a piece is what `split` calls a word."""

@@ -6,13 +6,14 @@ the plan.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
-
-import msgspec
 
 from entente.providers.scripted import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from entente.providers.scripted.request import ChatRequest
     from entente.providers.scripted.script import Break, ErrorReply, Reply
 
@@ -39,12 +40,12 @@ class Frame(NamedTuple):
     delay_ms: int = 0
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """An answer, ready to be played. Header names are in lower case."""
+class Plan(NamedTuple):
+    """An answer, ready to be played once. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
-    frames: tuple[Frame, ...]
+    frames: Iterator[Frame]
     end: End = "eof"
 
 
@@ -55,12 +56,11 @@ def plan_answer(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> Plan:
     broken = reply.break_
     raw, streamed = _raw(request, reply)
     if raw is not None:
-        frames = _break_whole([Frame(raw)] if raw else [], broken, cut=False)
+        frames = _raw_frames(raw, broken)
     elif streamed:
         frames = _stream_frames(request, reply, stamp)
     else:
-        body = wire.encode_completion(request, reply, stamp)
-        frames = _break_whole([Frame(body)], broken, cut=True)
+        frames = _whole_frames(wire.encode_completion(request, reply, stamp), broken)
     headers = _headers(_EVENTS if streamed else _JSON, reply.headers, stamp)
     end = _ENDS.get(broken.kind, "eof") if broken else "eof"
     return Plan(200, headers, _chop(frames, reply.chunk_bytes), end)
@@ -69,7 +69,7 @@ def plan_answer(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> Plan:
 def plan_error(error: ErrorReply, stamp: wire.Stamp, chunk_bytes: int | None = None) -> Plan:
     """Plan an HTTP error."""
     content_type = _JSON if error.body is None else _PLAIN
-    frames = [Frame(wire.encode_error(error))]
+    frames = (Frame(wire.encode_error(error)),)
     headers = _headers(content_type, error.headers, stamp)
     return Plan(error.status, headers, _chop(frames, chunk_bytes))
 
@@ -88,40 +88,47 @@ def _raw(request: ChatRequest, reply: Reply) -> tuple[bytes | None, bool]:
     return (reply.raw_body or "").encode(), False
 
 
-def _stream_frames(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> list[Frame]:
-    """Lay out a stream up to where it breaks."""
+def _stream_frames(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> Iterator[Frame]:
+    """Give the frames of a stream up to where it breaks."""
     parts = wire.encode_stream(request, reply, stamp)
-    head = [Frame(event) for event in parts.head]
-    pieces = [
-        Frame(event, reply.piece_delay_ms if index else 0)
-        for index, event in enumerate(parts.pieces)
-    ]
-    tail = [Frame(event) for event in parts.tail]
     broken = reply.break_
-    if broken is None:
-        return [*head, *pieces, *tail, Frame(wire.DONE)]
-    if broken.kind == "no_done":
-        return [*head, *pieces, *tail]
-    sent = [] if broken.after == 0 else [*head, *pieces[: broken.after]]
-    return [*sent, *_last_words(broken)]
-
-
-def _break_whole(frames: list[Frame], broken: Break | None, *, cut: bool) -> list[Frame]:
-    """Break a body that is one frame; `cut` takes its second half away as well."""
+    if broken is None or broken.after != 0:
+        yield from map(Frame, parts.head)
+    for number, event in enumerate(islice(parts.pieces, broken.after if broken else None)):
+        yield Frame(event, reply.piece_delay_ms if number else 0)
     if broken is None or broken.kind == "no_done":
-        return frames
-    if broken.after == 0:
-        frames = []
-    elif cut:
-        frames = [Frame(frame.data[: len(frame.data) // 2]) for frame in frames]
-    return [*frames, *_last_words(broken)]
+        yield from map(Frame, parts.tail)
+    yield from map(Frame, _last_words(broken))
+    if broken is None:
+        yield Frame(wire.DONE)
 
 
-def _last_words(broken: Break) -> list[Frame]:
+def _whole_frames(body: bytes, broken: Break | None) -> Iterator[Frame]:
+    """Give a body without a stream: where it breaks, its first half, or an error instead."""
+    if broken is None or broken.kind == "no_done":
+        yield Frame(body)
+    elif broken.kind == "error_event":
+        yield Frame(wire.encode_failure())
+    else:
+        if broken.after != 0:
+            yield Frame(body[: len(body) // 2])
+        yield from map(Frame, _last_words(broken))
+
+
+def _raw_frames(raw: bytes, broken: Break | None) -> Iterator[Frame]:
+    """Give raw bytes, which are one piece."""
+    if broken is None or broken.after != 0:
+        yield Frame(raw)
+    yield from map(Frame, _last_words(broken))
+
+
+def _last_words(broken: Break | None) -> tuple[bytes, ...]:
     """Give what a broken answer says last, if anything."""
+    if broken is None:
+        return ()
     if broken.kind == "error_event":
-        return [Frame(wire.encode_error_event())]
-    return [Frame(GARBAGE)] if broken.kind == "garbage" else []
+        return (wire.encode_failure_event(),)
+    return (GARBAGE,) if broken.kind == "garbage" else ()
 
 
 def _headers(content_type: str, given: dict[str, str], stamp: wire.Stamp) -> dict[str, str]:
@@ -130,12 +137,10 @@ def _headers(content_type: str, given: dict[str, str], stamp: wire.Stamp) -> dic
     return usual | {name.lower(): value for name, value in given.items()}
 
 
-def _chop(frames: list[Frame], chunk_bytes: int | None) -> tuple[Frame, ...]:
+def _chop(frames: Iterable[Frame], chunk_bytes: int | None) -> Iterator[Frame]:
     """Cut each frame into chunks; the first keeps the delay. Empty ones would be an end."""
-    if chunk_bytes is None:
-        return tuple(frame for frame in frames if frame.data)
-    return tuple(
-        Frame(frame.data[start : start + chunk_bytes], 0 if start else frame.delay_ms)
-        for frame in frames
-        for start in range(0, len(frame.data), chunk_bytes)
-    )
+    for frame in frames:
+        size = chunk_bytes or len(frame.data)
+        for start in range(0, len(frame.data), size or 1):
+            delay_ms = 0 if start else frame.delay_ms
+            yield Frame(frame.data[start : start + size], delay_ms)

@@ -219,7 +219,7 @@ class ScriptedAnswer:
         self._plan = plan
         self._sleep = sleep
         self._on_end = on_end
-        self._frames: deque[Frame] = deque(plan.frames)
+        self._next: Frame | None = None
         self._closed = asyncio.Event()
 
     @property
@@ -239,13 +239,14 @@ class ScriptedAnswer:
         UpstreamClosed once the answer was closed.
         """
         self._raise_if_closed()
-        if not self._frames:
+        frame = self._next = self._next or next(self._plan.frames, None)
+        if frame is None:
             return await self._end()
-        delay_ms = self._frames[0].delay_ms
-        if delay_ms:
-            await self._sleep(delay_ms / _MS_PER_S)
+        if frame.delay_ms:
+            await self._sleep(frame.delay_ms / _MS_PER_S)
             self._raise_if_closed()
-        return self._frames.popleft().data
+        self._next = None
+        return frame.data
 
     async def read(self, bytes_max: int) -> bytes:
         """Give the rest of the body. Raises UpstreamProtocolError past the bound."""

@@ -204,11 +204,7 @@ class Reply(
 
     def __post_init__(self) -> None:
         """Refuse replies of no kind or of two, and options that would have no effect."""
-        given = [
-            name
-            for name in _KIND_OF_FIELD
-            if getattr(self, name) is not None and getattr(self, name) != ()
-        ]
+        given = [name for name in _KIND_OF_FIELD if getattr(self, name) is not None]
         kinds = {_KIND_OF_FIELD[name] for name in given}
         _check(given, f"a reply needs one of: {', '.join(_KIND_OF_FIELD)}")
         _check(len(kinds) == 1, f"these do not go together: {', '.join(given)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from typing import TYPE_CHECKING, Final
@@ -83,10 +84,12 @@ def _explain(defect: str, text: str, source: str) -> str:
     """Turn msgspec's sentence into one with a line, a name from the format and a remedy."""
     found = _AT.search(defect)
     path = found["path"] if found else ""
-    sentence = defect[: found.start()] if found else defect
+    sentence = (defect[: found.start()] if found else defect).replace(" | null", "")
     unknown = _UNKNOWN.fullmatch(sentence)
     if unknown:
         sentence = _unknown_field(unknown["field"], path)
+    elif sentence.startswith("Invalid enum value"):
+        sentence = f"{sentence}; there are: {', '.join(_words_at(path))}"
     index = _INDEX.match(path)
     if index is None:
         return f"{source}: {sentence}. {_SEE}"
@@ -107,9 +110,25 @@ def _unknown_field(field: str, path: str) -> str:
 
 def _fields_at(path: str) -> tuple[str, ...]:
     """List the fields of the table at a path such as `.replies[0].when`."""
+    return tuple(field.encode_name for field in msgspec.structs.fields(_table_at(path)))
+
+
+def _table_at(path: str) -> type[msgspec.Struct]:
+    """Find the table at a path."""
     last = re.sub(r"\[[^\]]*\]$", "", path).rpartition(".")[2]
-    table = _TABLES.get(last, Reply if path else Script)
-    return table.__struct_encode_fields__
+    return _TABLES.get(last, Reply if path else Script)
+
+
+def _words_at(path: str) -> list[str]:
+    """List the words that the field at a path such as `.replies[0].break.kind` can be."""
+    table, _, name = path.rpartition(".")
+    for field in msgspec.structs.fields(_table_at(table)):
+        if field.encode_name == name:
+            info = msgspec.inspect.type_info(field.type)
+            kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+            literals = [kind for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType)]
+            return [json.dumps(word) for literal in literals for word in literal.values]
+    return []
 
 
 def _line_of(text: str, index: int) -> str:

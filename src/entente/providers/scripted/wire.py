@@ -8,7 +8,7 @@ padding that OpenAI adds to events (`obfuscation`) is left out.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -17,6 +17,8 @@ from entente.providers.scripted import shapes
 from entente.providers.scripted.script import ErrorReply, FinishReason, Reply, UsageCounts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from entente.providers.scripted.request import ChatRequest
 
 LOGPROB: Final = -0.125
@@ -60,13 +62,13 @@ class Cut(msgspec.Struct, frozen=True):
     finish_reason: FinishReason
 
 
-class StreamParts(msgspec.Struct, frozen=True):
+class StreamParts(NamedTuple):
     """The events of a stream, by where a script can break it."""
 
-    head: tuple[bytes, ...]
+    head: list[bytes]
     """A role event for each choice."""
-    pieces: tuple[bytes, ...]
-    tail: tuple[bytes, ...]
+    pieces: Iterator[bytes]
+    tail: list[bytes]
     """A finish event for each choice, then the usage where it was asked for."""
 
 
@@ -127,14 +129,22 @@ def _message(
     """Put the pieces of one choice together again."""
     text = "".join(piece.text for piece in pieces if piece.kind == "content")
     refusal = "".join(piece.text for piece in pieces if piece.kind == "refusal")
-    calls: list[shapes.ToolCall] = []
-    for piece in pieces:
-        if piece.kind == "name":
-            call_id = stamp.call_id(choice, piece.call)
-            function = shapes.Function(name=piece.text)
-            calls.append(shapes.ToolCall(id=call_id, type="function", function=function))
-        elif piece.kind == "arguments":
-            function.arguments += piece.text
+    calls = [
+        shapes.ToolCall(
+            id=stamp.call_id(choice, named.call),
+            type="function",
+            function=shapes.Function(
+                name=named.text,
+                arguments="".join(
+                    piece.text
+                    for piece in pieces
+                    if piece.kind == "arguments" and piece.call == named.call
+                ),
+            ),
+        )
+        for named in pieces
+        if named.kind == "name"
+    ]
     return shapes.Message(
         role="assistant",
         content=text if has_content else None,
@@ -147,43 +157,65 @@ def _message(
 def encode_stream(request: ChatRequest, reply: Reply, stamp: Stamp) -> StreamParts:
     """Write the events of the answer to a streamed request, all but the last `[DONE]`.
 
-    Choices take turns, piece by piece.
+    Choices take turns, piece by piece. Events are written as they are read, so that the
+    echo of a long message does not fill the memory.
     """
     cut = cut_pieces(request, reply)
-    only_calls = bool(reply.tool_calls) and _content(request, reply) is None
-    opening = shapes.Message(role="assistant", content=None if only_calls else "", refusal=None)
-    no_logprobs: shapes.MaybeLogprobs = None if request.logprobs else UNSET
     usage = _usage(request, reply, cut) if request.wants_usage else UNSET
-    pending = UNSET if usage is UNSET else None
+    event = _EventWriter(request, stamp, UNSET if usage is UNSET else None)
+    choices = range(request.choices)
+    only_calls = reply.tool_calls is not None and _content(request, reply) is None
+    opening = shapes.Message(role="assistant", content=None if only_calls else "", refusal=None)
+    tail = [event.plain(i, shapes.Message(), cut.finish_reason) for i in choices]
+    if usage is not UNSET:
+        tail.append(event.usage(usage))
+    return StreamParts(
+        head=[event.plain(i, opening, None) for i in choices],
+        pieces=(event.piece(i, piece) for piece in cut.pieces for i in choices),
+        tail=tail,
+    )
 
-    def event(choice: shapes.ChunkChoice | None, counts: shapes.Usage | UnsetType | None) -> bytes:
-        """Write one event; without a choice it is the one with the usage."""
+
+class _EventWriter:
+    """Writes the events of one stream, which have all but their choice in common."""
+
+    __slots__ = ("_no_usage", "_request", "_stamp")
+
+    def __init__(self, request: ChatRequest, stamp: Stamp, no_usage: UnsetType | None) -> None:
+        """Take what stands for the usage in events that have none: null, or no key."""
+        self._request = request
+        self._stamp = stamp
+        self._no_usage = no_usage
+
+    def plain(self, choice: int, delta: shapes.Message, finish_reason: str | None) -> bytes:
+        """Write an event without a token."""
+        logprobs: shapes.MaybeLogprobs = None if self._request.logprobs else UNSET
+        return self._write(
+            (shapes.ChunkChoice(choice, delta, logprobs, finish_reason),), self._no_usage
+        )
+
+    def piece(self, choice: int, piece: Piece) -> bytes:
+        """Write the event of one piece."""
+        logprobs = _logprobs(self._request, (piece,)) if self._request.logprobs else UNSET
+        delta = _delta(piece, self._stamp, choice)
+        return self._write((shapes.ChunkChoice(choice, delta, logprobs, None),), self._no_usage)
+
+    def usage(self, usage: shapes.Usage) -> bytes:
+        """Write the event with the usage, which has no choice."""
+        return self._write((), usage)
+
+    def _write(
+        self, choices: tuple[shapes.ChunkChoice, ...], usage: shapes.Usage | UnsetType | None
+    ) -> bytes:
+        """Write an event."""
         chunk = shapes.Chunk(
-            id=stamp.id,
-            created=stamp.created_s,
-            model=request.model,
-            choices=() if choice is None else (choice,),
-            usage=counts,
+            id=self._stamp.id,
+            created=self._stamp.created_s,
+            model=self._request.model,
+            choices=choices,
+            usage=usage,
         )
         return b"data: " + _ENCODE(chunk) + b"\n\n"
-
-    choices = range(request.choices)
-    head = [event(shapes.ChunkChoice(i, opening, no_logprobs, None), pending) for i in choices]
-    pieces = [
-        event(
-            shapes.ChunkChoice(i, _delta(piece, stamp, i), _piece_logprobs(request, piece), None),
-            pending,
-        )
-        for piece in cut.pieces
-        for i in choices
-    ]
-    tail = [
-        event(shapes.ChunkChoice(i, shapes.Message(), no_logprobs, cut.finish_reason), pending)
-        for i in choices
-    ]
-    if usage is not UNSET:
-        tail.append(event(None, usage))
-    return StreamParts(tuple(head), tuple(pieces), tuple(tail))
 
 
 def _delta(piece: Piece, stamp: Stamp, choice: int) -> shapes.Message:
@@ -202,11 +234,6 @@ def _delta(piece: Piece, stamp: Stamp, choice: int) -> shapes.Message:
         function=shapes.Function(name=piece.text),
     )
     return shapes.Message(tool_calls=[call])
-
-
-def _piece_logprobs(request: ChatRequest, piece: Piece) -> shapes.MaybeLogprobs:
-    """Give the log probabilities of one event; the key is absent unless they were asked for."""
-    return _logprobs(request, (piece,)) if request.logprobs else UNSET
 
 
 def _logprobs(request: ChatRequest, pieces: tuple[Piece, ...]) -> shapes.Logprobs | None:
@@ -276,7 +303,11 @@ def _usual_type(status: int) -> str:
     return "server_error" if status >= 500 else "invalid_request_error"
 
 
-def encode_error_event() -> bytes:
+def encode_failure() -> bytes:
+    """Write OpenAI's error for a failure of its own."""
+    return _ENCODE(shapes.ErrorBody(shapes.Error(ERROR_MESSAGE, "server_error", None, None)))
+
+
+def encode_failure_event() -> bytes:
     """Write the event with which OpenAI ends a stream that failed after its head."""
-    body = shapes.ErrorBody(shapes.Error(ERROR_MESSAGE, "server_error", None, None))
-    return b"data: " + _ENCODE(body) + b"\n\n"
+    return b"data: " + encode_failure() + b"\n\n"
