@@ -1,0 +1,138 @@
+"""The client of one provider: `request` in, `Response` out.
+
+Errors are `UpstreamConnectError`, `UpstreamTimeout`, `UpstreamClosed`,
+`UpstreamProtocolError` and `UpstreamBusy`. A target or header that would break the request
+is a `ValueError`: a defect of the caller, found before anything is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from entente.domain.errors import UpstreamClosed
+from entente.net.connect import Dialler
+from entente.net.encode import Encoder
+from entente.net.exchange import Exchange
+from entente.net.options import split_base_url
+from entente.net.pool import Pool, PoolStats
+from entente.net.proxies import parse_proxy
+from entente.net.response import Response
+from entente.net.upload import send_chunks, send_slices
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from entente.net.connection import Connection
+    from entente.net.options import ClientOptions, Timeouts
+
+WRITE_ONCE_BYTES_MAX: Final = 64 * 1024
+"""A body up to this size is joined to its head; a larger one is written in slices."""
+
+
+class Client:
+    """One provider's HTTP/1.1 client, owned for the lifetime of the configuration.
+
+    Making it does no I/O. It belongs to the event loop of its first request.
+    """
+
+    def __init__(self, options: ClientOptions) -> None:
+        """Check the URLs; raises `ConfigError`."""
+        origin, prefix = split_base_url(options.base_url)
+        proxy = parse_proxy(options.proxy_url) if options.proxy_url is not None else None
+        fixed = b""
+        if proxy is not None and origin.scheme == "http":
+            prefix = f"http://{origin.host_header}".encode("ascii") + prefix
+            if proxy.authorization is not None:
+                fixed = b"Proxy-Authorization: " + proxy.authorization + b"\r\n"
+        self._encoder = Encoder(prefix, origin.host_header, fixed)
+        self._timeouts = options.timeouts
+        self._pool = Pool(options, Dialler(options, origin, proxy))
+
+    async def request(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: bytes | Sequence[tuple[bytes, bytes]],
+        body: bytes | AsyncIterator[bytes] = b"",
+        *,
+        timeouts: Timeouts | None = None,
+    ) -> Response:
+        r"""Send a request and return when the head of its answer is parsed.
+
+        `target` goes behind the path prefix of `base_url`. `headers` are pairs, or a block
+        of `name: value\r\n` lines. A `bytes` body has its length announced; an iterator is
+        sent in chunked coding as the server takes it, and what it raises comes out here.
+        A request is sent twice in one case only: its body is `bytes` and the server closed
+        a reused connection before one byte of an answer.
+        """
+        limits = timeouts if timeouts is not None else self._timeouts
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        total_at = now + limits.total_s
+        exchange = Exchange(loop, limits, total_at, head_only=method == b"HEAD")
+        if not isinstance(body, bytes):
+            head = self._encoder.head(method, target, headers, None)
+            connection = self._pool.take(now) or await self._pool.acquire(limits, total_at)
+            await _stream(connection, exchange, head, body)
+            return Response(exchange)
+        small = len(body) <= WRITE_ONCE_BYTES_MAX
+        if small:
+            data = self._encoder.whole(method, target, headers, body)
+        else:
+            data = self._encoder.head(method, target, headers, len(body))
+        connection = self._pool.take(now) or await self._pool.acquire(limits, total_at)
+        late = b"" if small else body
+        try:
+            await _send(connection, exchange, data, late)
+        except UpstreamClosed:
+            if not exchange.stale:
+                raise
+            connection = await self._pool.acquire(limits, total_at, fresh=True)
+            exchange = Exchange(loop, limits, total_at, head_only=method == b"HEAD")
+            await _send(connection, exchange, data, late)
+        return Response(exchange)
+
+    async def aclose(self) -> None:
+        """Close every connection; running exchanges and later requests fail. Idempotent."""
+        await self._pool.aclose()
+
+    def stats(self) -> PoolStats:
+        """Count connections and waiting requests."""
+        return self._pool.stats()
+
+
+async def _send(connection: Connection, exchange: Exchange, data: bytes, late: bytes) -> None:
+    """Write `data`, then `late` in slices, and wait for the head of the answer."""
+    connection.begin(exchange, data)
+    if late:
+        try:
+            await send_slices(connection, exchange, late)
+        except asyncio.CancelledError:
+            exchange.abandon()
+            raise
+    else:
+        exchange.mark_sent()
+    await exchange.head()
+
+
+async def _stream(
+    connection: Connection, exchange: Exchange, head: bytes, body: AsyncIterator[bytes]
+) -> None:
+    """Send a streamed body beside the wait for the answer, which may come first."""
+    connection.begin(exchange, head)
+    upload = exchange.loop.create_task(send_chunks(connection, exchange, body))
+    upload.add_done_callback(lambda task: _upload_ended(task, exchange))
+    try:
+        await exchange.head()
+    finally:
+        upload.cancel()
+        await asyncio.wait((upload,))
+        if not upload.cancelled() and (error := upload.exception()) is not None:
+            raise error
+
+
+def _upload_ended(upload: asyncio.Task[None], exchange: Exchange) -> None:
+    """Fail the exchange when the source failed: the server must not take it for the end."""
+    if not upload.cancelled() and upload.exception() is not None:
+        exchange.abandon()

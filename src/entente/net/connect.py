@@ -1,0 +1,118 @@
+"""Dialling: TCP to the origin or its proxy, CONNECT, TLS. The caller sets the time limit.
+
+Host names are verified and sent as SNI in every TLS handshake. All resolved addresses are
+tried: on asyncio's own loop side by side after a quarter of a second (RFC 8305), on uvloop,
+which does not offer that, one after the other within the time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+from entente.net.connection import Connection
+from entente.net.faults import FOREIGN, connect_fault, tls_files_fault
+from entente.net.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from entente.net.connection import Owner
+    from entente.net.options import ClientOptions, Origin, TlsOptions
+    from entente.net.proxies import Proxy
+
+_EYEBALLS_S: Final = 0.25
+
+
+class Dialler:
+    """Makes connections to one origin. `peer` is how messages name it."""
+
+    def __init__(self, options: ClientOptions, origin: Origin, proxy: Proxy | None) -> None:
+        """Keep what is needed; certificates are read at the first dial."""
+        self.peer = origin.authority
+        self._origin = origin
+        self._proxy = proxy
+        self._tls = options.tls
+        self._header_bytes_max = options.header_bytes_max
+        self._context: ssl.SSLContext | None = None
+
+    async def dial(self, owner: Owner) -> Connection:
+        """Return an open connection. Raises `UpstreamConnectError` or `UpstreamTimeout`."""
+        loop = asyncio.get_running_loop()
+        connection = Connection(loop, owner, self.peer, self._header_bytes_max)
+        secure = self._origin.scheme == "https"
+        context = await self._ready_context() if secure else None
+        if self._proxy is not None and context is not None:
+            await self._dial_tunnel(loop, connection, self._proxy, context)
+            return connection
+        where = self._origin if self._proxy is None else self._proxy
+        peer = self.peer if self._proxy is None else f"The proxy {self._proxy.authority}"
+        try:
+            await loop.create_connection(
+                lambda: connection,
+                where.host,
+                where.port,
+                ssl=context,
+                server_hostname=self._origin.host if context is not None else None,
+                **_eyeballs(loop),
+            )
+        except FOREIGN as error:
+            raise connect_fault(error, peer) from error
+        return connection
+
+    async def _dial_tunnel(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connection: Connection,
+        proxy: Proxy,
+        context: ssl.SSLContext,
+    ) -> None:
+        """Ask the proxy for a tunnel and run TLS to the origin inside."""
+        tunnel = Tunnel(loop, proxy, self._origin.authority)
+        try:
+            transport, _ = await loop.create_connection(
+                lambda: tunnel, proxy.host, proxy.port, **_eyeballs(loop)
+            )
+        except FOREIGN as error:
+            raise connect_fault(error, f"The proxy {proxy.authority}") from error
+        secured: asyncio.Transport | None = None
+        try:
+            await tunnel.established
+            secured = await loop.start_tls(
+                transport, connection, context, server_hostname=self._origin.host
+            )
+            if secured is None:
+                raise ConnectionAbortedError
+        except FOREIGN as error:
+            raise connect_fault(error, self.peer) from error
+        finally:
+            if secured is None:
+                transport.abort()
+        connection.connection_made(secured)
+
+    async def _ready_context(self) -> ssl.SSLContext:
+        """Read certificates once, off the loop: the system's store is large."""
+        if self._context is None:
+            try:
+                self._context = await asyncio.to_thread(_make_context, self._tls)
+            except FOREIGN as error:
+                raise tls_files_fault(error, self.peer) from error
+        return self._context
+
+
+def _make_context(tls: TlsOptions) -> ssl.SSLContext:
+    """Verify chain and host name, offer HTTP/1.1 only."""
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.cert_file is not None:
+        # Without a password callback OpenSSL would ask for one on the terminal.
+        context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: b"")
+    return context
+
+
+def _eyeballs(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
+    """Return the argument that staggers attempts, for a loop which knows it."""
+    if "happy_eyeballs_delay" in inspect.signature(loop.create_connection).parameters:
+        return {"happy_eyeballs_delay": _EYEBALLS_S}
+    return {}

@@ -1,0 +1,197 @@
+"""One request and its answer: the state which the connection fills and the caller drains.
+
+An exchange outlives its use of the connection: as soon as the answer is parsed to its end
+the connection is let go, and what was received waits here for its reader. A failure is
+kept too, and raised after what arrived before it was read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Final, Protocol
+
+from entente.domain.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
+from entente.net.faults import Phase, timeout_fault
+
+if TYPE_CHECKING:
+    from entente.net.options import Timeouts
+
+HELD_BYTES_HIGH: Final = 256 * 1024
+"""Body bytes held for a reader above which the connection stops reading."""
+
+PIECE_BYTES_OVERHEAD: Final = 64
+"""What a held piece costs beside its bytes, so that many tiny chunks are bounded as well."""
+
+_LIMIT_NAMES: Final[dict[Phase, str]] = {
+    "connect": "connect_s",
+    "first_byte": "first_byte_s",
+    "idle": "idle_s",
+    "total": "total_s",
+}
+
+
+class Link(Protocol):
+    """What an exchange asks of the connection that carries it."""
+
+    peer: str
+
+    def resume(self) -> None:
+        """Read again after the high-water mark was passed."""
+
+    def discard(self) -> None:
+        """Close now; nothing that comes is wanted."""
+
+
+class Exchange:
+    """State of one request and its answer. One task waits for the answer at a time."""
+
+    __slots__ = (
+        "complete",
+        "deadline",
+        "failure",
+        "head_done",
+        "head_only",
+        "held_bytes",
+        "link",
+        "loop",
+        "phase",
+        "pieces",
+        "raw_headers",
+        "sent",
+        "stale",
+        "status",
+        "timeouts",
+        "total_at",
+        "waiter",
+        "writable",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timeouts: Timeouts,
+        total_at: float,
+        *,
+        head_only: bool,
+    ) -> None:
+        """Begin with nothing sent and nothing received. Times are of `loop.time()`."""
+        self.loop = loop
+        self.timeouts = timeouts
+        self.total_at = total_at
+        self.head_only = head_only
+        self.link: Link | None = None
+        self.status = 0
+        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self.pieces: list[bytes] = []
+        self.held_bytes = 0
+        self.head_done = False
+        self.complete = False
+        self.sent = False
+        self.stale = False
+        self.failure: UpstreamError | None = None
+        self.phase: Phase = "first_byte"
+        self.deadline = math.inf
+        self.waiter: asyncio.Future[None] | None = None
+        self.writable: asyncio.Future[None] | None = None
+
+    async def head(self) -> None:
+        """Wait until the answer's head is parsed."""
+        while not self.head_done:
+            if self.failure is not None:
+                raise self.failure
+            await self._wait()
+
+    async def chunk(self) -> bytes:
+        """Return what has arrived, or wait for more; `b""` at the clean end."""
+        pieces = self.pieces
+        while not pieces:
+            if self.failure is not None:
+                raise self.failure
+            if self.complete:
+                return b""
+            self.phase = "idle"
+            self.deadline = self.loop.time() + self.timeouts.idle_s
+            await self._wait()
+            self.deadline = math.inf
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.held_bytes = 0
+        if self.link is not None:
+            self.link.resume()
+        return data
+
+    async def _wait(self) -> None:
+        """Sleep until the connection has news. A cancelled reader abandons the exchange."""
+        if self.waiter is not None:
+            msg = "Two tasks read the same response."
+            raise RuntimeError(msg)
+        waiter = self.waiter = self.loop.create_future()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        finally:
+            self.waiter = None
+
+    async def until_writable(self) -> None:
+        """Wait until the server has taken what was written, or the exchange is over."""
+        self.phase = "idle"
+        self.deadline = self.loop.time() + self.timeouts.idle_s
+        writable = self.writable = self.loop.create_future()
+        try:
+            await writable
+        finally:
+            self.writable = None
+            self.deadline = math.inf
+
+    def mark_sent(self) -> None:
+        """Note that the request is written whole: from now on the answer is due."""
+        self.sent = True
+        self.phase = "first_byte"
+        self.deadline = self.loop.time() + self.timeouts.first_byte_s
+
+    def over(self) -> bool:
+        """Tell whether sending more of the request is of no use."""
+        return self.head_done or self.failure is not None
+
+    def hold(self, piece: bytes) -> None:
+        """Keep a piece of the body for the reader."""
+        self.pieces.append(piece)
+        self.held_bytes += len(piece) + PIECE_BYTES_OVERHEAD
+
+    def wake(self) -> None:
+        """Let whoever waits look again."""
+        waiter = self.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if self.writable is not None:
+            self.wake_writer()
+
+    def wake_writer(self) -> None:
+        """Let the upload go on, or see that it is over."""
+        writable = self.writable
+        if writable is not None and not writable.done():
+            writable.set_result(None)
+
+    def fail(self, failure: UpstreamError) -> None:
+        """End with a failure; the first one stands."""
+        if self.failure is None and not self.complete:
+            self.failure = failure
+        self.wake()
+
+    def expired(self, now: float) -> UpstreamTimeout | None:
+        """Return the timeout that has passed by `now`, if any."""
+        if now < self.deadline and now < self.total_at:
+            return None
+        phase = "total" if now >= self.total_at else self.phase
+        peer = self.link.peer if self.link is not None else "the provider"
+        return timeout_fault(phase, getattr(self.timeouts, _LIMIT_NAMES[phase]), peer)
+
+    def abandon(self) -> None:
+        """Want nothing more. The connection is closed unless the answer was complete."""
+        link = self.link
+        if link is not None:
+            self.fail(UpstreamClosed(f"The answer of {link.peer} was closed by its reader."))
+            link.discard()
