@@ -1,0 +1,3 @@
+"""Entente: a model platform that an organisation runs itself."""
+
+__version__ = "0.1.0"

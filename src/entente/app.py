@@ -1,0 +1,389 @@
+"""The composition root: makes every part, in order, and takes them down in reverse.
+
+The only place that names concrete stores and adapters, and the only one that knows the
+process: its clock, its randomness, its signals and its files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import random
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import uvloop
+
+from entente.auth import KeyRing, KeyStore
+from entente.config import Config, MetricsAccess, ProviderConfig, ProviderKind
+from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
+from entente.db import DATABASE_NAME, connect, migrate
+from entente.domain.errors import StartError, UpstreamConnectError
+from entente.domain.ids import Ids
+from entente.domain.secret import Secret
+from entente.engine import Runtime, RuntimeOptions, builtin_model_path
+from entente.gateway.pipeline import Gateway
+from entente.http.data_plane import DataPlane, Settings
+from entente.http.routes import ANYONE, ROUTES, Route, Router
+from entente.http.server import Server
+from entente.ledger.ledger import Ledger
+from entente.ledger.model import Settlement
+from entente.ledger.reader import (
+    Position,
+    activate,
+    load,
+    recent_settlements,
+    save_checkpoint,
+)
+from entente.ledger.sqlite import SqliteJournal
+from entente.metering.prices import PriceBook, compile_price, price_book
+from entente.net import ClientOptions, Timeouts, TlsOptions, proxy_for
+from entente.policy.limits import WINDOW_MS, Limits
+from entente.providers.base import Provider
+from entente.providers.registry import Parts, make_provider
+from entente.routing.catalog import Model, Target
+from entente.telemetry.metrics import Monitor
+from entente.welcome import welcome
+
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+CONNECTIONS_SPARE: Final = 1024
+"""Connections beyond the requests at once: idle ones, health checks, refusals."""
+LOCK_NAME: Final = "server.lock"
+RUNTIME_LOG_NAME: Final = "runtime.log"
+RUNTIME_READY_S: Final = 30.0
+
+
+def serve(config: Config, *, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    """Serve until a signal says stop. `say` prints a line for the person at the console.
+
+    Raises StartError, ConfigError or LedgerError when it cannot start.
+    """
+    data_dir = config.server.data_dir
+    with (
+        _data_folder(data_dir),
+        _listener(config) as listener,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(config, environ, listener, say))
+
+
+async def _serve(
+    config: Config,
+    environ: Mapping[str, str],
+    listener: socket.socket,
+    say: Callable[[str], None],
+) -> None:
+    """Run the platform on the event loop until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with platform(config, environ, listener, say) as plane:
+        await stop.wait()
+        say("Stopping: running requests finish, nothing new is taken.")
+        plane.stopping = True
+
+
+@contextlib.asynccontextmanager
+async def platform(
+    config: Config,
+    environ: Mapping[str, str],
+    listener: socket.socket,
+    say: Callable[[str], None],
+) -> AsyncIterator[DataPlane]:
+    """Run every part, serving on `listener`, while the context is open.
+
+    On the way out requests finish within `server.shutdown_s`, every settlement is written,
+    and only then do providers and runtime go.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        runtime = await _start_runtime(config, stack)
+        records = await _open_records(config, environ, stack)
+        monitor = Monitor()
+        limits = Limits()
+        for entry in records.recent:
+            limits.recall(entry.key, entry.at_ns // NS_PER_MS // WINDOW_MS, entry.usage.total)
+        catalog = _catalog(config)
+        gateway = Gateway(
+            catalog=catalog,
+            providers=_make_providers(config, environ, runtime, stack),
+            prices=records.prices,
+            limits=limits,
+            ledger=records.ledger,
+            monitor=monitor,
+            now_ns=time.time_ns,
+        )
+        plane = DataPlane(
+            router=Router(_routes(config)),
+            gateway=gateway,
+            catalog=catalog,
+            ring=records.ring,
+            trouble=lambda: _trouble(config, records.ledger, runtime),
+            monitor=monitor,
+            ids=Ids(time.time_ns, random.SystemRandom().getrandbits),
+            settings=Settings(
+                body_bytes_max=config.server.body_bytes_max,
+                inflight_max=config.server.inflight_max,
+                drain_s=config.server.drain_s,
+                started_s=time.time_ns() // NS_PER_S,
+            ),
+        )
+        monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
+        server = Server(
+            plane, listener, connections_max=config.server.inflight_max + CONNECTIONS_SPARE
+        )
+        await server.start()
+        watch = asyncio.create_task(plane.watch())
+        host, port = listener.getsockname()[:2]
+        say(
+            welcome(
+                host=host,
+                port=port,
+                model=next(iter(catalog)),
+                made=records.admin_key,
+                given=bool(environ.get(ADMIN_KEY_VARIABLE)),
+            )
+        )
+        try:
+            yield plane
+        finally:
+            await server.stop(config.server.shutdown_s)
+            watch.cancel()
+
+
+class _Records(NamedTuple):
+    """What stands on the database."""
+
+    ledger: Ledger
+    ring: Callable[[], KeyRing]
+    prices: PriceBook
+    recent: list[Settlement]
+    """Settlements of the current minute, for the limits to go on from."""
+    admin_key: Secret | None
+    """The first admin key, if it has just been made."""
+
+
+async def _open_records(
+    config: Config, environ: Mapping[str, str], stack: contextlib.AsyncExitStack
+) -> _Records:
+    """Open the database, bring it forward, and settle what a crash left open."""
+    path = config.server.data_dir / DATABASE_NAME
+    connection = stack.enter_context(contextlib.closing(connect(path)))
+    migrate(connection)
+    store = KeyStore(connection)
+    ids = Ids(time.time_ns, random.SystemRandom().getrandbits)
+    keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
+    admin_key = keys.bootstrap_admin(environ)
+    prices = _price_book(config)
+    activate(connection, prices.version, prices.encode(), time.time_ns())
+    position = load(connection)
+    recent = list(recent_settlements(connection, since_ns=time.time_ns() - WINDOW_MS * NS_PER_MS))
+    rings = [store.load_ring()]
+
+    def reload() -> None:
+        rings[0] = store.load_ring()
+
+    journal = SqliteJournal(
+        path,
+        seq=position.seq,
+        head=position.head,
+        durability=config.ledger.durability,
+        on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
+        on_change=reload,
+    )
+    ledger = Ledger(
+        journal,
+        position.books,
+        now_ns=time.time_ns,
+        budget_wait_s=config.limits.budget_wait_s,
+    )
+
+    async def close() -> None:
+        await journal.aclose()
+        if journal.trouble is None:
+            save_checkpoint(connection, Position(journal.seq, journal.head, ledger.books))
+
+    stack.push_async_callback(close)
+    await ledger.recover()
+    return _Records(ledger, lambda: rings[0], prices, recent, admin_key)
+
+
+async def _start_runtime(config: Config, stack: contextlib.AsyncExitStack) -> Runtime | None:
+    """Start the local runtime if a provider needs it; it loads while the rest is made."""
+    if not any(p.kind is ProviderKind.LOCAL for p in config.providers.values()):
+        return None
+    runtime = Runtime(
+        RuntimeOptions(
+            model_path=builtin_model_path(),
+            log_path=config.server.data_dir / RUNTIME_LOG_NAME,
+        )
+    )
+    stack.push_async_callback(runtime.aclose)
+    await runtime.start()
+    return runtime
+
+
+def _make_providers(
+    config: Config,
+    environ: Mapping[str, str],
+    runtime: Runtime | None,
+    stack: contextlib.AsyncExitStack,
+) -> dict[str, Provider]:
+    """Make every configured provider; making one does no I/O."""
+
+    async def address() -> tuple[str, Secret]:
+        if runtime is None:
+            message = "There is no local runtime."
+            raise UpstreamConnectError(message)
+        endpoint = runtime.endpoint or await runtime.ready(RUNTIME_READY_S)
+        return endpoint.base_url, endpoint.api_key
+
+    providers = {}
+    for name, settings in config.providers.items():
+        providers[name] = provider = make_provider(
+            settings.kind,
+            Parts(
+                name=name,
+                client=partial(_client_options, settings, environ),
+                api_key=settings.api_key,
+                script=settings.script,
+                address=address,
+                now_ns=time.time_ns,
+            ),
+        )
+        stack.push_async_callback(provider.aclose)
+    return providers
+
+
+def _client_options(settings: ProviderConfig, environ: Mapping[str, str]) -> ClientOptions:
+    """Give a provider's slice of the configuration to its HTTP client."""
+    base_url = settings.base_url or ""
+    proxies = {"env": proxy_for(base_url, environ), "none": None}
+    return ClientOptions(
+        base_url=base_url,
+        connections_max=settings.connections_max,
+        timeouts=Timeouts(
+            connect_s=settings.connect_s,
+            first_byte_s=settings.first_byte_s,
+            idle_s=settings.idle_s,
+            total_s=settings.total_s,
+        ),
+        tls=TlsOptions(
+            ca_file=str(settings.ca_file) if settings.ca_file else None,
+            cert_file=str(settings.cert_file) if settings.cert_file else None,
+            key_file=str(settings.key_file) if settings.key_file else None,
+        ),
+        proxy_url=proxies.get(settings.proxy, settings.proxy),
+    )
+
+
+def _catalog(config: Config) -> dict[str, Model]:
+    """Give the routing its slice of the configuration."""
+    return {
+        name: Model(
+            name=name,
+            targets=tuple(Target(t.provider, t.model) for t in model.targets),
+            output_tokens_max=model.output_tokens_max,
+            context_tokens=model.context_tokens,
+            attachment_tokens_max=model.attachment_tokens_max,
+            owned_by=model.owned_by,
+        )
+        for name, model in config.models.items()
+    }
+
+
+def _price_book(config: Config) -> PriceBook:
+    """Compile the prices of the configuration."""
+    return price_book(
+        {
+            name: compile_price(model.price.currency, model.price.rates(), model.price.per.tokens)
+            for name, model in config.models.items()
+            if model.price is not None
+        }
+    )
+
+
+def _routes(config: Config) -> tuple[Route, ...]:
+    """Give the route table, with `/metrics` opened if the configuration says so."""
+    if config.server.metrics is MetricsAccess.ADMIN:
+        return ROUTES
+    return tuple(
+        msgspec.structs.replace(route, roles=ANYONE) if route.action == "metrics" else route
+        for route in ROUTES
+    )
+
+
+def _trouble(config: Config, ledger: Ledger, runtime: Runtime | None) -> dict[str, str]:
+    """Say what stands against serving requests now, by part."""
+    trouble = {}
+    if ledger.journal.trouble is not None:
+        trouble["ledger"] = ledger.journal.trouble
+    only_local = all(p.kind is ProviderKind.LOCAL for p in config.providers.values())
+    if only_local and runtime is not None and runtime.endpoint is None:
+        state = runtime.state
+        trouble["runtime"] = f"The local runtime is {state.phase}. {state.last_error or ''}".strip()
+    return trouble
+
+
+@contextlib.contextmanager
+def _data_folder(folder: Path) -> Iterator[None]:
+    """Make the data folder and keep other servers out of it. Raises StartError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        message = (
+            f"Cannot write to the data folder {folder}: {error.strerror}. Correct its permissions, "
+            "or name another one as server.data_dir."
+        )
+        raise StartError(message) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        message = (
+            f"Another entente serves from the data folder {folder}. Stop it, or name another "
+            "folder as server.data_dir."
+        )
+        raise StartError(message) from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _listener(config: Config) -> Iterator[socket.socket]:
+    """Bind the port before anything else is started. Raises StartError."""
+    host, port = config.server.host, config.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise StartError(_cannot_listen(host, port, error)) from error
+        listener.setblocking(False)  # noqa: FBT003
+        yield listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    """Say why a port cannot be had, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} on {host} is in use. Stop what listens there, or choose another port: "
+            f"entente serve --port {port + 1}"
+        )
+    if error.errno == errno.EACCES:
+        return f"Not allowed to listen on port {port}. Choose a port above 1023: --port 8080"
+    return f"Cannot listen on {host} port {port}: {error.strerror or error}. Check server.host."

@@ -1,0 +1,43 @@
+"""The schema as a list of migrations; an entry that has landed is never edited."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """CREATE TABLE keys (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL UNIQUE,
+            hint TEXT NOT NULL,
+            role TEXT NOT NULL,
+            budgeted INTEGER NOT NULL,
+            models TEXT,
+            requests_per_minute INTEGER,
+            tokens_per_minute INTEGER,
+            created_ns INTEGER NOT NULL,
+            revoked_ns INTEGER
+        ) STRICT""",
+        """CREATE TABLE entries (
+            seq INTEGER PRIMARY KEY,
+            idempotency_key TEXT NOT NULL UNIQUE,
+            line BLOB NOT NULL,
+            hash BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TRIGGER entries_are_never_edited BEFORE UPDATE ON entries
+           BEGIN SELECT RAISE(ABORT, 'entries are append only'); END""",
+        """CREATE TRIGGER entries_are_never_deleted BEFORE DELETE ON entries
+           BEGIN SELECT RAISE(ABORT, 'entries are append only'); END""",
+        """CREATE TABLE checkpoints (
+            seq INTEGER PRIMARY KEY,
+            hash BLOB NOT NULL,
+            state BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE price_books (
+            version TEXT PRIMARY KEY,
+            lines BLOB NOT NULL,
+            activated_ns INTEGER NOT NULL
+        ) STRICT""",
+    ),
+)

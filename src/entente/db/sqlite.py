@@ -1,0 +1,79 @@
+"""Opening the SQLite file and bringing its schema forward.
+
+WAL lets readers (the command line, an export) work beside the one writer. A schema
+version that this program does not know is refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from entente.db.schema import MIGRATIONS
+from entente.domain.errors import LedgerUnavailable, StartError
+
+DATABASE_NAME = "entente.db"
+
+BUSY_TIMEOUT_MS = 5_000
+STATEMENTS_CACHED_MAX = 512
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the database at `path` in autocommit mode, from any one thread at a time.
+
+    A read-only connection never creates the file. Raises LedgerUnavailable with the
+    path and the reason.
+    """
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    try:
+        connection = sqlite3.connect(
+            uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            cached_statements=STATEMENTS_CACHED_MAX,
+        )
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error as error:
+        message = f"Cannot open the database {path}: {error}. Check the folder's permissions."
+        raise LedgerUnavailable(message) from error
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make what happens inside one change, excluding every other writer."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Run the migrations that this file has not seen, each in a transaction of its own.
+
+    Two processes may call it at once: the second waits and then finds nothing to do.
+    Raises StartError for a file that a newer program has written.
+    """
+    for version in range(1, len(MIGRATIONS) + 1):
+        with transaction(connection):
+            (current,) = connection.execute("PRAGMA user_version").fetchone()
+            if current > len(MIGRATIONS):
+                message = (
+                    f"The database has schema {current}; this program knows {len(MIGRATIONS)}. "
+                    "Run the newer version of entente that wrote it."
+                )
+                raise StartError(message)
+            if current < version:
+                for statement in MIGRATIONS[version - 1]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version={version}")

@@ -1,0 +1,54 @@
+"""A decoded call and how it can end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Surface(StrEnum):
+    """The kind of API called."""
+
+    CHAT = "chat.completions"
+    MODELS = "models"
+    OPERATIONS = "operations"
+
+
+class Status(StrEnum):
+    """How a request ended. Exactly one, the same for client, ledger and metrics."""
+
+    COMPLETE = "complete"
+    """The model came to its own end."""
+    LENGTH = "length"
+    """A token bound ended it."""
+    FILTERED = "filtered"
+    """A content filter ended it."""
+    FAILED = "failed"
+    """The provider, or we, answered with an error."""
+    CANCELLED = "cancelled"
+    """The client went away first."""
+    TRUNCATED = "truncated"
+    """The provider's answer broke off without an end."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for inference, decoded as far as governing it needs.
+
+    `body` is what the client sent, byte for byte; `members` are its top-level members
+    with the bytes of their values; everything else was read off them.
+    """
+
+    surface: Surface
+    model: str
+    body: bytes
+    members: Mapping[str, msgspec.Raw]
+    stream: bool = False
+    wants_usage: bool = False
+    """The client asked for the usage event of the stream."""
+    output_tokens_max: int | None = None
+    """The client's own bound on output tokens per choice."""
+    choices: int = 1
+    attachments: int = 0
+    """Images and files that are named by reference, so that their bytes do not count."""

@@ -1,0 +1,49 @@
+"""What a request used, in token classes that do not overlap.
+
+OpenAI's `prompt_tokens` contains the cached ones and its `completion_tokens` the
+reasoning ones; Anthropic's do not. Each dialect's decoder splits them, so that
+from here on a token is in exactly one class and a sum is a sum.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tokens by class; each is counted in one class only."""
+
+    input: int = 0
+    """Input text that was neither read from nor written to a cache."""
+    cache_read: int = 0
+    cache_write: int = 0
+    audio_input: int = 0
+    output: int = 0
+    """Output text that people see, tool calls included."""
+    reasoning: int = 0
+    audio_output: int = 0
+
+    @property
+    def input_total(self) -> int:
+        """All tokens that went in."""
+        return self.input + self.cache_read + self.cache_write + self.audio_input
+
+    @property
+    def output_total(self) -> int:
+        """All tokens that came out."""
+        return self.output + self.reasoning + self.audio_output
+
+    @property
+    def total(self) -> int:
+        """All tokens."""
+        return self.input_total + self.output_total
+
+
+TOKEN_CLASSES: Final[tuple[str, ...]] = Usage.__struct_fields__
+INPUT_CLASSES: Final = ("input", "cache_read", "cache_write", "audio_input")
+OUTPUT_CLASSES: Final = ("output", "reasoning", "audio_output")
+
+NOTHING: Final = Usage()
+"""Known to be zero. Unknown usage is `None` wherever a `Usage` is optional."""

@@ -1,0 +1,27 @@
+"""The seam between the gateway and the client's connection."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+
+
+class Client(Protocol):
+    """Where an answer goes. Writing to a client that has gone is no error."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client is known to have left."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head of the answer."""
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; waits while the client reads more slowly."""
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer, with its length."""
+
+    async def finish(self, data: bytes) -> None:
+        """Send the last piece."""

@@ -1,0 +1,76 @@
+"""What became of a request, gathered on its way and turned into its settlement."""
+
+from __future__ import annotations
+
+from entente.domain.chat import Status
+from entente.domain.errors import EntenteError, UpstreamBusy, UpstreamConnectError, UpstreamRefused
+from entente.domain.usage import NOTHING, Usage
+from entente.metering.bounds import Bound
+from entente.routing.catalog import Target
+
+
+class Outcome:
+    """How a request ends: one status, and a usage that is reported, known or estimated.
+
+    Before a provider is asked nothing was used; from then on, until more is known, all
+    that the hold was for.
+    """
+
+    __slots__ = (
+        "attempts",
+        "bound",
+        "estimated",
+        "status",
+        "target",
+        "upstream_id",
+        "upstream_status",
+        "usage",
+    )
+
+    def __init__(self, bound: Bound) -> None:
+        """Start before anything is sent."""
+        self.bound = bound
+        self.status = Status.FAILED
+        self.usage: Usage = NOTHING
+        self.estimated = False
+        self.target: Target | None = None
+        self.attempts = 0
+        self.upstream_status = 0
+        self.upstream_id = ""
+
+    def asked(self, target: Target) -> None:
+        """Note that a provider is being sent the request."""
+        self.target = target
+        self.attempts += 1
+        self.upstream_status = 0
+        self.upstream_id = ""
+        self.estimate(self.bound.as_usage())
+
+    def refused(self, status: int) -> None:
+        """Note that the provider answered with an error, which costs nothing."""
+        self.upstream_status = status
+        self.known(NOTHING)
+
+    def failed(self, error: EntenteError) -> None:
+        """Note an error; where nothing was sent, nothing was used."""
+        self.status = Status.FAILED
+        if isinstance(error, UpstreamConnectError | UpstreamBusy | UpstreamRefused):
+            self.known(NOTHING)
+
+    def known(self, usage: Usage) -> None:
+        """Take a usage as the truth."""
+        self.usage = usage
+        self.estimated = False
+
+    def estimate(self, usage: Usage) -> None:
+        """Take a usage as an upper bound."""
+        self.usage = usage
+        self.estimated = True
+
+    def report(self, usage: Usage | None, output_tokens_bound: int) -> None:
+        """Take what the provider reported, or else a bound of what it sent."""
+        if usage is not None:
+            self.known(usage)
+        else:
+            output = min(output_tokens_bound, self.bound.output_tokens)
+            self.estimate(Usage(input=self.bound.input_tokens, output=output))

@@ -1,0 +1,347 @@
+"""One request, from principal to settlement.
+
+    policy -> hold -> route -> dispatch -> relay -> settle -> last bytes
+
+The hold is durable before a provider is asked, the settlement before the client gets the
+last byte. There is one place that settles: the `finally` of `Gateway.chat`. Settling is a
+plain call that puts the entry in line, so no cancellation can come between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from entente.domain.chat import Call, Status
+from entente.domain.errors import (
+    EntenteError,
+    LedgerError,
+    ModelNotFound,
+    Unpriced,
+    UpstreamError,
+    UpstreamRefused,
+)
+from entente.domain.ids import NowNs
+from entente.domain.principal import Principal
+from entente.gateway.client import Client, Headers
+from entente.gateway.outcome import Outcome
+from entente.ledger.ledger import Ledger
+from entente.ledger.model import Hold, Settlement, hold, settlement
+from entente.metering.bounds import Bound, bound
+from entente.metering.prices import Price, PriceBook
+from entente.policy.access import may_use
+from entente.policy.limits import Admission, Limits
+from entente.providers.base import Answer, Ask, Provider
+from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
+from entente.telemetry.metrics import Monitor
+from entente.wire import openai
+from entente.wire.openai_stream import ChatStream
+
+ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
+ERROR_BYTES_MAX: Final = 1024 * 1024
+DEFAULT_ASSET: Final = "USD"
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+_HTTP_OK: Final = 200
+_HTTP_ERROR: Final = 400
+_STREAM_TYPE: Final = "text/event-stream"
+_PASSED_HEADERS: Final = (
+    "content-type",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+)
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole answer, ready to be sent."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Gateway:
+    """Serves calls: the use case behind every surface."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        providers: Mapping[str, Provider],
+        prices: PriceBook,
+        limits: Limits,
+        ledger: Ledger,
+        monitor: Monitor,
+        now_ns: NowNs,
+    ) -> None:
+        """Take the parts, all made and owned by `app`."""
+        self._catalog = catalog
+        self._providers = providers
+        self._prices = prices
+        self._limits = limits
+        self._ledger = ledger
+        self._monitor = monitor
+        self._now_ns = now_ns
+
+    async def chat(self, who: Principal, call: Call, request_id: str, client: Client) -> None:
+        """Serve a chat completion, unary or streamed, to its settlement.
+
+        Raises an EntenteError only while nothing has been sent to the client.
+        """
+        model = self._model(who, call)
+        price = self._prices.lines.get(model.name)
+        most = bound(
+            call,
+            output_tokens_max=model.output_tokens_max,
+            attachment_tokens_max=model.attachment_tokens_max,
+            context_tokens=model.context_tokens,
+        )
+        opened = self._make_hold(who, model, price, most, request_id)
+        admission = self._limits.admit(who, model.name, most.total, opened.at_ns // NS_PER_MS)
+        try:
+            await self._ledger.hold(opened)
+        except BaseException:
+            self._limits.withdraw(who, admission)
+            raise
+        outcome = Outcome(most)
+        error: EntenteError | None = None
+        last: Reply | bytes = b""
+        try:
+            last = await self._relay(who, call, model, request_id, outcome, admission, client)
+        except UpstreamError as failure:
+            error = failure
+            outcome.failed(failure)
+        except asyncio.CancelledError:
+            outcome.status = Status.CANCELLED
+            raise
+        finally:
+            entry = self._settlement(opened, outcome, price, client)
+            settled = self._ledger.settle(entry)
+            self._limits.give_back(who, admission, entry.usage.total)
+            self._count(opened, entry)
+        try:
+            await settled
+        except LedgerError as failure:
+            if isinstance(last, Reply) or error is not None:
+                raise
+            last = openai.stream_error(failure)
+        if error is not None:
+            raise error
+        await _finish(client, last)
+
+    def _model(self, who: Principal, call: Call) -> Model:
+        """Find the model; one that the principal may not use does not exist for it."""
+        model = self._catalog.get(call.model)
+        if model is None or not may_use(who, model.name):
+            raise ModelNotFound(call.model)
+        return model
+
+    def _make_hold(
+        self, who: Principal, model: Model, price: Price | None, most: Bound, request_id: str
+    ) -> Hold:
+        """Make the hold: the most that the call can cost."""
+        if price is None and who.budgeted:
+            message = (
+                f"The model `{model.name}` has no price, and this key has a hard budget. "
+                "Give the model a price in the configuration."
+            )
+            raise Unpriced(message)
+        return hold(
+            id=request_id,
+            at_ns=self._now_ns(),
+            key=who.key_id,
+            asset=price.asset if price else DEFAULT_ASSET,
+            model=model.name,
+            nano=price.bound(most.input_tokens, most.output_tokens) if price else 0,
+            bounded=who.budgeted,
+            input_tokens=most.input_tokens,
+            output_tokens=most.output_tokens,
+            prices=self._prices.version,
+        )
+
+    async def _relay(
+        self,
+        who: Principal,
+        call: Call,
+        model: Model,
+        request_id: str,
+        outcome: Outcome,
+        admission: Admission,
+        client: Client,
+    ) -> Reply | bytes:
+        """Ask the providers of the plan and pass the answer on, all but its last bytes."""
+        cap = model.output_tokens_max if who.budgeted else None
+        answer = await self._ask(call, plan(model), cap, request_id, outcome)
+        try:
+            headers = _headers(answer, admission)
+            if answer.status >= _HTTP_ERROR:
+                outcome.refused(answer.status)
+                return Reply(answer.status, headers, await answer.read(ERROR_BYTES_MAX))
+            if answer.headers.get("content-type", "").startswith(_STREAM_TYPE):
+                return await _relay_stream(call, answer, headers, outcome, client)
+            body = await answer.read(ANSWER_BYTES_MAX)
+            _read_unary(body, outcome)
+            return Reply(answer.status, headers, body)
+        finally:
+            await answer.aclose()
+
+    async def _ask(
+        self,
+        call: Call,
+        targets: tuple[Target, ...],
+        output_tokens_max: int | None,
+        request_id: str,
+        outcome: Outcome,
+    ) -> Answer:
+        """Ask one target after the other until one answers for good."""
+        last = len(targets) - 1
+        for number, target in enumerate(targets):
+            ask = Ask(
+                surface=call.surface,
+                model=target.model,
+                body=openai.encode_chat(
+                    call, model=target.model, output_tokens_max=output_tokens_max
+                ),
+                stream=call.stream,
+                request_id=request_id,
+            )
+            outcome.asked(target)
+            try:
+                answer = await self._providers[target.provider].open(ask)
+            except UpstreamError as error:
+                if number == last or not retriable(error):
+                    raise
+                self._monitor.failed_over(str(target))
+                continue
+            outcome.upstream_status = answer.status
+            outcome.upstream_id = answer.headers.get("x-request-id", "")[:128]
+            if answer.status in (401, 403):
+                await answer.aclose()
+                raise UpstreamRefused(_refused(target, answer.status))
+            if number == last or not retriable_status(answer.status):
+                return answer
+            outcome.refused(answer.status)
+            await answer.aclose()
+            self._monitor.failed_over(str(target))
+        message = "The model has no target."
+        raise UpstreamError(message)
+
+    def _settlement(
+        self, opened: Hold, outcome: Outcome, price: Price | None, client: Client
+    ) -> Settlement:
+        """Make the entry that closes the request."""
+        usage = outcome.usage
+        status = outcome.status
+        if client.gone and status is not Status.FAILED:
+            status = Status.CANCELLED
+        target = outcome.target
+        return settlement(
+            opened,
+            at_ns=self._now_ns(),
+            status=status,
+            usage=usage,
+            cost_nano=price.cost(usage) if price else None,
+            provider=target.provider if target else "",
+            target=str(target) if target else "",
+            attempts=outcome.attempts,
+            upstream_status=outcome.upstream_status,
+            upstream_id=outcome.upstream_id,
+            estimated=outcome.estimated,
+        )
+
+    def _count(self, opened: Hold, entry: Settlement) -> None:
+        """Tell the monitor of a settled request."""
+        self._monitor.settled(
+            entry.model,
+            entry.status,
+            entry.usage,
+            estimated=entry.estimated,
+            duration_s=(entry.at_ns - opened.at_ns) / NS_PER_S,
+        )
+
+
+async def _relay_stream(
+    call: Call, answer: Answer, headers: Headers, outcome: Outcome, client: Client
+) -> bytes:
+    """Pass a stream on block by block; give its last bytes.
+
+    After the client has left the rest is still read, within the bound that the client's
+    connection keeps, because the usage comes last. A failure after the first byte ends
+    the stream with an error event, never with an end marker.
+    """
+    stream = ChatStream(hide_usage=not call.wants_usage, choices=call.choices)
+    await client.start(answer.status, headers)
+    end: bytes
+    try:
+        while data := await answer.chunk():
+            block = stream.feed(data)
+            if block:
+                await client.write(block)
+        outcome.status = stream.status
+        end = stream.end + stream.rest if stream.whole else stream.end
+        if stream.status is Status.TRUNCATED:
+            end = openai.stream_error(UpstreamError(_BROKEN_OFF))
+    except UpstreamError as error:
+        outcome.status = stream.status
+        end = stream.end if stream.whole else openai.stream_error(error)
+    finally:
+        outcome.report(stream.usage, stream.output_tokens_bound)
+    return end
+
+
+_BROKEN_OFF: Final = (
+    "The provider's answer broke off before its end. What was sent so far is not the whole answer."
+)
+
+
+def _read_unary(body: bytes, outcome: Outcome) -> None:
+    """Read how a whole answer ended and what it used."""
+    completion = openai.read_completion(body)
+    if completion is None or completion.failed or not completion.choices:
+        outcome.status = Status.FAILED
+    elif completion.reasons:
+        outcome.status = openai.ending(completion.reasons)
+    else:
+        outcome.status = Status.TRUNCATED
+    usage = completion.usage.disjoint() if completion and completion.usage else None
+    outcome.report(usage, len(body))
+
+
+async def _finish(client: Client, last: Reply | bytes) -> None:
+    """Send the last bytes, which for a whole answer are all of them."""
+    if isinstance(last, Reply):
+        await client.answer(last.status, last.headers, last.body)
+    else:
+        await client.finish(last)
+
+
+def _headers(answer: Answer, admission: Admission) -> Headers:
+    """Choose the provider's headers that a client may see, and add where it stands."""
+    theirs = answer.headers
+    passed = [
+        (name.encode(), theirs[name].encode("latin-1"))
+        for name in _PASSED_HEADERS
+        if name in theirs
+    ]
+    for standing in admission.standings:
+        unit = standing.unit.encode()
+        passed += (
+            (b"x-ratelimit-limit-" + unit, b"%d" % standing.limit),
+            (b"x-ratelimit-remaining-" + unit, b"%d" % standing.remaining),
+            (b"x-ratelimit-reset-" + unit, openai.duration(standing.reset_ms).encode()),
+        )
+    return tuple(passed)
+
+
+def _refused(target: Target, status: int) -> str:
+    """Say that our credentials are wrong, in words that do not blame the client's key."""
+    return (
+        f"The provider `{target.provider}` answered {status} to the credentials that the gateway "
+        f"has for it. An administrator must correct providers.{target.provider}.api_key."
+    )

@@ -1,0 +1,1 @@
+"""The edge: ASGI in, bytes out."""

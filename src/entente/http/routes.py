@@ -1,0 +1,77 @@
+"""The one route table: every route's surface, action and the roles that may take it.
+
+A route without a row does not exist; a row without a role is open to everybody.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from entente.domain.chat import Surface
+from entente.domain.errors import MethodNotAllowed, UnknownRoute
+from entente.domain.principal import Role
+
+ANYONE: Final[frozenset[Role]] = frozenset()
+ALL_ROLES: Final = frozenset(Role)
+ADMINS: Final = frozenset({Role.ADMIN})
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A row. A path that ends in `/*` has one parameter: the rest of the path."""
+
+    method: str
+    path: str
+    surface: Surface
+    action: str
+    """The handler's name."""
+    roles: frozenset[Role]
+
+
+ROUTES: Final = (
+    Route("POST", "/v1/chat/completions", Surface.CHAT, "chat", ALL_ROLES),
+    Route("GET", "/v1/models", Surface.MODELS, "list_models", ALL_ROLES),
+    Route("GET", "/v1/models/*", Surface.MODELS, "get_model", ALL_ROLES),
+    Route("GET", "/healthz", Surface.OPERATIONS, "health", ANYONE),
+    Route("GET", "/readyz", Surface.OPERATIONS, "ready", ANYONE),
+    Route("GET", "/metrics", Surface.OPERATIONS, "metrics", ADMINS),
+)
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The row of a request, and the parameter that its path has."""
+
+    route: Route
+    parameter: str = ""
+
+
+class Router:
+    """Finds the row of a request. Exact paths cost one look-up."""
+
+    def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
+        """Index the table."""
+        self.routes = routes
+        self._exact = {(r.method, r.path): Match(r) for r in routes if not r.path.endswith("/*")}
+        self._prefixed = [r for r in routes if r.path.endswith("/*")]
+
+    def find(self, method: str, path: str) -> Match:
+        """Find the row. Raises UnknownRoute or MethodNotAllowed, worded as OpenAI does."""
+        match = self._exact.get((method, path))
+        if match is not None:
+            return match
+        allowed = {r.method for r in self.routes if r.path == path}
+        for route in self._prefixed:
+            prefix = route.path[:-1]
+            if path.startswith(prefix) and len(path) > len(prefix):
+                if route.method == method:
+                    return Match(route, path[len(prefix) :])
+                allowed.add(route.method)
+        if allowed:
+            message = (
+                f"Not allowed to {method} on {path}. "
+                "(HINT: Perhaps you meant to use a different HTTP method?)"
+            )
+            raise MethodNotAllowed(message, allow=tuple(sorted(allowed)))
+        message = f"Invalid URL ({method} {path})"
+        raise UnknownRoute(message)

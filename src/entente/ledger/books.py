@@ -1,0 +1,56 @@
+"""The state that entries add up to: balances and open holds. Pure.
+
+The server keeps one `Books` in memory and applies each entry before it is written, in
+the order in which it will be written; verification folds the same entries again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from entente.ledger.model import AnyEntry, Grant, Hold, available, held
+
+
+class Books(msgspec.Struct):
+    """Balances by account and asset, and the holds that are not settled."""
+
+    balances: dict[str, dict[str, int]] = {}
+    """Nano-units by account, then asset."""
+    open_holds: dict[str, Hold] = {}
+    """By request id."""
+
+    def apply(self, entry: AnyEntry) -> None:
+        """Move what the entry's postings say, and open or close its hold."""
+        balances = self.balances
+        for posting in entry.postings:
+            asset = posting.asset
+            nano = posting.nano
+            account = balances.setdefault(posting.source, {})
+            account[asset] = account.get(asset, 0) - nano
+            account = balances.setdefault(posting.destination, {})
+            account[asset] = account.get(asset, 0) + nano
+        if isinstance(entry, Hold):
+            self.open_holds[entry.id] = entry
+        elif not isinstance(entry, Grant):
+            self.open_holds.pop(entry.id, None)
+
+    def retract(self, hold: Hold) -> None:
+        """Take back a hold that could not be written."""
+        if self.open_holds.pop(hold.id, None) is None:
+            return
+        for posting in hold.postings:
+            self.balances[posting.source][posting.asset] += posting.nano
+            self.balances[posting.destination][posting.asset] -= posting.nano
+
+    def balance(self, account: str, asset: str) -> int:
+        """Give the balance of an account in nano-units, zero where nothing was posted."""
+        amounts = self.balances.get(account)
+        return amounts.get(asset, 0) if amounts else 0
+
+    def available(self, key: str, asset: str) -> int:
+        """Give what a key may spend now."""
+        return self.balance(available(key), asset)
+
+    def held(self, key: str, asset: str) -> int:
+        """Give what a key's open holds set aside."""
+        return self.balance(held(key), asset)

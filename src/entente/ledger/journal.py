@@ -1,0 +1,164 @@
+"""The journal as bytes: one canonical line an entry, chained by hashes. Pure.
+
+The hash of an entry is SHA-256 over the hash before it and the entry's line, so that no
+entry can be changed, dropped or put in between without changing every hash after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from entente.domain.errors import LedgerCorrupt
+from entente.domain.money import format_nano
+from entente.ledger.books import Books
+from entente.ledger.model import AnyEntry, Grant, Hold, Settlement
+
+GENESIS: Final = bytes(32)
+PROBLEMS_MAX: Final = 100
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """An entry as it is stored."""
+
+    seq: int
+    idempotency_key: str
+    line: bytes
+    hash: bytes
+
+
+def encode(entry: AnyEntry) -> bytes:
+    """Write an entry as its canonical JSON line."""
+    return _encoder.encode(entry)
+
+
+def decode(line: bytes) -> AnyEntry:
+    """Read an entry. Raises LedgerCorrupt for what is not one."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        message = f"A journal line does not read as an entry: {error}."
+        raise LedgerCorrupt(message) from error
+
+
+def chain(previous: bytes, line: bytes) -> bytes:
+    """Give the hash of the entry `line` that follows the entry with hash `previous`."""
+    return hashlib.sha256(previous + line).digest()
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a verification found."""
+
+    entries: int = 0
+    grants: int = 0
+    requests: int = 0
+    """Settled requests."""
+    estimated: int = 0
+    recovered: int = 0
+    overruns: int = 0
+    """Requests whose provider used more than its bound allowed."""
+    open_holds: int = 0
+    head: str = GENESIS.hex()
+    """Hash of the last entry."""
+    problems: list[str] = []
+
+    def problem(self, seq: int, text: str) -> None:
+        """Note what is wrong with an entry; past a bound only the first ones are kept."""
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(f"entry {seq}: {text}")
+
+
+def verify(rows: Iterable[Row]) -> tuple[Report, Books]:
+    """Fold the whole journal and check the chain, the order and every balance.
+
+    A bounded hold must be covered by what the key had at that very entry; a settlement
+    must close a hold that is open and release exactly its amount; after the last entry
+    each key's `held` account must equal its open holds.
+    """
+    report, books = Report(), Books()
+    previous, seq_before = GENESIS, 0
+    for row in rows:
+        if row.seq != seq_before + 1:
+            report.problem(row.seq, f"follows entry {seq_before}; entries between are missing")
+        seq_before = row.seq
+        if chain(previous, row.line) != row.hash:
+            report.problem(row.seq, "its hash does not follow from the entry before it")
+        previous = row.hash
+        try:
+            entry = decode(row.line)
+        except LedgerCorrupt as error:
+            report.problem(row.seq, error.message)
+            continue
+        if entry.idempotency_key != row.idempotency_key:
+            report.problem(row.seq, f"is stored under the name {row.idempotency_key}")
+        _check(entry, row.seq, books, report)
+        books.apply(entry)
+        report.entries += 1
+    report.head = previous.hex()
+    report.open_holds = len(books.open_holds)
+    _check_held(books, seq_before, report)
+    return report, books
+
+
+def _check(entry: AnyEntry, seq: int, books: Books, report: Report) -> None:
+    """Check one entry against the books before it."""
+    if any(posting.nano <= 0 for posting in entry.postings):
+        report.problem(seq, "a posting moves nothing or less")
+    match entry:
+        case Grant():
+            report.grants += 1
+        case Hold():
+            left = books.available(entry.key, entry.asset) - entry.nano
+            if entry.bounded and left < 0:
+                over = format_nano(-left)
+                report.problem(seq, f"the hold of {entry.id} exceeds the budget by {over}")
+            if entry.id in books.open_holds:
+                report.problem(seq, f"{entry.id} is held twice")
+        case Settlement():
+            report.requests += 1
+            report.estimated += entry.estimated
+            report.recovered += entry.recovered
+            _check_settlement(entry, seq, books, report)
+
+
+def _check_settlement(entry: Settlement, seq: int, books: Books, report: Report) -> None:
+    """Check that a settlement closes its hold exactly."""
+    opened = books.open_holds.get(entry.id)
+    if opened is None:
+        report.problem(seq, f"{entry.id} is settled without an open hold")
+        return
+    account = f"held:{opened.key}"
+    released = sum(posting.nano for posting in entry.postings if posting.source == account)
+    if released != opened.nano:
+        report.problem(
+            seq,
+            f"{entry.id} releases {format_nano(released)} of a hold of {format_nano(opened.nano)}",
+        )
+    report.overruns += (entry.cost_nano or 0) > opened.nano
+
+
+def _check_held(books: Books, seq: int, report: Report) -> None:
+    """Check that what is held at the end is what the open holds say."""
+    expected: dict[tuple[str, str], int] = {}
+    for opened in books.open_holds.values():
+        name = (f"held:{opened.key}", opened.asset)
+        expected[name] = expected.get(name, 0) + opened.nano
+    for account, amounts in books.balances.items():
+        if not account.startswith("held:"):
+            continue
+        for asset, nano in amounts.items():
+            if nano != expected.get((account, asset), 0):
+                report.problem(
+                    seq, f"{account} holds {format_nano(nano)} {asset}, its open holds differ"
+                )
+
+
+def entries(rows: Iterable[Row]) -> Iterator[AnyEntry]:
+    """Decode rows one by one."""
+    return (decode(row.line) for row in rows)

@@ -1,0 +1,222 @@
+"""What the ledger is made of: accounts, postings and the three kinds of entry.
+
+Accounts of a key are `available:KEY` and `held:KEY`; a provider is owed what stands on
+`payable:PROVIDER`; budgets are granted from `funding`. A posting moves an amount from
+one account to another, so it cannot be out of balance. An entry is a fact with its
+postings, and is never changed:
+
+    Grant        funding          -> available:KEY      a budget, or a correction of one
+    Hold         available:KEY    -> held:KEY           the most that a request can cost
+    Settlement   held:KEY         -> payable:PROVIDER   what it did cost
+                 held:KEY         -> available:KEY      and what is left of the hold
+
+A key without a hard budget has holds that are not `bounded`: its `available` account may
+go below zero and shows what was spent so far.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+import msgspec
+
+from entente.domain.chat import Status
+from entente.domain.usage import Usage
+
+FUNDING = "funding"
+
+
+def available(key: str) -> str:
+    """Name the account of what a key may still spend."""
+    return f"available:{key}"
+
+
+def held(key: str) -> str:
+    """Name the account of a key's open holds."""
+    return f"held:{key}"
+
+
+def payable(provider: str) -> str:
+    """Name the account of what a provider is owed."""
+    return f"payable:{provider}"
+
+
+class Posting(msgspec.Struct, frozen=True, array_like=True):
+    """Move `nano` nano-units (above zero) of `asset` from one account to another."""
+
+    source: str
+    destination: str
+    nano: int
+    asset: str
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What all entries have. `id` is unique among the entries of its kind."""
+
+    idempotency_prefix: ClassVar[str] = ""
+
+    id: str
+    at_ns: int
+    key: str
+    asset: str
+    postings: tuple[Posting, ...] = ()
+
+    @property
+    def idempotency_key(self) -> str:
+        """The name under which this entry can be in the journal once only."""
+        return f"{self.idempotency_prefix}:{self.id}"
+
+
+class Grant(Entry, frozen=True, kw_only=True, tag="grant"):
+    """A key's budget grows, or, by a negative amount, shrinks."""
+
+    idempotency_prefix: ClassVar[str] = "grant"
+
+    nano: int
+    actor: str
+    note: str = ""
+
+
+class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
+    """A request may cost up to `nano`. `id` is the request's id.
+
+    `input_tokens` and `output_tokens` are the bounds that the amount was computed from.
+    """
+
+    idempotency_prefix: ClassVar[str] = "hold"
+
+    model: str
+    nano: int
+    bounded: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    prices: str = ""
+
+
+class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
+    """How a request ended and what it cost. `id` is the request's id.
+
+    `cost_nano` is None when the model has no price. `estimated` marks token counts that
+    are an upper bound because the provider did not report them; `recovered` marks a
+    settlement made at the next start for a request that a crash cut off.
+    """
+
+    idempotency_prefix: ClassVar[str] = "settle"
+
+    model: str
+    status: Status
+    usage: Usage
+    cost_nano: int | None
+    target: str = ""
+    """`provider/model` that answered last; empty when none was reached."""
+    attempts: int = 0
+    """Calls sent to providers."""
+    upstream_status: int = 0
+    upstream_id: str = ""
+    estimated: bool = False
+    recovered: bool = False
+    prices: str = ""
+    """Version of the price book."""
+
+
+AnyEntry: TypeAlias = Grant | Hold | Settlement
+
+
+def grant(
+    *, id: str, at_ns: int, key: str, asset: str, nano: int, actor: str, note: str = ""
+) -> Grant:
+    """Make the entry that changes a key's budget by `nano`, which may be negative."""
+    source, destination = (FUNDING, available(key)) if nano > 0 else (available(key), FUNDING)
+    return Grant(
+        id=id,
+        at_ns=at_ns,
+        key=key,
+        asset=asset,
+        nano=nano,
+        actor=actor,
+        note=note,
+        postings=_postings((source, destination, abs(nano)), asset=asset),
+    )
+
+
+def hold(
+    *,
+    id: str,
+    at_ns: int,
+    key: str,
+    asset: str,
+    model: str,
+    nano: int,
+    bounded: bool,
+    input_tokens: int,
+    output_tokens: int,
+    prices: str,
+) -> Hold:
+    """Make the entry that sets aside `nano` (zero or more) for a request."""
+    return Hold(
+        id=id,
+        at_ns=at_ns,
+        key=key,
+        asset=asset,
+        model=model,
+        nano=nano,
+        bounded=bounded,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        prices=prices,
+        postings=_postings((available(key), held(key), nano), asset=asset),
+    )
+
+
+def settlement(
+    opened: Hold,
+    *,
+    at_ns: int,
+    status: Status,
+    usage: Usage,
+    cost_nano: int | None,
+    provider: str = "",
+    target: str = "",
+    attempts: int = 0,
+    upstream_status: int = 0,
+    upstream_id: str = "",
+    estimated: bool = False,
+    recovered: bool = False,
+) -> Settlement:
+    """Make the entry that closes a hold: the cost to the provider, the rest back.
+
+    A cost above the hold, which only a provider that ignores its token bound can cause,
+    is taken from the key's available amount as well.
+    """
+    cost = cost_nano or 0
+    from_hold = min(cost, opened.nano)
+    return Settlement(
+        id=opened.id,
+        at_ns=at_ns,
+        key=opened.key,
+        asset=opened.asset,
+        model=opened.model,
+        status=status,
+        usage=usage,
+        cost_nano=cost_nano,
+        target=target,
+        attempts=attempts,
+        upstream_status=upstream_status,
+        upstream_id=upstream_id,
+        estimated=estimated,
+        recovered=recovered,
+        prices=opened.prices,
+        postings=_postings(
+            (held(opened.key), payable(provider), from_hold),
+            (available(opened.key), payable(provider), cost - from_hold),
+            (held(opened.key), available(opened.key), opened.nano - from_hold),
+            asset=opened.asset,
+        ),
+    )
+
+
+def _postings(*moves: tuple[str, str, int], asset: str) -> tuple[Posting, ...]:
+    """Make postings of the moves that move something."""
+    return tuple(
+        Posting(source, destination, nano, asset) for source, destination, nano in moves if nano
+    )

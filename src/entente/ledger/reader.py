@@ -1,0 +1,102 @@
+"""Reading the journal: at start, for verification, export and reports."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from entente.db import connect, transaction
+from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
+from entente.ledger.books import Books
+from entente.ledger.journal import GENESIS, Row, chain, decode
+from entente.ledger.model import Settlement
+
+
+class Position(msgspec.Struct):
+    """Where a journal stands, and the books at that entry."""
+
+    seq: int
+    head: bytes
+    books: Books
+
+
+def rows(path: Path, *, after_seq: int = 0) -> Iterator[Row]:
+    """Read the entries behind `after_seq` from one snapshot of the database.
+
+    Raises LedgerUnavailable when there is no database at `path` or it cannot be read.
+    """
+    connection = connect(path, read_only=True)
+    try:
+        connection.execute("BEGIN")
+        yield from _rows(connection, after_seq)
+    except sqlite3.Error as error:
+        message = f"Cannot read the journal in {path}: {error}."
+        raise LedgerUnavailable(message) from error
+    finally:
+        connection.close()
+
+
+def _rows(connection: sqlite3.Connection, after_seq: int) -> Iterator[Row]:
+    """Read rows in order."""
+    cursor = connection.execute(
+        "SELECT seq, idempotency_key, line, hash FROM entries WHERE seq > ? ORDER BY seq",
+        (after_seq,),
+    )
+    return (Row(*row) for row in cursor)
+
+
+def load(connection: sqlite3.Connection) -> Position:
+    """Fold the journal from the last checkpoint on.
+
+    Raises LedgerCorrupt where the chain does not hold: a server does not start on a
+    journal that somebody has changed.
+    """
+    row = connection.execute(
+        "SELECT seq, hash, state FROM checkpoints ORDER BY seq DESC LIMIT 1"
+    ).fetchone()
+    position = (
+        Position(row[0], row[1], msgspec.json.decode(row[2], type=Books))
+        if row
+        else Position(0, GENESIS, Books())
+    )
+    for entry in _rows(connection, position.seq):
+        if entry.seq != position.seq + 1 or chain(position.head, entry.line) != entry.hash:
+            message = (
+                f"The journal is damaged at entry {entry.seq}: its hash does not follow from the "
+                "one before. Run `entente ledger verify`, and restore the database from a backup."
+            )
+            raise LedgerCorrupt(message)
+        position.books.apply(decode(entry.line))
+        position.seq, position.head = entry.seq, entry.hash
+    return position
+
+
+def save_checkpoint(connection: sqlite3.Connection, position: Position) -> None:
+    """Keep the books of a journal at rest, so that the next start need not fold it all."""
+    with transaction(connection):
+        connection.execute("DELETE FROM checkpoints")
+        connection.execute(
+            "INSERT INTO checkpoints VALUES (?, ?, ?)",
+            (position.seq, position.head, msgspec.json.encode(position.books)),
+        )
+
+
+def recent_settlements(connection: sqlite3.Connection, *, since_ns: int) -> Iterator[Settlement]:
+    """Read back from the end of the journal to `since_ns`, newest first."""
+    cursor = connection.execute("SELECT line FROM entries ORDER BY seq DESC")
+    for (line,) in cursor:
+        entry = decode(line)
+        if entry.at_ns < since_ns:
+            return
+        if isinstance(entry, Settlement):
+            yield entry
+
+
+def activate(connection: sqlite3.Connection, version: str, lines: bytes, now_ns: int) -> None:
+    """Keep a price book under its version, so that entries that name it stay explained."""
+    connection.execute(
+        "INSERT OR IGNORE INTO price_books VALUES (?, ?, ?)", (version, lines, now_ns)
+    )

@@ -1,0 +1,1 @@
+"""What a request can cost, and what it did cost. Pure."""

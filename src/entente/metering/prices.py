@@ -1,0 +1,92 @@
+"""Prices: exact rates per token class, and the book that names their version. Pure.
+
+Rates are rationals, compiled once to whole numerators over one denominator, so that the
+price of a request is a few integer multiplications and one rounding. Where a class has
+no rate of its own, cached and cache-write tokens cost what input costs and reasoning
+tokens what output costs; audio has no such relation, so audio without a rate is
+unpriced. Unpriced is not zero: it is None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from fractions import Fraction
+from math import lcm
+from typing import Final
+
+import msgspec
+
+from entente.domain.money import NANO_PER_UNIT, round_half_even, round_up
+from entente.domain.usage import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_CLASSES, Usage
+
+_FALLBACK: Final = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
+VERSION_DIGITS: Final = 12
+
+
+class Price(msgspec.Struct, frozen=True):
+    """The rates of one model, in nano-units per token as numerators over `denominator`.
+
+    Numerators stand in the order of `TOKEN_CLASSES`; None is a class without a rate.
+    """
+
+    asset: str
+    numerators: tuple[int | None, ...]
+    denominator: int
+
+    def cost(self, usage: Usage) -> int | None:
+        """Give the price of a usage in nano-units; None if a used class has no rate."""
+        total = 0
+        for name, numerator in zip(TOKEN_CLASSES, self.numerators, strict=True):
+            tokens = getattr(usage, name)
+            if tokens:
+                if numerator is None:
+                    return None
+                total += tokens * numerator
+        return round_half_even(total, self.denominator)
+
+    def bound(self, input_tokens: int, output_tokens: int) -> int:
+        """Give the most that so many tokens can cost, whatever classes they fall in."""
+        rates = dict(zip(TOKEN_CLASSES, self.numerators, strict=True))
+        dearest_in = max((rates[name] or 0 for name in INPUT_CLASSES), default=0)
+        dearest_out = max((rates[name] or 0 for name in OUTPUT_CLASSES), default=0)
+        return round_up(input_tokens * dearest_in + output_tokens * dearest_out, self.denominator)
+
+
+def compile_price(asset: str, rates: Mapping[str, Fraction], tokens_per: int) -> Price:
+    """Make a price of rates in whole units of `asset` per `tokens_per` tokens.
+
+    `rates` are by token class; see the module for what the missing ones mean.
+    """
+    nano: list[Fraction | None] = []
+    for name in TOKEN_CLASSES:
+        rate = rates.get(name, rates.get(_FALLBACK.get(name, "")))
+        nano.append(None if rate is None else rate * NANO_PER_UNIT / tokens_per)
+    denominator = lcm(*(rate.denominator for rate in nano if rate is not None))
+    return Price(
+        asset=asset,
+        numerators=tuple(None if rate is None else int(rate * denominator) for rate in nano),
+        denominator=denominator,
+    )
+
+
+class PriceBook(msgspec.Struct, frozen=True):
+    """The prices in force, and the version that every ledger entry names."""
+
+    version: str
+    lines: dict[str, Price]
+
+    def encode(self) -> bytes:
+        """Write the lines as canonical JSON: what the version is the digest of."""
+        return _canonical(self.lines)
+
+
+def price_book(lines: Mapping[str, Price]) -> PriceBook:
+    """Make a book; equal prices give an equal version on every machine."""
+    version = hashlib.sha256(_canonical(lines)).hexdigest()[:VERSION_DIGITS]
+    return PriceBook(version=version, lines=dict(lines))
+
+
+def _canonical(lines: Mapping[str, Price]) -> bytes:
+    """Write lines in the order of their names."""
+    return msgspec.json.encode(dict(sorted(lines.items())))

@@ -1,0 +1,62 @@
+"""The seam between the gateway and whoever serves a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from entente.domain.chat import Surface
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """One call to a provider, already in the provider's own dialect.
+
+    `body` is the JSON to send; `model` is the provider's name of the model, which the
+    body carries as well.
+    """
+
+    surface: Surface
+    model: str
+    body: bytes
+    stream: bool
+    request_id: str
+
+
+class Answer(Protocol):
+    """A provider's answer, whose head has arrived.
+
+    Errors while reading are `UpstreamError`s.
+    """
+
+    @property
+    def status(self) -> int:
+        """HTTP status, 100 to 599."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers with lower-case names."""
+
+    async def chunk(self) -> bytes:
+        """Give the next piece of the body as it arrives, b"" at a clean end."""
+
+    async def read(self, bytes_max: int) -> bytes:
+        """Give the rest of the body. Raises UpstreamProtocolError past the bound."""
+
+    async def aclose(self) -> None:
+        """Let go of the exchange, finished or not. May be called twice."""
+
+
+class Provider(Protocol):
+    """Who serves a model."""
+
+    @property
+    def name(self) -> str:
+        """The name in the configuration: `[providers.NAME]`."""
+
+    async def open(self, ask: Ask) -> Answer:
+        """Send the call and wait for the head of the answer. Raises UpstreamError."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""

@@ -1,0 +1,56 @@
+"""The models that clients can name, and the plan of who is asked for one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from entente.domain.errors import UpstreamBusy, UpstreamConnectError, UpstreamError
+
+RETRIABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 529})
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A provider's deployment of a model."""
+
+    provider: str
+    model: str
+
+    def __str__(self) -> str:
+        """Write it as the ledger does."""
+        return f"{self.provider}/{self.model}"
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as clients name it."""
+
+    name: str
+    targets: tuple[Target, ...]
+    output_tokens_max: int
+    context_tokens: int | None = None
+    attachment_tokens_max: int = 0
+    """The most input tokens that an image or file named by reference can count."""
+    owned_by: str = "entente"
+
+
+Catalog: TypeAlias = Mapping[str, Model]
+
+
+def plan(model: Model) -> tuple[Target, ...]:
+    """Give the targets to ask, in order; the next one only if the one before is retriable.
+
+    The plan's length is the bound on attempts: no target is asked twice.
+    """
+    return model.targets
+
+
+def retriable(error: UpstreamError) -> bool:
+    """Say whether another target may be asked: only if this one got nothing of the request."""
+    return isinstance(error, UpstreamConnectError | UpstreamBusy)
+
+
+def retriable_status(status: int) -> bool:
+    """Say whether another target may be asked after this answer, which costs nothing."""
+    return status in RETRIABLE_STATUSES

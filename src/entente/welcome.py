@@ -1,0 +1,63 @@
+"""What `entente serve` prints when it is up: lines that work when they are pasted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from entente.domain.secret import Secret
+
+_TEXT: Final = """\
+Entente serves {model} and everything else in your configuration at {url}/v1
+{key}
+Try it in a shell:
+
+  curl -sN {url}/v1/chat/completions -H "Authorization: Bearer {shell_key}" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "{model}", "stream": true,
+         "messages": [{{"role": "user", "content": "{prompt}"}}]}}'
+
+or in Python (pip install openai):
+
+  import os
+  from openai import OpenAI
+  client = OpenAI(base_url="{url}/v1", api_key={python_key})
+  for chunk in client.chat.completions.create(
+      model="{model}", stream=True, messages=[{{"role": "user", "content": "{prompt}"}}]
+  ):
+      print(chunk.choices[0].delta.content or "", end="", flush=True)
+  print()
+
+Stop with Ctrl-C. Keys: entente keys create. Health of the installation: entente doctor.
+"""
+
+PROMPT: Final = "Hello! Who are you?"
+
+
+def welcome(*, host: str, port: int, model: str, made: Secret | None, given: bool) -> str:
+    """Write the lines.
+
+    `made` is the first admin key if it was made now, `given` whether ENTENTE_ADMIN_KEY sets
+    it; otherwise it was shown at an earlier start.
+    """
+    name = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    if made is not None:
+        key = f"\nAdmin key, shown this once: {made.reveal()}\n"
+        shell_key, python_key = made.reveal(), f'"{made.reveal()}"'
+    elif given:
+        key = "\nThe admin key is what ENTENTE_ADMIN_KEY says.\n"
+        shell_key, python_key = "$ENTENTE_ADMIN_KEY", 'os.environ["ENTENTE_ADMIN_KEY"]'
+    else:
+        key = (
+            "\nThe admin key was shown at the first start. Set ENTENTE_API_KEY to it, or to a new\n"
+            "one: entente keys create\n"
+        )
+        shell_key, python_key = "$ENTENTE_API_KEY", 'os.environ["ENTENTE_API_KEY"]'
+    return _TEXT.format(
+        url=url,
+        model=model,
+        key=key,
+        shell_key=shell_key,
+        python_key=python_key,
+        prompt=PROMPT,
+    )

@@ -1,0 +1,1 @@
+"""Dialects: bytes to values and values to bytes, one module each. Pure."""

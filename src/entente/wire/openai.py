@@ -1,0 +1,329 @@
+"""OpenAI's dialect: chat requests in, chat requests out, chat answers read. Pure.
+
+A request is scanned once, into its top-level members with their bytes; only the members
+that govern it are decoded. What goes to a provider of the same dialect is the client's
+own body, or, where a member has to change, the same members with the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import NoneType
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from entente.domain.chat import Call, Status, Surface
+from entente.domain.errors import EntenteError, InvalidParameter, MalformedJson
+from entente.domain.usage import Usage
+
+CHOICES_MAX: Final = 128
+OUTPUT_TOKENS_MAX: Final = 2**31 - 1
+
+_T = TypeVar("_T")
+_GOVERNING: Final = (
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "n",
+    "max_tokens",
+    "max_completion_tokens",
+)
+_ATTACHMENT: Final = re.compile(rb'"(?:image_url|file_id|file_url)"\s*:')
+_ESCAPED_ASCII: Final = re.compile(rb"\\u00[2-7]")
+_NULL: Final = b"null"
+_MS_PER_S: Final = 1_000
+
+_members_decoder = msgspec.json.Decoder(dict[str, Raw])
+
+
+class StreamOptions(msgspec.Struct):
+    """The part of `stream_options` that the gateway acts on."""
+
+    include_usage: bool | None = None
+
+
+def decode_chat(body: bytes) -> Call:
+    """Read a chat completion request as far as governing it needs.
+
+    Raises MalformedJson or InvalidParameter, worded as OpenAI does, in OpenAI's order:
+    model, messages, then types and bounds.
+    """
+    try:
+        members = _members_decoder.decode(body)
+        attachments = _attachments(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise MalformedJson(MALFORMED) from None
+    model = _string(members, "model")
+    _check_messages(members)
+    limit = _integer(members, "max_completion_tokens", 1, OUTPUT_TOKENS_MAX)
+    legacy_limit = _integer(members, "max_tokens", 1, OUTPUT_TOKENS_MAX)
+    stream = _boolean(members, "stream")
+    return Call(
+        surface=Surface.CHAT,
+        model=model,
+        body=body,
+        members=members,
+        stream=stream,
+        wants_usage=stream and _wants_usage(members),
+        output_tokens_max=max(limit or 0, legacy_limit or 0) or None,
+        choices=_integer(members, "n", 1, CHOICES_MAX) or 1,
+        attachments=attachments,
+    )
+
+
+def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> bytes:
+    """Write the call for a provider that knows the model as `model`.
+
+    A stream is made to report its usage. `output_tokens_max` is a bound to add where the
+    client gave none; None adds nothing.
+    """
+    changes: dict[str, bytes] = {}
+    if model != call.model:
+        changes["model"] = msgspec.json.encode(model)
+    if call.stream and not call.wants_usage:
+        options = call.members.get("stream_options")
+        merged = msgspec.json.decode(options, type=dict[str, Raw] | None) if options else None
+        changes["stream_options"] = msgspec.json.encode({**(merged or {}), "include_usage": True})
+    if output_tokens_max is not None and call.output_tokens_max is None:
+        changes["max_completion_tokens"] = b"%d" % output_tokens_max
+    if not changes and _says_each_once(call):
+        return call.body
+    members: dict[str, Raw | bytes] = {**call.members, **changes}
+    return b"{%s}" % b",".join(
+        msgspec.json.encode(name) + b":" + bytes(value) for name, value in members.items()
+    )
+
+
+def _says_each_once(call: Call) -> bool:
+    """Say whether no governing member can stand twice in the body.
+
+    Of two equal members we act on the last; a provider that acts on the first would do
+    what nobody checked. Such a body is written anew, each member once.
+    """
+    body = call.body
+    compact = 1 + sum(len(name) + 4 + len(memoryview(raw)) for name, raw in call.members.items())
+    if len(body) == compact:
+        return True
+    if b"\\u00" in body and _ESCAPED_ASCII.search(body):
+        return False
+    return all(body.count(b'"%s"' % name.encode()) <= 1 for name in _GOVERNING)
+
+
+def _attachments(body: bytes) -> int:
+    """Count what the body names by reference."""
+    if b"\\u00" in body and _ESCAPED_ASCII.search(body):
+        body = msgspec.json.encode(msgspec.json.decode(body))
+    if b'"image_url"' in body or b'"file_' in body:
+        return len(_ATTACHMENT.findall(body))
+    return 0
+
+
+def _wants_usage(members: Mapping[str, Raw]) -> bool:
+    """Say whether the client asked for the usage event."""
+    options = _decode(members, "stream_options", StreamOptions, "an object")
+    return bool(options and options.include_usage)
+
+
+def _check_messages(members: Mapping[str, Raw]) -> None:
+    """Refuse a request whose messages are missing, not a list, or none."""
+    raw = members.get("messages")
+    if raw is None:
+        message = "Missing required parameter: 'messages'."
+        raise InvalidParameter(message, param="messages", code="missing_required_parameter")
+    text = memoryview(raw)
+    if text[0] != ord("["):
+        raise _wrong_type("messages", "an array of objects", raw)
+    if bytes(text[1:-1]).isspace() or len(text) == len("[]"):
+        message = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+            "but got an empty array instead."
+        )
+        raise InvalidParameter(message, param="messages", code="empty_array")
+
+
+def _string(members: Mapping[str, Raw], name: str) -> str:
+    """Read the model's name."""
+    value = _decode(members, name, str, "a string")
+    if not value:
+        message = "you must provide a model parameter"
+        raise InvalidParameter(message, param=None, code=None)
+    return value
+
+
+def _boolean(members: Mapping[str, Raw], name: str) -> bool:
+    """Read an optional boolean."""
+    return bool(_decode(members, name, bool, "a boolean"))
+
+
+def _integer(members: Mapping[str, Raw], name: str, least: int, most: int) -> int | None:
+    """Read an optional integer within bounds."""
+    value = _decode(members, name, int, "an integer")
+    if value is None:
+        return None
+    if value < least:
+        message = (
+            f"Invalid '{name}': integer below minimum value. "
+            f"Expected a value >= {least}, but got {value} instead."
+        )
+        raise InvalidParameter(message, param=name, code="integer_below_min_value")
+    if value > most:
+        message = (
+            f"Invalid '{name}': integer above maximum value. "
+            f"Expected a value <= {most}, but got {value} instead."
+        )
+        raise InvalidParameter(message, param=name, code="integer_above_max_value")
+    return value
+
+
+def _decode(members: Mapping[str, Raw], name: str, kind: type[_T], expected: str) -> _T | None:
+    """Decode an optional member, None when absent or null."""
+    raw = members.get(name)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind | None)
+    except msgspec.ValidationError:
+        raise _wrong_type(name, expected, raw) from None
+
+
+def _wrong_type(name: str, expected: str, raw: Raw) -> InvalidParameter:
+    """Say which type was expected and which was found."""
+    message = f"Invalid type for '{name}': expected {expected}, but got {_kind(raw)} instead."
+    return InvalidParameter(message, param=name, code="invalid_type")
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    NoneType: "null",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal",
+    str: "a string",
+    list: "an array",
+    dict: "an object",
+}
+
+
+def _kind(raw: Raw) -> str:
+    """Name the JSON type of a value as OpenAI does."""
+    return _KINDS[type(msgspec.json.decode(raw))]
+
+
+# ---- answers ----
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class WireUsage(msgspec.Struct):
+    """`usage` as OpenAI reports it: totals that contain their details."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+    def disjoint(self) -> Usage | None:
+        """Split into classes that do not overlap; None where the details exceed the total."""
+        inward = self.prompt_tokens_details or _PromptDetails()
+        outward = self.completion_tokens_details or _CompletionDetails()
+        read, written = inward.cached_tokens or 0, inward.cache_write_tokens or 0
+        heard, spoken = inward.audio_tokens or 0, outward.audio_tokens or 0
+        reasoned = outward.reasoning_tokens or 0
+        usage = Usage(
+            input=self.prompt_tokens - read - written - heard,
+            cache_read=read,
+            cache_write=written,
+            audio_input=heard,
+            output=self.completion_tokens - reasoned - spoken,
+            reasoning=reasoned,
+            audio_output=spoken,
+        )
+        counts = (usage.input, read, written, heard, usage.output, reasoned, spoken)
+        return usage if min(counts) >= 0 else None
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class Completion(msgspec.Struct):
+    """What settling needs of a completion, or of one chunk of a stream."""
+
+    choices: list[_Choice] | None = None
+    usage: WireUsage | None = None
+    error: Raw = Raw(_NULL)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error in place of an answer."""
+        return bytes(self.error) not in (_NULL, b"{}", b'""', b"false", b"0")
+
+    @property
+    def reasons(self) -> list[str]:
+        """The finish reasons that it gives."""
+        return [c.finish_reason for c in self.choices or () if c.finish_reason]
+
+
+_completion_decoder = msgspec.json.Decoder(Completion)
+
+
+def read_completion(body: bytes | memoryview) -> Completion | None:
+    """Read a completion or a chunk; None when it does not look like one."""
+    try:
+        return _completion_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+_ENDINGS: Final[Mapping[str, Status]] = {
+    "length": Status.LENGTH,
+    "content_filter": Status.FILTERED,
+}
+
+
+def ending(reasons: list[str]) -> Status:
+    """Give the one status of an answer whose choices ended for these reasons.
+
+    Of several, a filter weighs more than a length, and a length more than a plain end.
+    """
+    statuses = {_ENDINGS.get(reason, Status.COMPLETE) for reason in reasons}
+    for status in (Status.FILTERED, Status.LENGTH):
+        if status in statuses:
+            return status
+    return Status.COMPLETE
+
+
+MALFORMED: Final = (
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't "
+    "using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was "
+    "sent was not valid JSON.)"
+)
+
+
+def stream_error(error: EntenteError) -> bytes:
+    """Write the event that ends a stream in failure; no end marker follows it."""
+    body = {
+        "error": {"message": error.message, "type": "server_error", "param": None, "code": None}
+    }
+    return b"data: %s\n\n" % msgspec.json.encode(body)
+
+
+def duration(milliseconds: int) -> str:
+    """Write a time as OpenAI's rate-limit headers do: `174ms`, `8.64s`, `6m0s`."""
+    if milliseconds < _MS_PER_S:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60 * _MS_PER_S)
+    seconds = f"{rest / _MS_PER_S:g}s"
+    return f"{minutes}m{seconds}" if minutes else seconds

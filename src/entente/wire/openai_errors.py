@@ -1,0 +1,111 @@
+"""OpenAI's error envelope: one table from our errors to status, type and code. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from entente.domain.errors import (
+    AuthenticationError,
+    BodyTimeout,
+    BodyTooLarge,
+    BudgetExceeded,
+    EntenteError,
+    InvalidKey,
+    InvalidParameter,
+    LedgerError,
+    LimitError,
+    MethodNotAllowed,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+    RateLimited,
+    RequestError,
+    RequestTooLarge,
+    UnknownRoute,
+    Unpriced,
+    UpstreamBusy,
+    UpstreamConnectError,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
+
+OVERLOADED_RETRY_MS: Final = 1_000
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """How one kind of error looks to a client of this dialect."""
+
+    status: int
+    type: str
+    code: str | None = None
+    retry: bool | None = None
+    """What `x-should-retry` says; None leaves it to the status."""
+
+
+_INVALID: Final = "invalid_request_error"
+_BUSY: Final = "service_unavailable_error"
+
+TABLE: Final[Mapping[type[EntenteError], _Row]] = {
+    RequestError: _Row(400, _INVALID),
+    BodyTooLarge: _Row(413, _INVALID, "request_too_large"),
+    BodyTimeout: _Row(408, _INVALID, "request_timeout", retry=False),
+    UnknownRoute: _Row(404, _INVALID),
+    MethodNotAllowed: _Row(405, _INVALID),
+    AuthenticationError: _Row(401, _INVALID),
+    InvalidKey: _Row(401, _INVALID, "invalid_api_key"),
+    PermissionDenied: _Row(403, _INVALID, "permission_denied"),
+    ModelNotFound: _Row(404, _INVALID, "model_not_found"),
+    LimitError: _Row(429, "requests", "rate_limit_exceeded"),
+    RateLimited: _Row(429, "requests", "rate_limit_exceeded"),
+    RequestTooLarge: _Row(429, "tokens", "rate_limit_exceeded", retry=False),
+    BudgetExceeded: _Row(429, "insufficient_quota", "insufficient_quota", retry=False),
+    Unpriced: _Row(403, _INVALID, "model_not_priced"),
+    UpstreamError: _Row(502, "server_error", "upstream_failed"),
+    UpstreamConnectError: _Row(502, "server_error", "upstream_unavailable"),
+    UpstreamTimeout: _Row(504, "timeout", "timeout"),
+    UpstreamBusy: _Row(503, _BUSY, "server_is_overloaded"),
+    UpstreamRefused: _Row(502, "server_error", "upstream_refused_credentials", retry=False),
+    LedgerError: _Row(503, _BUSY, "ledger_unavailable", retry=True),
+    Overloaded: _Row(503, _BUSY, "server_is_overloaded", retry=True),
+    EntenteError: _Row(500, "server_error"),
+}
+"""By class; a class without a row takes the row of its nearest base."""
+
+
+class ErrorReply(msgspec.Struct, frozen=True):
+    """An error as an HTTP answer."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+def render(error: EntenteError) -> ErrorReply:
+    """Write an error as OpenAI would."""
+    row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    param, code, kind = None, row.code, row.type
+    headers: list[tuple[bytes, bytes]] = []
+    retry, retry_after_ms = row.retry, None
+    match error:
+        case InvalidParameter():
+            param, code = error.param, error.code
+        case RateLimited():
+            kind, retry_after_ms = error.unit, error.retry_after_ms
+        case LimitError():
+            retry_after_ms = error.retry_after_ms
+        case MethodNotAllowed():
+            headers.append((b"allow", ", ".join(error.allow).encode()))
+        case LedgerError() | Overloaded() | UpstreamBusy():
+            retry_after_ms = OVERLOADED_RETRY_MS
+    if retry_after_ms is not None:
+        headers.append((b"retry-after-ms", b"%d" % retry_after_ms))
+        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1_000)))
+        retry = True
+    if retry is not None:
+        headers.append((b"x-should-retry", b"true" if retry else b"false"))
+    body = {"error": {"message": error.message, "type": kind, "param": param, "code": code}}
+    return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
