@@ -85,7 +85,8 @@ def test_a_killed_child_is_replaced(options: RuntimeOptions, run: Run) -> None:
         after = await runtime.changed()
         assert (after.phase, after.failures) == (Phase.BACKING_OFF, 1)
         assert "signal 9" in (after.last_error or "")
-        assert runtime.endpoint is None
+        between = runtime.endpoint
+        assert between is None
         assert await ask(runtime) in {"stop", "length"}
         state, second = runtime.state, runtime.endpoint
         assert (state.phase, state.restarts) == (Phase.READY, 1)

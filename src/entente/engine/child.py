@@ -26,7 +26,7 @@ from typing import Any, Never
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 SETTINGS_BYTES_MAX = 65_536
-VERBOSITY_WARNINGS = 2
+VERBOSITY_ERRORS = 1
 NO_SSE_PINGS = -1
 PR_SET_PDEATHSIG = 1
 SIGKILL = 9
@@ -66,7 +66,7 @@ def watch_parent() -> None:
     os._exit(0)
 
 
-def parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN401  (has no types)
+def parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:
     """Translate the settings into llama.cpp's."""
     params = xllamacpp.CommonParams()
     params.model.path = settings["model_path"]
@@ -88,7 +88,7 @@ def parameters(xllamacpp: Any, settings: dict[str, Any]) -> Any:  # noqa: ANN401
     params.endpoint_slots = False  # would show the prompts of other requests
     params.warmup = False
     params.fit_params = False
-    params.verbosity = VERBOSITY_WARNINGS
+    params.verbosity = VERBOSITY_ERRORS
     return params
 
 
@@ -105,6 +105,9 @@ def main() -> Never:
     leave_with_the_parent(settings["parent_pid"])
     watcher = threading.Thread(target=watch_parent, daemon=True)
     watcher.start()
+    # Threads of OpenMP that spin while they wait lose ten times the speed as soon as
+    # something else wants the cores; read by the library when it is loaded.
+    os.putenv("OMP_WAIT_POLICY", "passive")
     sys.path.append(settings["package_path"])
     try:
         xllamacpp = importlib.import_module("xllamacpp")

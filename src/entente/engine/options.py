@@ -20,8 +20,9 @@ class RuntimeOptions:
     """Context of one request; the child reserves this times `parallel`."""
     parallel: int = 8
     """Requests decoded in one batch; more wait in the child's queue."""
-    threads: int = 2
-    """Threads that compute."""
+    threads: int = 1
+    """Threads that compute. More than one pays only for models far above the built-in
+    one's size and with cores to spare: on two busy cores, two threads were slower."""
     connections_max: int = 256
     """Connections served at once, idle ones included; llama.cpp gives each a thread."""
     prompt_cache_mib: int = 64

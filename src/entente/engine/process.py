@@ -52,6 +52,17 @@ def open_log(path: Path, bytes_max: int) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
+def cut_log(path: Path, bytes_max: int) -> bool:
+    """Empty a log past its bound and say whether; the child appends, so it goes on at 0."""
+    try:
+        if path.stat().st_size <= bytes_max:
+            return False
+        os.truncate(path, 0)
+    except OSError:
+        return False  # removed by somebody; the next start makes a new one
+    return True
+
+
 def settings_line(options: RuntimeOptions, folder: Path, key: Secret) -> bytes:
     """Encode what the child needs to know, the key included, for its stdin."""
     settings = {
@@ -161,7 +172,8 @@ class Child:
         """
         while True:
             await asyncio.sleep(self._options.health_interval_s)
-            self._cut_log()
+            if cut_log(self._options.log_path, self._options.log_bytes_max):
+                self._log_start = 0
             try:
                 async with asyncio.timeout(self._options.health_timeout_s):
                     await probe(self._port)
@@ -196,16 +208,6 @@ class Child:
                 return (head + log.read(LOG_HINT_BYTES_MAX)).decode(errors="replace")
         except OSError:
             return ""
-
-    def _cut_log(self) -> None:
-        """Empty a log that has outgrown its bound; the child appends, so it goes on at 0."""
-        path = self._options.log_path
-        try:
-            if path.stat().st_size > self._options.log_bytes_max:
-                os.truncate(path, 0)
-                self._log_start = 0
-        except OSError:
-            return
 
 
 async def probe(port: int) -> None:
