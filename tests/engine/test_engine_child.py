@@ -82,11 +82,13 @@ def test_the_key_is_nowhere_to_be_read(options: RuntimeOptions, tmp_path: Path) 
 def test_it_says_what_cannot_be_imported(options: RuntimeOptions, tmp_path: Path) -> None:
     """A wheel that cannot be loaded (a missing system library) is named, not traced."""
     with child(tmp_path / "log") as process:
-        printed, _ = process.communicate(
-            settings_line(options, tmp_path, Secret(KEY)), timeout=END_S
-        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(settings_line(options, tmp_path, Secret(KEY)))
+        process.stdin.flush()
+        printed = process.stdout.readline()
+        assert process.wait(END_S) == 1
     assert json.loads(printed) == {"error": "No module named 'xllamacpp'"}
-    assert process.returncode == 1
 
 
 def test_the_cause_is_the_first_error_of_the_log() -> None:
