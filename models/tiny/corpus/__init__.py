@@ -1,0 +1,1 @@
+"""Generators of the training and evaluation text of entente-tiny."""
