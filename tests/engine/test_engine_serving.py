@@ -92,7 +92,13 @@ def test_the_client_may_choose_another_temperature(options: RuntimeOptions) -> N
             answers = await asyncio.gather(
                 *(
                     client.chat.completions.create(
-                        model=MODEL, messages=HELLO, max_tokens=24, temperature=2.0, seed=seed
+                        model=MODEL,
+                        messages=HELLO,
+                        max_tokens=24,
+                        temperature=2.0,
+                        seed=seed,
+                        top_p=1.0,
+                        extra_body={"top_k": 0, "min_p": 0.0},
                     )
                     for seed in range(8)
                 )
