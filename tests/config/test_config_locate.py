@@ -178,7 +178,7 @@ def _sub_table(writer: Writer, written: list[str], path: Path) -> None:
             writer.body((*path, name))
 
 
-def paths_of(value: Any, path: Path = ()) -> set[Path]:  # noqa: ANN401
+def paths_of(value: Any, path: Path = ()) -> set[Path]:
     """List every path that a parsed document has."""
     pairs: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):

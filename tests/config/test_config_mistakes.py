@@ -67,9 +67,6 @@ MISTAKES = {
     "no base_url": Mistake(
         '[providers.main]\nkind = "openai"\n' + MODEL, 1, "providers.main", ("base_url = ",)
     ),
-    "no script": Mistake(
-        '[providers.main]\nkind = "scripted"\n' + MODEL, 1, "providers.main", ("script = ",)
-    ),
     "meaningless": Mistake(
         '[providers.main]\nkind = "local"\nbase_url = "http://h"\n' + MODEL,
         3,
@@ -101,6 +98,9 @@ MISTAKES = {
         ("path",),
     ),
     "proxy": Mistake(OPENAI + 'proxy = "p"\n' + MODEL, 4, "providers.main.proxy", ('"none"',)),
+    "tls proxy": Mistake(
+        OPENAI + 'proxy = "https://p"\n' + MODEL, 4, "providers.main.proxy", ("only proxies",)
+    ),
     "password in a proxy": Mistake(
         OPENAI + f'proxy = "http://u:{CANARY}@h"\n' + MODEL,
         4,

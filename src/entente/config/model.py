@@ -8,7 +8,7 @@ field that is not described there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping  # noqa: TC003  (msgspec reads the annotations)
+from collections.abc import Mapping
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from entente.domain.secret import Secret  # noqa: TC001
+from entente.domain.secret import Secret
 from entente.ledger.store import Durability
 
 HOST_DEFAULT: Final = "127.0.0.1"

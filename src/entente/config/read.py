@@ -66,7 +66,7 @@ class Reader:
     # that `kind` describes, or is UNREADABLE.
     def read(  # noqa: PLR0911  (one return for each kind of type)
         self, kind: inspect.Type, value: object, path: KeyPath
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Read one value of a described type."""
         match kind:
             case inspect.UnionType():

@@ -36,7 +36,7 @@ _TAKEN: Final[Mapping[ProviderKind, frozenset[str]]] = {
 
 _NEEDED: Final[Mapping[ProviderKind, Mapping[str, str]]] = {
     ProviderKind.OPENAI: {"base_url": 'base_url = "https://api.openai.com/v1"'},
-    ProviderKind.SCRIPTED: {"script": 'script = "replies.toml"'},
+    ProviderKind.SCRIPTED: {},
     ProviderKind.LOCAL: {},
 }
 """Settings that a kind cannot do without, each as it might be written."""
@@ -99,6 +99,8 @@ def _check_addresses(path: KeyPath, provider: ProviderConfig, problems: Problems
             problems.add((*path, "base_url"), wrong)
     if provider.proxy not in {PROXY_DEFAULT, "none"}:
         wrong = _url_defect(provider.proxy)
+        if wrong is None and not provider.proxy.startswith("http://"):
+            wrong = "only proxies reached by http:// are supported"
         if wrong:
             problems.add(
                 (*path, "proxy"),

@@ -1,1 +1,1 @@
-"""Use cases of the control plane, above the stores: keys today."""
+"""Use cases of the control plane, above the stores: keys, budgets, reports."""

@@ -1,0 +1,128 @@
+"""What every command shares: options, settings, the database, and how to say things.
+
+Human output is plain columns, machine output is JSON on one line: both on standard
+output, so that they can be piped. What went wrong is one line on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import sqlite3
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import msgspec
+import typer
+
+from entente.auth import KeyStore
+from entente.config import Config, find, load
+from entente.control.keys import Keys
+from entente.db import DATABASE_NAME, connect, migrate
+from entente.domain.errors import LedgerUnavailable
+from entente.domain.ids import Ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+PRIVATE_FOLDER: Final = 0o700
+
+ConfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The settings; else ./entente.toml if there."),
+]
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+
+
+def environment() -> Mapping[str, str]:
+    """Give the process's environment: the one place that reads it."""
+    return dict(os.environ)
+
+
+def settings(config: Path | None) -> Config:
+    """Load the settings that a command works with. Raises ConfigError."""
+    return load(find(config, Path()), environment())
+
+
+def database_path(config: Config) -> Path:
+    """Give where the database is, or will be."""
+    return config.server.data_dir / DATABASE_NAME
+
+
+def existing_database(config: Config) -> Path:
+    """Give the database's path. Raises LedgerUnavailable where there is none yet."""
+    path = database_path(config)
+    if not path.is_file():
+        message = (
+            f"There is no database at {path} yet: run `entente serve` or `entente keys create` "
+            "first, or name the right settings with --config."
+        )
+        raise LedgerUnavailable(message)
+    return path
+
+
+@contextmanager
+def database(config: Config, *, make: bool = False) -> Iterator[sqlite3.Connection]:
+    """Open the database for writing; `make` it where there is none.
+
+    Raises LedgerUnavailable. Only what a person makes first makes a database: a listing in
+    the wrong folder should say so and leave nothing behind.
+    """
+    connection = connect(_place_for_database(config) if make else existing_database(config))
+    path = database_path(config)
+    try:
+        migrate(connection)
+        yield connection
+    except sqlite3.Error as error:
+        message = f"The database {path} cannot be used now: {error}. Run `entente doctor`."
+        raise LedgerUnavailable(message) from error
+    finally:
+        connection.close()
+
+
+def _place_for_database(config: Config) -> Path:
+    """Make the data folder. Raises LedgerUnavailable."""
+    path = database_path(config)
+    try:
+        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    except OSError as error:
+        message = (
+            f"The folder {path.parent} cannot be made ({error.strerror}): make it writable or "
+            "set server.data_dir."
+        )
+        raise LedgerUnavailable(message) from error
+    return path
+
+
+def ids() -> Ids:
+    """Give ids from this process's clock and randomness."""
+    return Ids(time.time_ns, random.SystemRandom().getrandbits)
+
+
+def keys_of(connection: sqlite3.Connection) -> Keys:
+    """Give the use cases of keys with this process's clock and randomness."""
+    return Keys(
+        KeyStore(connection), now_ns=time.time_ns, ids=ids(), token_bytes=secrets.token_bytes
+    )
+
+
+def say(text: str) -> None:
+    """Write a line."""
+    typer.echo(text)
+
+
+def say_json(value: object) -> None:
+    """Write a value as one line of JSON."""
+    typer.echo(msgspec.json.encode(value))
+
+
+def say_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write aligned columns under titles; nothing for no rows but the titles."""
+    lines = [titles, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())

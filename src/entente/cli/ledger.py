@@ -1,0 +1,90 @@
+"""`entente ledger verify | export`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+import typer
+
+from entente.cli.base import ConfigOption, JsonOption, existing_database, say, say_json, settings
+from entente.control.reports import request_line, settlements
+from entente.domain.errors import LedgerCorrupt
+from entente.ledger.journal import Report, entries
+from entente.ledger.journal import verify as verify_rows
+from entente.ledger.reader import rows
+
+SHOWN_MAX: Final = 10
+
+app = typer.Typer(help="Verify and export the ledger.", no_args_is_help=True)
+
+
+class Format(StrEnum):
+    """The forms of an export."""
+
+    JSONL = "jsonl"
+
+
+@app.command()
+def verify(
+    *,
+    config: ConfigOption = None,
+    running: Annotated[
+        bool, typer.Option("--running", help="The server runs: open holds are no fault.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the chain, the order, every balance, and that nothing is held at rest."""
+    report, _ = verify_rows(rows(existing_database(settings(config))))
+    faults = list(report.problems)
+    if report.open_holds and not running:
+        faults.append(
+            f"{report.open_holds} holds are open: while the server runs that is normal (use "
+            "--running); after a crash `entente serve` settles them"
+        )
+    if as_json:
+        say_json({"ok": not faults, **msgspec.to_builtins(report), "problems": faults})
+    elif not faults:
+        say(_summary(report))
+    if faults:
+        raise LedgerCorrupt(_complaint(faults))
+
+
+def _summary(report: Report) -> str:
+    return (
+        f"ok: {report.entries} entries, {report.requests} requests "
+        f"({report.estimated} estimated, {report.recovered} recovered, {report.overruns} above "
+        f"their hold), {report.grants} grants, {report.open_holds} open holds, "
+        f"head {report.head[:16]}"
+    )
+
+
+def _complaint(faults: list[str]) -> str:
+    shown = [f"the ledger is not in order: {fault}." for fault in faults[:SHOWN_MAX]]
+    if len(faults) > SHOWN_MAX:
+        shown.append(f"and {len(faults) - SHOWN_MAX} more; --json has them.")
+    return "\n".join(shown)
+
+
+@app.command()
+def export(
+    *,
+    config: ConfigOption = None,
+    form: Annotated[Format, typer.Option("--format", help="One JSON object a line.")] = (
+        Format.JSONL
+    ),
+    as_json: JsonOption = False,
+) -> None:
+    """Write one line a settled request, oldest first; --json writes one array."""
+    lines = (
+        request_line(entry)
+        for entry in settlements(entries(rows(existing_database(settings(config)))))
+    )
+    if as_json:
+        say_json(list(lines))
+        return
+    match form:
+        case Format.JSONL:
+            for line in lines:
+                say_json(line)

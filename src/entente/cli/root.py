@@ -1,0 +1,53 @@
+"""The command `entente`: all commands under one name, and the last place for errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from entente.cli import budgets, configuration, doctor, keys, ledger, models, serve, usage
+from entente.domain.errors import EntenteError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED: Final = 1
+INTERRUPTED: Final = 130
+"""128 and the number of SIGINT, as shells have it."""
+
+app = typer.Typer(
+    help="A model platform that an organisation runs itself. `entente serve` starts it.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _module in (serve, models, usage, doctor):
+    _module.register(app)
+app.add_typer(keys.app, name="keys")
+app.add_typer(budgets.app, name="budgets")
+app.add_typer(models.prices, name="prices")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(configuration.app, name="config")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit status. An EntenteError becomes one line."""
+    try:
+        app(args=list(arguments), prog_name="entente", standalone_mode=True)
+    except EntenteError as error:
+        for line in error.message.splitlines():
+            typer.echo(f"entente: {line}", err=True)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED
+    return 0
+
+
+def main() -> None:
+    """Run as the program `entente`."""
+    sys.exit(run(sys.argv[1:]))

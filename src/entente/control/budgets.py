@@ -1,0 +1,77 @@
+"""Budgets of keys: what was granted, spent, held, and is left.
+
+A budget is the sum of the grants in the ledger; changing it is one more grant, with a
+negative amount to shrink it. Nothing is ever edited.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from entente.ledger.books import Books
+from entente.ledger.model import AnyEntry, Grant, grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from entente.domain.principal import Principal
+
+USD: Final = "USD"
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the budget of a key stands, in nano-units of `asset`.
+
+    `granted_nano` = `spent_nano` + `held_nano` + `available_nano`, always.
+    """
+
+    key: str
+    asset: str
+    granted_nano: int
+    spent_nano: int
+    held_nano: int
+    available_nano: int
+
+
+def budgets(entries: Iterable[AnyEntry]) -> dict[str, Budget]:
+    """Fold a journal into the budget of every key in it, in US dollars."""
+    books, granted = Books(), dict[str, int]()
+    for entry in entries:
+        books.apply(entry)
+        granted.setdefault(entry.key, 0)
+        if isinstance(entry, Grant) and entry.asset == USD:
+            granted[entry.key] += entry.nano
+    return {key: _budget(key, total, books) for key, total in granted.items()}
+
+
+def nothing_granted(key: str) -> Budget:
+    """Give the budget of a key that the journal does not know yet."""
+    return _budget(key, 0, Books())
+
+
+def _budget(key: str, granted_nano: int, books: Books) -> Budget:
+    available_nano, held_nano = books.available(key, USD), books.held(key, USD)
+    return Budget(
+        key=key,
+        asset=USD,
+        granted_nano=granted_nano,
+        spent_nano=granted_nano - available_nano - held_nano,
+        held_nano=held_nano,
+        available_nano=available_nano,
+    )
+
+
+def initial_grant(actor: Principal, key: str, nano: int, *, at_ns: int) -> Grant:
+    """Make the first grant of a key; the ledger takes it once however often it is tried."""
+    return grant(
+        id=f"{key}:initial", at_ns=at_ns, key=key, asset=USD, nano=nano, actor=actor.key_id
+    )
+
+
+def further_grant(
+    actor: Principal, key: str, nano: int, *, id_: str, at_ns: int, note: str
+) -> Grant:
+    """Make a grant that adds `nano` to a budget, or takes it away where it is negative."""
+    return grant(id=id_, at_ns=at_ns, key=key, asset=USD, nano=nano, actor=actor.key_id, note=note)
