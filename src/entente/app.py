@@ -89,10 +89,9 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with platform(config, environ, listener, say) as plane:
+    async with platform(config, environ, listener, say):
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
-        plane.stopping = True
 
 
 @contextlib.asynccontextmanager
@@ -133,18 +132,20 @@ async def platform(
             monitor=monitor,
             ids=Ids(time.time_ns, random.SystemRandom().getrandbits),
             settings=Settings(
-                body_bytes_max=config.server.body_bytes_max,
                 inflight_max=config.server.inflight_max,
-                drain_s=config.server.drain_s,
                 started_s=time.time_ns() // NS_PER_S,
             ),
         )
         monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
         server = Server(
-            plane, listener, connections_max=config.server.inflight_max + CONNECTIONS_SPARE
+            plane,
+            listener,
+            body_bytes_max=config.server.body_bytes_max,
+            connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
+            drain_s=config.server.drain_s,
         )
+        monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
         await server.start()
-        watch = asyncio.create_task(plane.watch())
         host, port = listener.getsockname()[:2]
         say(
             welcome(
@@ -158,8 +159,8 @@ async def platform(
         try:
             yield plane
         finally:
+            plane.stopping = True
             await server.stop(config.server.shutdown_s)
-            watch.cancel()
 
 
 class _Records(NamedTuple):

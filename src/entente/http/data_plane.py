@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -25,26 +25,20 @@ from entente.domain.errors import (
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.gateway.pipeline import Gateway
-from entente.http.client import ClientGone, HttpClient, Receive, Send
-from entente.http.routes import Match, Route, Router
+from entente.http.exchange import ClientGone, Exchange
+from entente.http.routes import Route, Router
 from entente.policy.access import may_use
 from entente.routing.catalog import Catalog, Model
 from entente.telemetry.metrics import CONTENT_TYPE, Monitor
 from entente.wire import openai
 from entente.wire.openai_errors import render
 
-BODY_IDLE_S: Final = 30.0
-CLIENT_STALL_S: Final = 120.0
-"""A client that takes nothing for so long has left."""
-WATCH_S: Final = 1.0
 OPEN_WHILE_STOPPING: Final = frozenset({"/healthz", "/readyz"})
 HINT_CHARS: Final = 8
 HINT_TAIL_CHARS: Final = 4
 
-Scope: TypeAlias = MutableMapping[str, Any]
-_Handler: TypeAlias = Callable[
-    ["Match", "Scope", Principal | None, HttpClient, str], Awaitable[None]
-]
+_Handler: TypeAlias = Callable[[Exchange, Principal | None, str], Awaitable[None]]
+"""Takes the exchange, who is asking, and the parameter of the path."""
 
 _log = logging.getLogger("entente.http")
 _JSON: Final = (b"content-type", b"application/json")
@@ -53,9 +47,7 @@ _JSON: Final = (b"content-type", b"application/json")
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The data plane's slice of the configuration."""
 
-    body_bytes_max: int
     inflight_max: int
-    drain_s: float
     started_s: int
     """When the server started, seconds since 1970: models have existed since then."""
 
@@ -84,7 +76,8 @@ class DataPlane:
         self._monitor = monitor
         self._ids = ids
         self._settings = settings
-        self._clients: set[HttpClient] = set()
+        self.inflight = 0
+        """Requests being served now."""
         self.stopping = False
         self._handlers: dict[str, _Handler] = {
             "chat": self._chat,
@@ -95,57 +88,35 @@ class DataPlane:
             "metrics": self._metrics,
         }
 
-    @property
-    def inflight(self) -> int:
-        """Requests being served now."""
-        return len(self._clients)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, exchange: Exchange) -> None:
         """Serve one HTTP request."""
-        request_id = self._ids.new("req")
-        client = HttpClient(receive, send, request_id, asyncio.get_running_loop().time())
-        self._clients.add(client)
+        exchange.request_id = self._ids.new("req")
+        self.inflight += 1
         try:
-            await self._serve(scope, client, request_id)
+            await self._serve(exchange)
         except ClientGone:
-            return
+            exchange.abandon()
         except EntenteError as error:
-            await self._refuse(client, error)
+            await self._refuse(exchange, error)
         except asyncio.CancelledError:
-            if not client.cut:
+            exchange.abandon()
+            if not exchange.cut:
                 raise
         except Exception:  # noqa: BLE001  (an outer boundary)
-            _log.exception("request %s failed inside the server", request_id)
-            await self._refuse(client, EntenteError(_INTERNAL.format(request_id)))
+            _log.exception("request %s failed inside the server", exchange.request_id)
+            await self._refuse(exchange, EntenteError(_INTERNAL.format(exchange.request_id)))
         finally:
-            self._clients.discard(client)
+            self.inflight -= 1
 
-    async def _serve(self, scope: Scope, client: HttpClient, request_id: str) -> None:
+    async def _serve(self, exchange: Exchange) -> None:
         """Route, authorise and hand over to the route's handler."""
-        if self.stopping and scope["path"] not in OPEN_WHILE_STOPPING:
+        if self.stopping and exchange.path not in OPEN_WHILE_STOPPING:
             raise Overloaded(_STOPPING)
-        if len(self._clients) > self._settings.inflight_max:
+        if self.inflight > self._settings.inflight_max:
             raise Overloaded(_FULL)
-        match = self._router.find(scope["method"], scope["path"])
-        who = self._authorise(match.route, scope["headers"])
-        await self._handlers[match.route.action](match, scope, who, client, request_id)
-
-    async def watch(self) -> None:
-        """Look after the clients that a request's own task cannot look after, once a second.
-
-        Ends the drain of those that have left, and cuts off those that stopped reading.
-        Runs until cancelled.
-        """
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(WATCH_S)
-            now = loop.time()
-            for client in list(self._clients):
-                stalled = client.stalled_since_s
-                if (stalled is not None and now - stalled > CLIENT_STALL_S) or (
-                    client.body_read and client.gone and client.left_for_s > self._settings.drain_s
-                ):
-                    client.cut_off()
+        match = self._router.find(exchange.method, exchange.path)
+        who = self._authorise(match.route, exchange.headers)
+        await self._handlers[match.route.action](exchange, who, match.parameter)
 
     def _authorise(self, route: Route, headers: list[tuple[bytes, bytes]]) -> Principal | None:
         """Find who is asking and whether the route is theirs. None on routes for anyone."""
@@ -162,49 +133,37 @@ class DataPlane:
             raise PermissionDenied(message)
         return who
 
-    async def _refuse(self, client: HttpClient, error: EntenteError) -> None:
+    async def _refuse(self, exchange: Exchange, error: EntenteError) -> None:
         """Answer with an error; once an answer has begun there is nothing more to say."""
-        if client.started:
+        if exchange.started:
             return
         reply = render(error)
         self._monitor.refused(reply.status)
-        await client.answer(reply.status, (_JSON, *reply.headers), reply.body)
+        await exchange.answer(reply.status, (_JSON, *reply.headers), reply.body)
 
-    async def _chat(
-        self, _: Match, scope: Scope, who: Principal | None, client: HttpClient, request_id: str
-    ) -> None:
+    async def _chat(self, exchange: Exchange, who: Principal | None, _: str) -> None:
         """POST /v1/chat/completions."""
-        assert who is not None  # noqa: S101  (the route has roles)
-        body = await client.body(
-            scope["headers"], bytes_max=self._settings.body_bytes_max, idle_s=BODY_IDLE_S
-        )
-        await self._gateway.chat(who, openai.decode_chat(body), request_id, client)
+        call = openai.decode_chat(await exchange.body())
+        await self._gateway.chat(_somebody(who), call, exchange.request_id, exchange)
 
-    async def _list_models(
-        self, _: Match, __: Scope, who: Principal | None, client: HttpClient, ___: str
-    ) -> None:
+    async def _list_models(self, exchange: Exchange, who: Principal | None, _: str) -> None:
         """GET /v1/models."""
-        listed = [self._model(m) for m in self._catalog.values() if who and may_use(who, m.name)]
-        await _json(client, {"object": "list", "data": listed})
+        who = _somebody(who)
+        listed = [self._model(m) for m in self._catalog.values() if may_use(who, m.name)]
+        await _json(exchange, {"object": "list", "data": listed})
 
-    async def _get_model(
-        self, match: Match, _: Scope, who: Principal | None, client: HttpClient, __: str
-    ) -> None:
+    async def _get_model(self, exchange: Exchange, who: Principal | None, name: str) -> None:
         """GET /v1/models/{id}."""
-        model = self._catalog.get(match.parameter)
-        if model is None or who is None or not may_use(who, model.name):
-            raise ModelNotFound(match.parameter)
-        await _json(client, self._model(model))
+        model = self._catalog.get(name)
+        if model is None or not may_use(_somebody(who), model.name):
+            raise ModelNotFound(name)
+        await _json(exchange, self._model(model))
 
-    async def _health(
-        self, _: Match, __: Scope, ___: Principal | None, client: HttpClient, ____: str
-    ) -> None:
+    async def _health(self, exchange: Exchange, _: Principal | None, __: str) -> None:
         """GET /healthz: the process answers."""
-        await _json(client, {"status": "ok"})
+        await _json(exchange, {"status": "ok"})
 
-    async def _ready(
-        self, _: Match, __: Scope, ___: Principal | None, client: HttpClient, ____: str
-    ) -> None:
+    async def _ready(self, exchange: Exchange, _: Principal | None, __: str) -> None:
         """GET /readyz: requests can be served now, or what stands against it."""
         trouble = self._trouble()
         if self.stopping:
@@ -213,13 +172,11 @@ class DataPlane:
             "status": "unavailable" if trouble else "ok",
             **({"trouble": trouble} if trouble else {}),
         }
-        await _json(client, body, status=503 if trouble else 200)
+        await _json(exchange, body, status=503 if trouble else 200)
 
-    async def _metrics(
-        self, _: Match, __: Scope, ___: Principal | None, client: HttpClient, ____: str
-    ) -> None:
+    async def _metrics(self, exchange: Exchange, _: Principal | None, __: str) -> None:
         """GET /metrics."""
-        await client.answer(200, ((b"content-type", CONTENT_TYPE),), self._monitor.render())
+        await exchange.answer(200, ((b"content-type", CONTENT_TYPE),), self._monitor.render())
 
     def _model(self, model: Model) -> dict[str, object]:
         """Write a model as OpenAI lists it."""
@@ -229,6 +186,14 @@ class DataPlane:
             "created": self._settings.started_s,
             "owned_by": model.owned_by,
         }
+
+
+def _somebody(who: Principal | None) -> Principal:
+    """Give the principal of a route that has roles; the table and this code agree or fail."""
+    if who is None:
+        message = "a route for anyone has a handler that needs a principal"
+        raise RuntimeError(message)
+    return who
 
 
 def presented_key(headers: list[tuple[bytes, bytes]]) -> bytes | None:
@@ -243,9 +208,9 @@ def presented_key(headers: list[tuple[bytes, bytes]]) -> bytes | None:
     return None
 
 
-async def _json(client: HttpClient, body: object, status: int = 200) -> None:
+async def _json(exchange: Exchange, body: object, status: int = 200) -> None:
     """Answer with JSON."""
-    await client.answer(status, (_JSON,), msgspec.json.encode(body))
+    await exchange.answer(status, (_JSON,), msgspec.json.encode(body))
 
 
 def _masked(presented: bytes) -> str:

@@ -1,0 +1,250 @@
+"""One request and its answer on a connection.
+
+The head of an answer is kept until there is something to send with it, so that a whole
+answer is one write and a stream begins with its first event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import Final, Protocol
+
+from entente.domain.errors import BodyTimeout, BodyTooLarge, InvalidParameter
+from entente.gateway.client import Headers
+
+_STATUS_LINES: Final = {
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
+    for status in http.HTTPStatus
+}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_CHUNK: Final = b"0\r\n\r\n"
+_MS_PER_S: Final = 1_000
+
+
+class ClientGone(Exception):
+    """The client left before its request was whole; nobody is there to be answered."""
+
+
+class Wire(Protocol):
+    """What an exchange needs of its connection."""
+
+    def write(self, data: bytes) -> None:
+        """Write to the socket, or its buffer."""
+
+    async def writable(self) -> None:
+        """Wait until the client has read enough of the buffer; at once when it has left."""
+
+    def answered(self, exchange: Exchange) -> None:
+        """Take note that the answer is complete."""
+
+
+class Exchange:
+    """A request on its way in and its answer on its way out; the gateway's `Client`."""
+
+    __slots__ = (
+        "_arrived_s",
+        "_body",
+        "_body_done",
+        "_body_error",
+        "_body_size",
+        "_chunked",
+        "_head",
+        "_wire",
+        "body_bytes_max",
+        "complete",
+        "cut",
+        "expects_continue",
+        "gone",
+        "headers",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "path",
+        "request_id",
+        "started",
+        "task",
+        "whole",
+    )
+
+    def __init__(self, wire: Wire, headers: list[tuple[bytes, bytes]], body_bytes_max: int) -> None:
+        """Start behind the head of a request."""
+        self._wire = wire
+        self._body: list[bytes] | None = []
+        self._body_size = 0
+        self._body_done: asyncio.Future[None] | None = None
+        self._body_error: Exception | None = None
+        self._head = b""
+        self._chunked = False
+        self._arrived_s = 0.0
+        self.body_bytes_max = body_bytes_max
+        self.headers = headers
+        self.method = ""
+        self.path = ""
+        self.request_id = ""
+        """Goes on the answer as `x-request-id`."""
+        self.http_1_0 = False
+        self.expects_continue = False
+        self.keep_alive = True
+        self.task: asyncio.Task[None] | None = None
+        self.whole = False
+        """The request has come in whole."""
+        self.started = False
+        """The head of the answer is decided."""
+        self.complete = False
+        """The answer is complete."""
+        self.gone = False
+        """The client has left."""
+        self.cut = False
+        """The request's task was cancelled because its client had left for too long."""
+
+    # ---- the connection's side ----
+
+    def begin(self, now_s: float) -> None:
+        """Take note that the exchange is being served."""
+        self._arrived_s = now_s
+
+    def receive(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self._body is None:
+            return
+        self._body_size += len(data)
+        if self._body_size > self.body_bytes_max:
+            self.fail_body(BodyTooLarge(_too_large(self.body_bytes_max)))
+        else:
+            self._body.append(data)
+
+    def received(self) -> None:
+        """Take note that the request is whole."""
+        self.whole = True
+        self._wake()
+
+    def fail_body(self, error: Exception) -> None:
+        """End the wait for the body with an error; what still comes is dropped."""
+        self._body = None
+        self._body_error = error
+        self._wake()
+
+    def leave(self) -> None:
+        """Take note that the client has left."""
+        self.gone = True
+        if not self.whole:
+            self.fail_body(ClientGone())
+
+    def cut_off(self) -> None:
+        """End the task of a request whose client has left."""
+        if not self.cut and self.task is not None:
+            self.cut = True
+            self.task.cancel()
+
+    def _wake(self) -> None:
+        """Wake who waits for the body."""
+        if self._body_done is not None and not self._body_done.done():
+            self._body_done.set_result(None)
+
+    # ---- the application's side ----
+
+    async def body(self) -> bytes:
+        """Give the whole body.
+
+        Raises BodyTooLarge as soon as that is known, BodyTimeout when the client stops in
+        the middle, ClientGone when it leaves, InvalidParameter for a compressed body.
+        """
+        for name, value in self.headers:
+            if name == b"content-length" and int(value) > self.body_bytes_max:
+                raise BodyTooLarge(_too_large(self.body_bytes_max))
+            if name == b"content-encoding" and value.lower() != b"identity":
+                message = "Compressed request bodies are not supported. Send the JSON as it is."
+                raise InvalidParameter(message, param=None, code="unsupported_content_encoding")
+        if not self.whole and self._body_error is None:
+            if self.expects_continue:
+                self._wire.write(_CONTINUE)
+            self._body_done = asyncio.get_running_loop().create_future()
+            await self._body_done
+        if self._body_error is not None:
+            raise self._body_error
+        pieces, self._body = self._body or [], None
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Decide the head of a streamed answer; it goes out with the first piece."""
+        self._make_head(status, headers, None)
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the body; waits while the client reads more slowly."""
+        if self.gone or not data:
+            return
+        if self._chunked:
+            data = b"%x\r\n%s\r\n" % (len(data), data)
+        self._put(data)
+        await self._wire.writable()
+
+    async def finish(self, data: bytes) -> None:
+        """Send the last piece of a streamed answer."""
+        if self._chunked:
+            data = b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
+        self._end(data)
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer."""
+        self._make_head(status, headers, len(body))
+        self._end(b"" if self.method == "HEAD" else body)
+
+    def abandon(self) -> None:
+        """End without an answer, or without the rest of it: the connection is closed."""
+        if not self.complete:
+            self.keep_alive = False
+            self.complete = True
+            self._wire.answered(self)
+
+    def _make_head(self, status: int, headers: Headers, length: int | None) -> None:
+        """Write the head, to be sent with what follows."""
+        self.started = True
+        elapsed_ms = (asyncio.get_running_loop().time() - self._arrived_s) * _MS_PER_S
+        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
+        lines += [b"%s: %s\r\n" % header for header in headers]
+        lines.append(
+            b"x-request-id: %s\r\nopenai-processing-ms: %d\r\n"
+            % (self.request_id.encode(), elapsed_ms)
+        )
+        if length is not None:
+            lines.append(b"content-length: %d\r\n" % length)
+        elif self.http_1_0:
+            self.keep_alive = False
+        else:
+            self._chunked = True
+            lines.append(b"transfer-encoding: chunked\r\n")
+        if not self.whole:
+            self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        elif self.http_1_0:
+            lines.append(b"connection: keep-alive\r\n")
+        lines.append(b"\r\n")
+        self._head = b"".join(lines)
+
+    def _put(self, data: bytes) -> None:
+        """Write, with the head in front if it has not gone out."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._wire.write(data)
+
+    def _end(self, data: bytes) -> None:
+        """Write the last bytes."""
+        if not self.gone:
+            self._put(data)
+        self.complete = True
+        self._wire.answered(self)
+
+
+def _too_large(bytes_max: int) -> str:
+    """Say what the bound is."""
+    return (
+        f"The request's body is larger than the server's bound of {bytes_max} bytes "
+        "(server.body_bytes_max)."
+    )
+
+
+def timed_out(idle_s: float) -> BodyTimeout:
+    """Say that the client stopped in the middle of its body."""
+    return BodyTimeout(f"No byte of the request's body came for {idle_s:g} seconds.")

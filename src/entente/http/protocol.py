@@ -1,0 +1,336 @@
+"""HTTP/1.1 on one connection: bytes to exchanges, in order, within bounds.
+
+httptools parses; what is here is the order of things. A connection is always in one
+phase, each with its own patience, and a sweep once a second ends those that ran out of
+it, so that no request needs a timer. The clock of the sweep is good to a second, which
+is all that patience needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from enum import IntEnum
+from typing import Final
+from urllib.parse import unquote
+
+import httptools
+
+from entente.http.exchange import Exchange, timed_out
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+HEAD_S: Final = 30.0
+"""From the connection, or a request's first byte, to the end of its head."""
+BODY_IDLE_S: Final = 30.0
+KEEP_ALIVE_S: Final = 75.0
+LINGER_S: Final = 2.0
+"""How long what a refused client still sends is read and dropped, so that it can read why."""
+STALL_S: Final = 120.0
+"""A client that takes nothing for so long has left."""
+WRITE_BUFFER_BYTES: Final = 256 * 1024
+NEVER: Final = float("inf")
+
+_MALFORMED: Final = (
+    b'{"error":{"message":"This is not an HTTP/1.1 request.","type":"invalid_request_error",'
+    b'"param":null,"code":null}}'
+)
+_HEAD_TOO_LARGE: Final = (
+    b'{"error":{"message":"The head of the request is larger than 65536 bytes.",'
+    b'"type":"invalid_request_error","param":null,"code":null}}'
+)
+_FULL: Final = (
+    b'{"error":{"message":"The server has reached its bound of connections. Try again in a '
+    b'moment.","type":"service_unavailable_error","param":null,"code":"server_is_overloaded"}}'
+)
+
+
+class Phase(IntEnum):
+    """What a connection waits for."""
+
+    HEAD = 0
+    BODY = 1
+    ANSWER = 2
+    READER = 3
+    """The client, to read what is in the buffer."""
+    IDLE = 4
+    LINGER = 5
+
+
+_PATIENCE_S: Final = {
+    Phase.HEAD: HEAD_S,
+    Phase.BODY: BODY_IDLE_S,
+    Phase.ANSWER: NEVER,
+    Phase.READER: STALL_S,
+    Phase.IDLE: KEEP_ALIVE_S,
+    Phase.LINGER: LINGER_S,
+}
+
+
+class Shared:
+    """What all connections of a server share."""
+
+    __slots__ = (
+        "body_bytes_max",
+        "connections",
+        "connections_max",
+        "loop",
+        "now_s",
+        "orphans",
+        "service",
+        "stopping",
+        "tasks",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        service: Callable[[Exchange], Coroutine[None, None, None]],
+        *,
+        body_bytes_max: int,
+        connections_max: int,
+    ) -> None:
+        """Start with no connection."""
+        self.loop = loop
+        self.service = service
+        self.body_bytes_max = body_bytes_max
+        self.connections_max = connections_max
+        self.connections: set[Connection] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.orphans: set[Exchange] = set()
+        """Exchanges that go on after their client has left."""
+        self.now_s = loop.time()
+        """The clock of the sweep."""
+        self.stopping = False
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection; see the module."""
+
+    __slots__ = (
+        "_current",
+        "_deadline_s",
+        "_deaf",
+        "_head_bytes",
+        "_headers",
+        "_in_head",
+        "_incoming",
+        "_parser",
+        "_paused",
+        "_phase",
+        "_shared",
+        "_transport",
+        "_url",
+        "_waiting",
+    )
+
+    def __init__(self, shared: Shared) -> None:
+        """Wait for the connection to be made."""
+        self._shared = shared
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set when connected
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._url = b""
+        self._in_head = True
+        self._head_bytes = 0
+        self._deaf = False
+        """What still comes is dropped."""
+        self._current: Exchange | None = None
+        """The exchange that is being served."""
+        self._incoming: Exchange | None = None
+        """The exchange whose request is coming in."""
+        self._waiting: deque[Exchange] = deque()
+        """Requests that a client sent before the answer to the one before."""
+        self._paused: asyncio.Future[None] | None = None
+        self._enter(Phase.HEAD)
+
+    def _enter(self, phase: Phase) -> None:
+        """Begin to wait for something."""
+        self._phase = phase
+        self._deadline_s = self._shared.now_s + _PATIENCE_S[phase]
+
+    # ---- asyncio's side ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Join the others, or be refused past the bound."""
+        self._transport = transport  # type: ignore[assignment]  # a stream's transport
+        self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
+        self._shared.connections.add(self)
+        if len(self._shared.connections) > self._shared.connections_max:
+            self._refuse(503, _FULL)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's)
+        """Tell the exchanges that their client has left."""
+        self._shared.connections.discard(self)
+        current = self._current
+        if current is not None:
+            current.leave()
+            self._shared.orphans.add(current)
+        self._waiting.clear()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._deaf:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._current is not None:  # no other protocol is spoken here
+                self._current.keep_alive = False
+        except httptools.HttpParserError:
+            self._refuse(400, _MALFORMED)
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._refuse(431, _HEAD_TOO_LARGE)
+        elif self._phase is Phase.BODY:
+            self._deadline_s = self._shared.now_s + BODY_IDLE_S
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is written to."""
+        if self._paused is None:
+            self._paused = self._shared.loop.create_future()
+            self._enter(Phase.READER)
+
+    def resume_writing(self) -> None:
+        """The client has caught up, or left."""
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            self._enter(Phase.ANSWER)
+            if not paused.done():
+                paused.set_result(None)
+
+    # ---- httptools' side ----
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._headers = []
+        self._url = b""
+        self._in_head = True
+        self._head_bytes = 0
+        if self._current is None:
+            self._enter(Phase.HEAD)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Make the exchange; serve it, or put it in line behind the one being served."""
+        self._in_head = False
+        exchange = Exchange(self, self._headers, self._shared.body_bytes_max)
+        exchange.method = self._parser.get_method().decode("ascii")
+        path = self._url.partition(b"?")[0].decode("latin-1")
+        exchange.path = unquote(path) if "%" in path else path
+        exchange.http_1_0 = self._parser.get_http_version() == "1.0"
+        exchange.keep_alive = self._parser.should_keep_alive()
+        exchange.expects_continue = any(
+            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
+        )
+        self._incoming = exchange
+        if self._current is None:
+            self._serve(exchange)
+        else:
+            self._waiting.append(exchange)
+            self._transport.pause_reading()
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of a body."""
+        if self._incoming is not None:
+            self._incoming.receive(data)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        exchange, self._incoming = self._incoming, None
+        if exchange is not None:
+            exchange.received()
+            if exchange is self._current and self._phase is Phase.BODY:
+                self._enter(Phase.ANSWER)
+
+    # ---- the exchange's side ----
+
+    def write(self, data: bytes) -> None:
+        """Write to the socket, or its buffer."""
+        self._transport.write(data)
+
+    async def writable(self) -> None:
+        """Wait until the client has read enough of the buffer; at once when it has left."""
+        if self._paused is not None:
+            await asyncio.shield(self._paused)
+
+    def answered(self, exchange: Exchange) -> None:
+        """Go on with the next request, wait for one, or close."""
+        self._current = None
+        self._shared.orphans.discard(exchange)
+        if exchange.gone or self._transport.is_closing():
+            return
+        if not exchange.keep_alive or self._shared.stopping:
+            self._close(linger=not exchange.whole)
+        elif self._waiting:
+            self._serve(self._waiting.popleft())
+        else:
+            self._enter(Phase.IDLE)
+            self._transport.resume_reading()
+
+    def _serve(self, exchange: Exchange) -> None:
+        """Serve an exchange in a task of its own."""
+        shared = self._shared
+        self._current = exchange
+        exchange.begin(shared.loop.time())
+        self._enter(Phase.ANSWER if exchange.whole else Phase.BODY)
+        if not exchange.whole:
+            self._transport.resume_reading()
+        task = shared.loop.create_task(shared.service(exchange))
+        exchange.task = task
+        shared.tasks.add(task)
+        task.add_done_callback(shared.tasks.discard)
+        task.add_done_callback(lambda _: shared.orphans.discard(exchange))
+
+    # ---- the end ----
+
+    def sweep(self) -> None:
+        """End what the connection has no more patience for."""
+        if self._shared.now_s < self._deadline_s:
+            return
+        if self._phase is Phase.BODY and self._current is not None:
+            self._enter(Phase.ANSWER)
+            self._current.fail_body(timed_out(BODY_IDLE_S))
+        else:
+            self._transport.abort()
+
+    def stop(self) -> None:
+        """Close now if nothing is being served; otherwise after the answer."""
+        if self._current is None:
+            self._transport.close()
+
+    def close(self) -> None:
+        """Close now."""
+        self._transport.close()
+
+    def _refuse(self, status: int, body: bytes) -> None:
+        """Answer what is no request, and close; in the middle of an answer, after it."""
+        self._deaf = True
+        if self._current is not None:
+            self._current.keep_alive = False
+            return
+        self.write(
+            b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, len(body), body)
+        )
+        self._close(linger=True)
+
+    def _close(self, *, linger: bool) -> None:
+        """Close; lingering, only our side at first, so that the client can read what we said."""
+        if linger and self._transport.can_write_eof():
+            self._deaf = True
+            self._transport.write_eof()
+            self._enter(Phase.LINGER)
+            self._transport.resume_reading()
+        else:
+            self._transport.close()
