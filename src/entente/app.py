@@ -130,7 +130,7 @@ async def platform(
             ring=records.ring,
             trouble=lambda: _trouble(config, records.ledger, runtime),
             monitor=monitor,
-            ids=Ids(time.time_ns, random.SystemRandom().getrandbits),
+            ids=Ids(time.time_ns, _random_bits()),
             settings=Settings(
                 inflight_max=config.server.inflight_max,
                 started_s=time.time_ns() // NS_PER_S,
@@ -163,6 +163,11 @@ async def platform(
             await server.stop(config.server.shutdown_s)
 
 
+def _random_bits() -> Callable[[int], int]:
+    """Give a source of bits for ids, which have to differ, not to be secret."""
+    return random.Random(secrets.randbits(128)).getrandbits  # noqa: S311
+
+
 class _Records(NamedTuple):
     """What stands on the database."""
 
@@ -183,7 +188,7 @@ async def _open_records(
     connection = stack.enter_context(contextlib.closing(connect(path)))
     migrate(connection)
     store = KeyStore(connection)
-    ids = Ids(time.time_ns, random.SystemRandom().getrandbits)
+    ids = Ids(time.time_ns, _random_bits())
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     admin_key = keys.bootstrap_admin(environ)
     prices = _price_book(config)
@@ -211,7 +216,7 @@ async def _open_records(
     )
 
     async def close() -> None:
-        await journal.aclose()
+        await ledger.aclose()
         if journal.trouble is None:
             save_checkpoint(connection, Position(journal.seq, journal.head, ledger.books))
 

@@ -48,6 +48,8 @@ TEXT_CHARS_MAX: Final = 4096
 
 BUILTIN_MODEL: Final = "entente-tiny"
 BUILTIN_PROVIDER: Final = "local"
+BUILTIN_CONTEXT_TOKENS: Final = 2048
+"""What the runtime gives each request of the built-in model."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]
@@ -216,6 +218,8 @@ BUILTIN_MODELS: Final[Mapping[str, ModelConfig]] = MappingProxyType(
         BUILTIN_MODEL: ModelConfig(
             targets=(TargetConfig(provider=BUILTIN_PROVIDER, model=BUILTIN_MODEL),),
             price=BUILTIN_PRICE,
+            output_tokens_max=BUILTIN_CONTEXT_TOKENS,
+            context_tokens=BUILTIN_CONTEXT_TOKENS,
         )
     }
 )

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from entente.domain.chat import Status
-from entente.domain.errors import EntenteError, UpstreamBusy, UpstreamConnectError, UpstreamRefused
+from entente.domain.errors import (
+    EntenteError,
+    RequestError,
+    UpstreamBusy,
+    UpstreamConnectError,
+    UpstreamRefused,
+)
 from entente.domain.usage import NOTHING, Usage
 from entente.metering.bounds import Bound
 from entente.routing.catalog import Target
+
+NOTHING_SENT: Final = (UpstreamConnectError, UpstreamBusy, UpstreamRefused, RequestError)
+"""Errors after which the provider cannot have used anything."""
 
 
 class Outcome:
@@ -54,7 +65,7 @@ class Outcome:
     def failed(self, error: EntenteError) -> None:
         """Note an error; where nothing was sent, nothing was used."""
         self.status = Status.FAILED
-        if isinstance(error, UpstreamConnectError | UpstreamBusy | UpstreamRefused):
+        if isinstance(error, NOTHING_SENT):
             self.known(NOTHING)
 
     def known(self, usage: Usage) -> None:

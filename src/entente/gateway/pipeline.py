@@ -20,6 +20,7 @@ from entente.domain.errors import (
     EntenteError,
     LedgerError,
     ModelNotFound,
+    RequestError,
     Unpriced,
     UpstreamError,
     UpstreamRefused,
@@ -114,7 +115,7 @@ class Gateway:
         last: Reply | bytes = b""
         try:
             last = await self._relay(who, call, model, request_id, outcome, admission, client)
-        except UpstreamError as failure:
+        except (UpstreamError, RequestError) as failure:
             error = failure
             outcome.failed(failure)
         except asyncio.CancelledError:
@@ -209,6 +210,7 @@ class Gateway:
                     call, model=target.model, output_tokens_max=output_tokens_max
                 ),
                 stream=call.stream,
+                choices=call.choices,
                 request_id=request_id,
             )
             outcome.asked(target)

@@ -22,6 +22,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     stream: bool
     request_id: str
+    choices: int = 1
 
 
 class Answer(Protocol):
@@ -56,7 +57,11 @@ class Provider(Protocol):
         """The name in the configuration: `[providers.NAME]`."""
 
     async def open(self, ask: Ask) -> Answer:
-        """Send the call and wait for the head of the answer. Raises UpstreamError."""
+        """Send the call and wait for the head of the answer.
+
+        Raises UpstreamError, or InvalidParameter for what this provider cannot do; then
+        nothing was sent.
+        """
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from entente.domain.errors import InvalidParameter
 from entente.domain.secret import Secret
 from entente.providers.base import Answer, Ask, Provider
 
@@ -31,6 +32,10 @@ class LocalProvider:
 
     async def open(self, ask: Ask) -> Answer:
         """Send the call to the runtime, waiting for it while it starts."""
+        if ask.choices > 1:
+            # llama.cpp would report the tokens of one choice only.
+            message = "The local runtime gives one choice per request: 'n' can only be 1."
+            raise InvalidParameter(message, param="n", code="unsupported_value")
         base_url, api_key = await self._address()
         inner = self._inner
         if inner is None or base_url != self._base_url:

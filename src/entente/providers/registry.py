@@ -17,6 +17,9 @@ from entente.providers.local import Address, LocalProvider
 from entente.providers.openai import OpenAIProvider
 from entente.providers.scripted import ECHO, ScriptedProvider, load_script
 
+LOCAL_CONNECTIONS_MAX: Final = 128
+"""Below the threads of the runtime, of which every connection takes one."""
+
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider is made of; each kind takes what it needs."""
@@ -35,7 +38,9 @@ def _openai(parts: Parts) -> Provider:
 
 def _local(parts: Parts) -> Provider:
     def connect(base_url: str, api_key: Secret) -> Provider:
-        client = Client(ClientOptions(base_url=f"{base_url}/v1"))
+        client = Client(
+            ClientOptions(base_url=f"{base_url}/v1", connections_max=LOCAL_CONNECTIONS_MAX)
+        )
         return OpenAIProvider(parts.name, client, api_key)
 
     return LocalProvider(parts.name, parts.address, connect)
