@@ -36,8 +36,16 @@ def test_a_key_is_shown_alone_so_that_a_script_can_take_it(entente_: Runner, fol
     assert stat.S_IMODE((folder / ".entente").stat().st_mode) == stat.S_IRWXU
 
 
-def test_all_that_a_key_can_be_told(entente_: Runner) -> None:
+MODELS = """
+[models]
+a.targets = [{ provider = "local", model = "a" }]
+b.targets = [{ provider = "local", model = "b" }]
+"""
+
+
+def test_all_that_a_key_can_be_told(entente_: Runner, folder: Path) -> None:
     """Options arrive in the record, and the list shows what creating said."""
+    (folder / "entente.toml").write_text(MODELS)
     made = entente_.ok(
         *("keys", "create", "--name", "bob", "--role", "admin", "--rpm", "3", "--tpm", "4"),
         *("--model", "a", "--model", "b", "--budget-usd", "12.5", "--json"),
@@ -91,6 +99,10 @@ def test_a_revoked_key_is_gone_from_lists_but_for_all(entente_: Runner, folder: 
         (("keys", "create", "--budget-usd", "-1"), "--budget-usd"),
         (("keys", "create", "--budget-usd", "0.0000000001"), "9 decimal places"),
         (("keys", "create", "--name", " "), "name"),
+        (("keys", "create", "--model", "entente-tyni"), "Did you mean `entente-tiny`?"),
+        (("keys", "create", "--model", "xyzzy"), "entente models"),
+        (("budgets", "grant", "bob", "--usd", "-1"), "can be 0 USD at the least"),
+        (("budgets", "grant", "bob", "--usd", "1", "--note", "x" * 257), "256"),
         (("keys", "create", "--name", "bootstrap-admin"), "reserved"),
         (("budgets", "show", "nobody"), "entente keys list"),
         (("budgets", "grant", "bob", "--usd", "1e3"), "--usd"),

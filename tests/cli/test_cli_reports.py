@@ -169,6 +169,18 @@ def test_a_good_ledger_verifies(entente_: Runner) -> None:
 
 
 @pytest.mark.usefixtures("key_id")
+def test_a_budget_cannot_go_below_what_is_spent(entente_: Runner) -> None:
+    """What a key spent before it had a budget counts; what it spent in euros does not."""
+    assert "can be 0.00000004 USD at the least" in entente_.fails(
+        "budgets", "set", "bob", "--usd", "0.000000039"
+    )
+    assert entente_.ok("budgets", "show", "--json").json == []
+    (line,) = entente_.ok("budgets", "set", "bob", "--usd", "0.00000004", "--json").json
+    assert (line["granted"], line["spent"], line["available"]) == ("0.00000004", "0.00000004", "0")
+    assert "at the least" in entente_.fails("budgets", "grant", "bob", "--usd", "-0.000000001")
+
+
+@pytest.mark.usefixtures("key_id")
 def test_an_open_hold_at_rest_is_a_fault(entente_: Runner, folder: Path) -> None:
     """Beside a running server it is not."""
     with closing(connect(folder / ".entente" / DATABASE_NAME)) as connection:

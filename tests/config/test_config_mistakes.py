@@ -256,6 +256,9 @@ MISTAKES = {
     "syntax": Mistake("[server]\n\nport = \n", 3, "", ("not valid TOML",)),
     "unquoted word": Mistake("[server]\nhost = localhost\n", 2, "", ("quote the value",)),
     "open string": Mistake('[server]\nhost = "\n', 2, "", ("not valid TOML",)),
+    "endless number": Mistake(f"[server]\nport = {'9' * 5000}\n", 3, "", ("not valid TOML",)),
+    "large number": Mistake(f"[server]\nworkers = 1{'0' * 400}\n", 2, "server.workers", ("1",)),
+    "too deep": Mistake("[server]\nhost = " + "[" * 5000 + "]" * 5000, 2, "", ("TOML",)),
     "open at the end": Mistake("[server]\nhost = [1,", 2, "", ("not valid TOML",)),
 }
 

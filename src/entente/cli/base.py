@@ -10,6 +10,7 @@ import os
 import random
 import secrets
 import sqlite3
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,7 @@ from entente.domain.errors import LedgerUnavailable
 from entente.domain.ids import Ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PRIVATE_FOLDER: Final = 0o700
 
@@ -117,6 +118,12 @@ def say(text: str) -> None:
 def say_json(value: object) -> None:
     """Write a value as one line of JSON."""
     typer.echo(msgspec.json.encode(value))
+
+
+def say_json_lines(values: Iterable[object]) -> None:
+    """Write each value as a line of JSON, as a stream: there may be millions."""
+    for value in values:
+        sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 def say_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,26 +13,29 @@ from entente.cli.base import (
     ConfigOption,
     JsonOption,
     database,
-    database_path,
+    existing_database,
     ids,
     say_json,
     say_table,
     settings,
 )
-from entente.control.budgets import Budget, budgets, further_grant, nothing_granted
+from entente.control.budgets import (
+    Budget,
+    budgets,
+    check_change,
+    further_grant,
+    nothing_granted,
+)
 from entente.domain.money import format_nano
 from entente.ledger.journal import entries
 from entente.ledger.reader import rows
 from entente.ledger.sqlite import append_now
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from sqlite3 import Connection
+    from collections.abc import Callable
 
     from entente.auth import KeyRecord
     from entente.config import Config
-
-NOTE_CHARS_MAX: Final = 256
 
 app = typer.Typer(help="Show and change what keys may spend.", no_args_is_help=True)
 
@@ -58,8 +61,7 @@ def show(
                 for record in store.list(OPERATOR, with_revoked=True)
                 if record.principal.budgeted
             )
-        known = _fold(database_path(chosen))
-    _show(records, known, as_json=as_json)
+    _show(records, _fold(chosen), as_json=as_json)
 
 
 @app.command()
@@ -73,11 +75,7 @@ def grant(
 ) -> None:
     """Add to a key's budget. A key without one is under a hard budget from then on."""
     nano = nano_of_usd(usd, "--usd", may_be_negative=True)
-    chosen = settings(config)
-    with database(chosen) as connection:
-        record = KeyStore(connection).resolve(OPERATOR, key)
-        _grant(connection, record, nano, note)
-    _show_one(chosen, record, as_json=as_json)
+    _change(settings(config), key, lambda _: nano, note=note, as_json=as_json)
 
 
 @app.command("set")
@@ -91,37 +89,39 @@ def set_budget(
 ) -> None:
     """Make a key's budget X dollars in all, by granting the difference."""
     nano = nano_of_usd(usd, "--usd")
-    chosen = settings(config)
-    with database(chosen) as connection:
-        record = KeyStore(connection).resolve(OPERATOR, key)
-        before = _fold(database_path(chosen)).get(record.principal.key_id)
-        _grant(connection, record, nano - (before.granted_nano if before else 0), note)
-    _show_one(chosen, record, as_json=as_json)
+    _change(
+        settings(config),
+        key,
+        lambda before: nano - before.granted_nano,
+        note=note,
+        as_json=as_json,
+    )
 
 
-def _fold(path: Path) -> dict[str, Budget]:
-    return budgets(entries(rows(path)))
+def _fold(config: Config) -> dict[str, Budget]:
+    return budgets(entries(rows(existing_database(config))))
 
 
-def _grant(connection: Connection, record: KeyRecord, nano: int, note: str) -> None:
-    """Write a grant; only then put the key under its budget."""
-    key_id = record.principal.key_id
-    if nano:
-        entry = further_grant(
-            OPERATOR,
-            key_id,
-            nano,
-            id_=ids().new("grant"),
-            at_ns=time.time_ns(),
-            note=note[:NOTE_CHARS_MAX],
-        )
-        append_now(connection, [entry])
-    if not record.principal.budgeted:
-        KeyStore(connection).set_budgeted(OPERATOR, key_id)
-
-
-def _show_one(config: Config, record: KeyRecord, *, as_json: bool) -> None:
-    _show((record,), _fold(database_path(config)), as_json=as_json)
+def _change(
+    config: Config, key: str, change: Callable[[Budget], int], *, note: str, as_json: bool
+) -> None:
+    """Grant what `change` makes of the budget so far; only then put the key under it."""
+    with database(config) as connection:
+        store = KeyStore(connection)
+        record = store.resolve(OPERATOR, key)
+        key_id = record.principal.key_id
+        before = _fold(config).get(key_id) or nothing_granted(key_id)
+        nano = change(before)
+        check_change(before, nano)
+        if nano:
+            grant_id = ids().new("grant")
+            entry = further_grant(
+                OPERATOR, key_id, nano, id_=grant_id, at_ns=time.time_ns(), note=note
+            )
+            append_now(connection, [entry])
+        if not record.principal.budgeted:
+            store.set_budgeted(OPERATOR, key_id)
+    _show((record,), _fold(config), as_json=as_json)
 
 
 def _show(records: tuple[KeyRecord, ...], known: dict[str, Budget], *, as_json: bool) -> None:

@@ -19,10 +19,11 @@ from entente.cli.base import (
     say_table,
     settings,
 )
+from entente.config.problems import did_you_mean
 from entente.control.budgets import initial_grant
 from entente.control.keys import KeyWish, NewKey
 from entente.control.reports import utc
-from entente.domain.errors import LedgerError
+from entente.domain.errors import InvalidParameter, LedgerError
 from entente.domain.principal import Role
 from entente.ledger.sqlite import append_now
 
@@ -58,7 +59,14 @@ def create(
         requests_per_minute=rpm,
         tokens_per_minute=tpm,
     )
-    with database(settings(config), make=True) as connection:
+    chosen = settings(config)
+    for named in model or ():
+        if named not in chosen.models:
+            hint = did_you_mean(named, chosen.models) or " `entente models` lists them."
+            raise InvalidParameter(
+                f"--model: the settings have no model {named!r}.{hint}", param="model", code=None
+            )
+    with database(chosen, make=True) as connection:
         made = _made(connection, wish, nano)
     if as_json:
         say_json({**_as_json(made.record), "key": made.secret.reveal()})

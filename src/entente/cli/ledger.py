@@ -8,7 +8,15 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from entente.cli.base import ConfigOption, JsonOption, existing_database, say, say_json, settings
+from entente.cli.base import (
+    ConfigOption,
+    JsonOption,
+    existing_database,
+    say,
+    say_json,
+    say_json_lines,
+    settings,
+)
 from entente.control.reports import request_line, settlements
 from entente.domain.errors import LedgerCorrupt
 from entente.ledger.journal import Report, entries
@@ -86,5 +94,4 @@ def export(
         return
     match form:
         case Format.JSONL:
-            for line in lines:
-                say_json(line)
+            say_json_lines(lines)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from entente.cli.checks import CLOCK_SKEW_S_MAX, Finding, State
-from entente.config import ProviderKind
 from entente.domain.errors import ConfigError, UpstreamError
 from entente.net import Client, ClientOptions, Timeouts, TlsOptions, proxy_for
 
@@ -38,7 +37,7 @@ async def check_network(config: Config, environ: Mapping[str, str]) -> list[Find
     remote = [
         provider(name, settings, environ)
         for name, settings in config.providers.items()
-        if settings.kind is ProviderKind.OPENAI
+        if settings.base_url is not None
     ]
     return await asyncio.gather(port(config.server.host, config.server.port), *remote)
 

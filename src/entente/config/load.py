@@ -96,7 +96,9 @@ def _document(path: Path, text: str) -> dict[str, object]:
     """Parse the text. Raises ConfigProblems with the line of the syntax error."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    # Besides its own error, which is a ValueError, the parser lets two of Python's bounds
+    # through: digits in a whole number, and depth.
+    except (ValueError, RecursionError) as error:
         said = str(error)
         place = _SYNTAX_LINE.search(said)
         line = int(place[1]) if place else text.count("\n") + 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from math import isnan
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -166,12 +165,11 @@ class Reader:
 
 
 def _number_fits(kind: inspect.IntType | inspect.FloatType, value: float) -> bool:
-    """Compare with the bounds. NaN fits nowhere."""
+    """Compare with the bounds; every number has a lower one, so NaN fits nowhere."""
     return (
         (kind.ge is None or value >= kind.ge)
         and (kind.gt is None or value > kind.gt)
         and (kind.le is None or value <= kind.le)
-        and not isnan(value)
     )
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entente.domain.errors import InvalidParameter
+from entente.domain.money import format_nano
 from entente.ledger.books import Books
 from entente.ledger.model import AnyEntry, Grant, grant
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from entente.domain.principal import Principal
 
 USD: Final = "USD"
+NOTE_CHARS_MAX: Final = 256
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,5 +76,29 @@ def initial_grant(actor: Principal, key: str, nano: int, *, at_ns: int) -> Grant
 def further_grant(
     actor: Principal, key: str, nano: int, *, id_: str, at_ns: int, note: str
 ) -> Grant:
-    """Make a grant that adds `nano` to a budget, or takes it away where it is negative."""
+    """Make a grant that adds `nano` to a budget, or takes it away where it is negative.
+
+    Raises InvalidParameter for a note that is too long or not printable.
+    """
+    if len(note) > NOTE_CHARS_MAX or not note.isprintable():
+        raise InvalidParameter(
+            f"The note must be at most {NOTE_CHARS_MAX} printable characters.",
+            param="note",
+            code=None,
+        )
     return grant(id=id_, at_ns=at_ns, key=key, asset=USD, nano=nano, actor=actor.key_id, note=note)
+
+
+def check_change(before: Budget, nano: int) -> None:
+    """Refuse a change after which more would be spent or held than is granted.
+
+    Raises InvalidParameter with the smallest budget that is possible.
+    """
+    if before.available_nano + nano < 0:
+        least = format_nano(before.spent_nano + before.held_nano)
+        raise InvalidParameter(
+            f"The budget would be below what is spent and held: it can be {least} {before.asset} "
+            "at the least, which stops the key. `entente budgets show` has the amounts.",
+            param="usd",
+            code=None,
+        )
