@@ -1,16 +1,15 @@
 """Dialling: TCP to the origin or its proxy, CONNECT, TLS. The caller sets the time limit.
 
 Host names are verified and sent as SNI in every TLS handshake. All resolved addresses are
-tried: on asyncio's own loop side by side after a quarter of a second (RFC 8305), on uvloop,
-which does not offer that, one after the other within the time limit.
+tried, one after the other within the time limit. Not side by side: uvloop does not offer it,
+and asyncio's `happy_eyeballs_delay` leaks a socket when the caller is cancelled.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import ssl
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from entente.net.connection import Connection
 from entente.net.faults import FOREIGN, connect_fault, tls_files_fault
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from entente.net.connection import Owner
     from entente.net.options import ClientOptions, Origin, TlsOptions
     from entente.net.proxies import Proxy
-
-_EYEBALLS_S: Final = 0.25
 
 
 class Dialler:
@@ -54,7 +51,6 @@ class Dialler:
                 where.port,
                 ssl=context,
                 server_hostname=self._origin.host if context is not None else None,
-                **_eyeballs(loop),
             )
         except FOREIGN as error:
             raise connect_fault(error, peer) from error
@@ -70,9 +66,7 @@ class Dialler:
         """Ask the proxy for a tunnel and run TLS to the origin inside."""
         tunnel = Tunnel(loop, proxy, self._origin.authority)
         try:
-            transport, _ = await loop.create_connection(
-                lambda: tunnel, proxy.host, proxy.port, **_eyeballs(loop)
-            )
+            transport, _ = await loop.create_connection(lambda: tunnel, proxy.host, proxy.port)
         except FOREIGN as error:
             raise connect_fault(error, f"The proxy {proxy.authority}") from error
         secured: asyncio.Transport | None = None
@@ -109,10 +103,3 @@ def _make_context(tls: TlsOptions) -> ssl.SSLContext:
         # Without a password callback OpenSSL would ask for one on the terminal.
         context.load_cert_chain(tls.cert_file, tls.key_file, password=lambda: b"")
     return context
-
-
-def _eyeballs(loop: asyncio.AbstractEventLoop) -> dict[str, Any]:
-    """Return the argument that staggers attempts, for a loop which knows it."""
-    if "happy_eyeballs_delay" in inspect.signature(loop.create_connection).parameters:
-        return {"happy_eyeballs_delay": _EYEBALLS_S}
-    return {}

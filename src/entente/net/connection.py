@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -178,7 +179,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Remember that the end was announced: only then may it end a body."""
-        self._eof = True
+        self._eof = _is_announced(self._transport)
         if self.exchange is None:
             self.discard()
 
@@ -237,6 +238,8 @@ class Connection(asyncio.Protocol):
             return
         elif self._quiet_bytes > self._header_bytes_max and self._head_is_too_long(exchange):
             self._defect = self._too_long()
+        if self._defect is not None:
+            return
         exchange.status = status
         exchange.head_done = True
         self._quiet_bytes = 0
@@ -304,6 +307,20 @@ class Connection(asyncio.Protocol):
     def _too_long(self) -> str:
         """Name the bound that was passed."""
         return f"its headers are longer than {self._header_bytes_max} bytes (header_bytes_max)"
+
+
+def _is_announced(transport: asyncio.Transport | None) -> bool:
+    """Tell whether the server itself ended the stream: under TLS only by a close_notify.
+
+    asyncio reports a bare EOF of the socket in the same way; OpenSSL knows the difference.
+    """
+    tls = transport.get_extra_info("ssl_object") if transport is not None else None
+    if tls is None:
+        return True
+    try:
+        return not tls.read(1)
+    except ssl.SSLError:
+        return False
 
 
 def _ends_at_eof(exchange: Exchange) -> bool:

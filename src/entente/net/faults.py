@@ -10,7 +10,6 @@ because none is made from a URL.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from typing import Final, Literal
@@ -31,7 +30,6 @@ FOREIGN: Final[tuple[type[Exception], ...]] = (
     OSError,
     EOFError,
     UnicodeError,
-    asyncio.LimitOverrunError,
     HttpParserError,
     HttpParserUpgrade,
 )
@@ -73,14 +71,14 @@ def connect_fault(error: Exception, peer: str) -> UpstreamError:
 def _why_no_connection(error: Exception, peer: str) -> str:
     """Sentence and next step; the most special class first."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = error.verify_message or error.reason
+        reason = getattr(error, "verify_message", "") or _tls_reason(error)
         return (
             f"The certificate of {peer} was refused: {reason}. "
             "Check the host name, or name its authority in ca_file."
         )
     if isinstance(error, ssl.SSLError):
         return (
-            f"The TLS handshake with {peer} failed: {error.reason or 'no reason given'}. "
+            f"The TLS handshake with {peer} failed: {_tls_reason(error)}. "
             "Check that the port speaks TLS and that cert_file is what it asks for."
         )
     if isinstance(error, socket.gaierror | socket.herror | UnicodeError):
@@ -97,7 +95,7 @@ def _why_no_connection(error: Exception, peer: str) -> str:
 
 def tls_files_fault(error: Exception, peer: str) -> UpstreamConnectError:
     """Say that our own TLS files cannot be used; `ssl` does not tell which one."""
-    reason = (error.reason or "not PEM") if isinstance(error, ssl.SSLError) else _os_reason(error)
+    reason = _tls_reason(error) if isinstance(error, ssl.SSLError) else _os_reason(error)
     return UpstreamConnectError(
         f"The TLS files for {peer} cannot be used: {reason}. "
         "Check ca_file, cert_file and key_file. The request was not sent."
@@ -106,12 +104,12 @@ def tls_files_fault(error: Exception, peer: str) -> UpstreamConnectError:
 
 def exchange_fault(error: Exception | None, peer: str) -> UpstreamError:
     """Name the reason why a connection ended inside an exchange; None is a plain EOF."""
-    if isinstance(error, HttpParserError | HttpParserUpgrade | asyncio.LimitOverrunError):
+    if isinstance(error, HttpParserError | HttpParserUpgrade):
         return parse_fault(error, peer)
     if isinstance(error, TimeoutError):
         return UpstreamTimeout(f"The network lost {peer}. {_REMEDY['idle']}", phase="idle")
     if isinstance(error, ssl.SSLError):
-        how = f"ended TLS with {error.reason or 'an unknown alert'}"
+        how = f"ended TLS with {_tls_reason(error)}"
     elif error is None or isinstance(error, EOFError):
         how = "closed the connection"
     else:
@@ -131,6 +129,11 @@ def protocol_fault(reason: str, peer: str) -> UpstreamProtocolError:
     return UpstreamProtocolError(
         f"The answer of {peer} was refused: {reason}. Check that base_url is an HTTP/1.1 API."
     )
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    """Give OpenSSL's word for the reason; errors not made by OpenSSL have none."""
+    return getattr(error, "reason", None) or "no reason given"
 
 
 def _os_reason(error: Exception) -> str:

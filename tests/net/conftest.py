@@ -1,0 +1,21 @@
+"""Upstreams that several files of these tests share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.nginx import Nginx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Nginx]:
+    """Run a plain nginx with the usual locations."""
+    server = Nginx(tmp_path)
+    yield server
+    server.stop()
