@@ -121,7 +121,7 @@ def load_or_problems(path: Path) -> Config | tuple[Problem, ...]:
         return error.problems
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(st.dictionaries(NAMES, VALUES, max_size=5))
 def test_any_document_is_settings_or_problems(document: dict[str, Any]) -> None:
     """And each problem has a line and says something."""

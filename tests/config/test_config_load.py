@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from entente.config import (
     find,
     load,
 )
+from entente.engine import RuntimeOptions
 from entente.ledger.store import Durability
 
 if TYPE_CHECKING:
@@ -158,6 +160,8 @@ def test_without_a_file_the_built_in_model_is_served_free_and_priced() -> None:
     assert model.price is not None
     assert set(model.price.rates().values()) == {Fraction(0)}
     assert len(model.price.rates()) == 7
+    (context,) = (field for field in fields(RuntimeOptions) if field.name == "context_tokens")
+    assert model.context_tokens == context.default
     assert config.server.data_dir == Path(".entente")
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from entente.config.locate import Path, line_of, lines_of
 
-EXAMPLES = 200
+EXAMPLES = 100
 
 BARE = st.text("abcXYZ019_-", min_size=1, max_size=5)
 QUOTED = st.text(st.sampled_from("ab .\"'\\#[]{}=,\né☃𝄞\t"), max_size=6)

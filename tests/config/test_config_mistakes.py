@@ -73,6 +73,12 @@ MISTAKES = {
         "providers.main.base_url",
         ('no meaning for kind = "local"',),
     ),
+    "meaningless wait": Mistake(
+        '[providers.main]\nkind = "local"\nidle_s = 1\n' + MODEL,
+        3,
+        "providers.main.idle_s",
+        ("remove it",),
+    ),
     "scheme": Mistake(
         '[providers.main]\nkind = "openai"\nbase_url = "api.example.com"\n' + MODEL,
         3,
@@ -217,11 +223,17 @@ MISTAKES = {
         "models.m.price.input",
         ("not a decimal",),
     ),
+    "secret as price": Mistake(
+        PRICED + f'currency = "USD"\nper = "1 token"\ninput = "{CANARY}"\noutput = "1"\n',
+        9,
+        "models.m.price.input",
+        ("not a decimal",),
+    ),
     "price by zero": Mistake(
         PRICED + 'currency = "USD"\nper = "1M tokens"\ninput = "1/0"\noutput = "1"\n',
         9,
         "models.m.price.input",
-        ("divides by zero",),
+        ("not a decimal",),
     ),
     "negative price": Mistake(
         PRICED + 'currency = "USD"\nper = "1M tokens"\ninput = "-1"\noutput = "1"\n',

@@ -8,7 +8,6 @@ line, setting and remedy. Nothing here reads the process's environment by itself
 
 from entente.config.load import CONFIG_NAME, ConfigProblems, find, load
 from entente.config.model import (
-    BUILTIN_MODEL,
     BUILTIN_PROVIDER,
     Config,
     LedgerConfig,
@@ -23,6 +22,7 @@ from entente.config.model import (
     TargetConfig,
 )
 from entente.config.problems import Problem
+from entente.engine.model import BUILTIN_MODEL
 
 __all__ = [
     "BUILTIN_MODEL",

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from entente.domain.secret import Secret
+from entente.engine.model import BUILTIN_MODEL
 from entente.ledger.store import Durability
 
 HOST_DEFAULT: Final = "127.0.0.1"
@@ -46,10 +47,9 @@ DURATION_S_MAX: Final = 7 * 24 * 3600
 TOKENS_MAX: Final = 1_000_000_000
 TEXT_CHARS_MAX: Final = 4096
 
-BUILTIN_MODEL: Final = "entente-tiny"
 BUILTIN_PROVIDER: Final = "local"
 BUILTIN_CONTEXT_TOKENS: Final = 2048
-"""What the runtime gives each request of the built-in model."""
+"""What the runtime gives each request of the built-in model; a test holds the two together."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
 Port: TypeAlias = Annotated[int, Meta(ge=0, le=65_535)]

@@ -203,7 +203,11 @@ def _rate(value: object) -> Fraction:
     if not isinstance(value, str):
         message = f'a price must be text such as "0.15" or "1/3", not {_kind_of(value)}'
         raise ValueError(message)  # noqa: TRY004
-    rate = parse_rate(value)
+    try:
+        rate = parse_rate(value)
+    except ValueError as error:
+        message = 'this text is not a decimal such as "0.15" or a ratio such as "1/3"'
+        raise ValueError(message) from error
     if rate < 0:
         message = "a price must not be negative"
         raise ValueError(message)

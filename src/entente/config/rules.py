@@ -23,13 +23,9 @@ if TYPE_CHECKING:
     from entente.config.model import Config
     from entente.config.problems import Problems
 
-_UPSTREAM: Final = frozenset(
-    {"base_url", "api_key", "ca_file", "cert_file", "key_file", "proxy", "connect_s"}
-)
-_EXCHANGE: Final = frozenset({"kind", "first_byte_s", "idle_s", "total_s", "connections_max"})
 _TAKEN: Final[Mapping[ProviderKind, frozenset[str]]] = {
-    ProviderKind.OPENAI: _UPSTREAM | _EXCHANGE,
-    ProviderKind.LOCAL: _EXCHANGE,
+    ProviderKind.OPENAI: frozenset(ProviderConfig.__struct_fields__) - {"script"},
+    ProviderKind.LOCAL: frozenset({"kind"}),
     ProviderKind.SCRIPTED: frozenset({"kind", "script"}),
 }
 """The kinds that exist today, and the settings that mean something to each."""
