@@ -47,10 +47,10 @@ class Exchange:
         "_body",
         "_body_done",
         "_body_error",
-        "_body_size",
         "_chunked",
         "_head",
         "_wire",
+        "body_bytes",
         "body_bytes_max",
         "complete",
         "cut",
@@ -71,12 +71,13 @@ class Exchange:
         """Start behind the head of a request."""
         self._wire = wire
         self._body: list[bytes] | None = []
-        self._body_size = 0
         self._body_done: asyncio.Future[None] | None = None
         self._body_error: Exception | None = None
         self._head = b""
         self._chunked = False
         self._arrived_s = 0.0
+        self.body_bytes = 0
+        """Bytes of the body that were taken."""
         self.body_bytes_max = body_bytes_max
         self.headers = headers
         self.method = ""
@@ -104,15 +105,16 @@ class Exchange:
         """Take note that the exchange is being served."""
         self._arrived_s = now_s
 
-    def receive(self, data: bytes) -> None:
-        """Take a piece of the body."""
+    def receive(self, data: bytes) -> int:
+        """Take a piece of the body; give how many bytes of it were taken."""
         if self._body is None:
-            return
-        self._body_size += len(data)
-        if self._body_size > self.body_bytes_max:
+            return 0
+        if self.body_bytes + len(data) > self.body_bytes_max:
             self.fail_body(BodyTooLarge(_too_large(self.body_bytes_max)))
-        else:
-            self._body.append(data)
+            return 0
+        self.body_bytes += len(data)
+        self._body.append(data)
+        return len(data)
 
     def received(self) -> None:
         """Take note that the request is whole."""

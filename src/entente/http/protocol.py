@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import httptools
 
+from entente.domain.errors import Overloaded
 from entente.http.exchange import Exchange, timed_out
 
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -28,6 +29,8 @@ LINGER_S: Final = 2.0
 """How long what a refused client still sends is read and dropped, so that it can read why."""
 STALL_S: Final = 120.0
 """A client that takes nothing for so long has left."""
+BODIES_BYTES_MAX: Final = 2 * 1024**3
+"""Bodies of all requests together."""
 WRITE_BUFFER_BYTES: Final = 256 * 1024
 NEVER: Final = float("inf")
 
@@ -42,6 +45,9 @@ _HEAD_TOO_LARGE: Final = (
 _FULL: Final = (
     b'{"error":{"message":"The server has reached its bound of connections. Try again in a '
     b'moment.","type":"service_unavailable_error","param":null,"code":"server_is_overloaded"}}'
+)
+_BODIES_FULL: Final = (
+    "The server has reached its bound of request bodies at once. Try again in a moment."
 )
 
 
@@ -71,6 +77,7 @@ class Shared:
     """What all connections of a server share."""
 
     __slots__ = (
+        "body_bytes",
         "body_bytes_max",
         "connections",
         "connections_max",
@@ -94,6 +101,8 @@ class Shared:
         self.loop = loop
         self.service = service
         self.body_bytes_max = body_bytes_max
+        self.body_bytes = 0
+        """What the bodies of all requests take, from their first byte to their answer."""
         self.connections_max = connections_max
         self.connections: set[Connection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -166,7 +175,8 @@ class Connection(asyncio.Protocol):
         if current is not None:
             current.leave()
             self._shared.orphans.add(current)
-        self._waiting.clear()
+        while self._waiting:
+            self._shared.body_bytes -= self._waiting.popleft().body_bytes
         self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
@@ -241,9 +251,13 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_body(self, data: bytes) -> None:
-        """Take a piece of a body."""
-        if self._incoming is not None:
-            self._incoming.receive(data)
+        """Take a piece of a body, within what all bodies together may take."""
+        exchange, shared = self._incoming, self._shared
+        if exchange is None:
+            return
+        shared.body_bytes += exchange.receive(data)
+        if shared.body_bytes > BODIES_BYTES_MAX:
+            exchange.fail_body(Overloaded(_BODIES_FULL))
 
     def on_message_complete(self) -> None:
         """End a request."""
@@ -268,6 +282,7 @@ class Connection(asyncio.Protocol):
         """Go on with the next request, wait for one, or close."""
         self._current = None
         self._shared.orphans.discard(exchange)
+        self._shared.body_bytes -= exchange.body_bytes
         if exchange.gone or self._transport.is_closing():
             return
         if not exchange.keep_alive or self._shared.stopping:
