@@ -315,9 +315,14 @@ def test_an_answer_before_the_end_of_the_request_stops_the_upload(
 
     async def endless() -> AsyncIterator[bytes]:
         """Give without end, then wait without end."""
-        for _ in range(50):
-            yield b"x" * 1000
-        await asyncio.Event().wait()
+        try:
+            for _ in range(50):
+                yield b"x" * 1000
+            await asyncio.Event().wait()
+        finally:
+            closed.append(True)
+
+    closed: list[bool] = []
 
     async def main() -> None:
         """The answer arrives although the request never ends."""
@@ -326,6 +331,7 @@ def test_an_answer_before_the_end_of_the_request_stops_the_upload(
             body = endless() if streamed else b"x" * 50_000_000
             response = await client.request(b"POST", b"/", b"", body)
             assert response.status == 413
+            assert closed == [True] * streamed
             assert await response.read(BYTES_MAX) == b"large"
             await until(lambda: client.stats().open == 0)
             await client.aclose()

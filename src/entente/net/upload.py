@@ -7,6 +7,7 @@ it has the whole request does not want the rest, and the connection is not used 
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -35,14 +36,18 @@ async def send_slices(connection: Connection, exchange: Exchange, body: bytes) -
 async def send_chunks(
     connection: Connection, exchange: Exchange, body: AsyncIterator[bytes]
 ) -> None:
-    """Write a body of unknown length in chunked coding."""
-    async for piece in body:
-        if exchange.over():
-            return
-        if piece:
-            connection.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        if connection.write_paused and not exchange.over():
-            await exchange.until_writable()
+    """Write a body of unknown length in chunked coding; a generator is closed in any case."""
+    try:
+        async for piece in body:
+            if exchange.over():
+                return
+            if piece:
+                connection.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            if connection.write_paused and not exchange.over():
+                await exchange.until_writable()
+    finally:
+        if isinstance(body, AsyncGenerator):
+            await body.aclose()
     if not exchange.over():
         connection.write(b"0\r\n\r\n")
         exchange.mark_sent()
