@@ -235,4 +235,4 @@ def test_every_path_has_the_line_it_was_written_on(document: tuple[str, dict[Pat
 )
 def test_lines_of_known_documents(text: str, path: Path, line: int | None) -> None:
     """A path that is not there has the line of what would hold it."""
-    assert line_of(text, path) == line
+    assert line_of(lines_of(text), path) == line

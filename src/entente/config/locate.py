@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -40,12 +41,11 @@ def lines_of(text: str) -> dict[Path, int]:
     return _Scanner(text).scan()
 
 
-def line_of(text: str, path: Path) -> int | None:
+def line_of(lines: Mapping[Path, int], path: Path) -> int | None:
     """Give the line of `path` or, where it is not in the text, of what would hold it.
 
-    None for the top of the document.
+    `lines` are those of `lines_of`. None for the top of the document.
     """
-    lines = lines_of(text)
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path)

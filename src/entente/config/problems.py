@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from entente.config.locate import line_of
+from entente.config.locate import line_of, lines_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from entente.config.locate import Path
 
@@ -42,11 +42,14 @@ class Problems:
         """Take the file's name for messages and its text for line numbers."""
         self._file = file
         self._text = text
+        self._lines: Mapping[Path, int] | None = None
         self._found: list[Problem] = []
 
     def add(self, path: Path, text: str) -> None:
         """Note that the setting at `path` is wrong."""
-        line = line_of(self._text, path)
+        if self._lines is None:
+            self._lines = lines_of(self._text)
+        line = line_of(self._lines, path)
         self._found.append(
             Problem(file=self._file, line=line, setting=setting_name(path), text=text)
         )
