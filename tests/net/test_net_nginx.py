@@ -168,8 +168,10 @@ def test_headers_may_be_huge_up_to_the_bound(tmp_path: Path) -> None:
         assert await response.read(BYTES_MAX) == b"z" * 100_000
         await client.aclose()
 
-    run(main())
-    server.stop()
+    try:
+        run(main())
+    finally:
+        server.stop()
 
 
 @both_loops

@@ -133,8 +133,10 @@ def test_tls_goes_through_a_tunnel(tmp_path: Path, loop: str) -> None:
             await client.aclose()
             assert client.stats().open == 0
 
-    run(main(), loop)
-    server.stop()
+    try:
+        run(main(), loop)
+    finally:
+        server.stop()
 
 
 @both_loops
