@@ -54,6 +54,7 @@ class Ledger:
         self._now_ns = now_ns
         self._budget_wait_s = budget_wait_s
         self._waiting: dict[str, deque[_Waiter]] = {}
+        self._abandoned: set[asyncio.Future[None]] = set()
 
     async def hold(self, hold: Hold) -> None:
         """Set the amount aside, durably, before anything is sent to a provider.
@@ -73,6 +74,7 @@ class Ledger:
             self._retract(hold)
             raise
         except asyncio.CancelledError:
+            self._abandoned.add(written)
             written.add_done_callback(partial(self._abandon, hold))
             raise
 
@@ -85,7 +87,9 @@ class Ledger:
         self.books.apply(entry)
         written = self.journal.append(entry)
         self._admit(entry.key)
-        return asyncio.shield(written)
+        shielded = asyncio.shield(written)
+        shielded.add_done_callback(_take_note)
+        return shielded
 
     def see(self, entries: Iterable[AnyEntry]) -> None:
         """Apply entries that another process wrote: a grant, most often."""
@@ -95,6 +99,12 @@ class Ledger:
             keys.add(entry.key)
         for key in keys:
             self._admit(key)
+
+    async def aclose(self) -> None:
+        """Close the holds of requests that were cancelled, then the journal behind them."""
+        while self._abandoned:
+            await asyncio.wait(self._abandoned)
+        await self.journal.aclose()
 
     async def recover(self) -> int:
         """Settle every hold that an earlier process left open, at its upper bound, marked.
@@ -108,7 +118,7 @@ class Ledger:
                     at_ns=self._now_ns(),
                     status=Status.TRUNCATED,
                     usage=Usage(input=opened.input_tokens, output=opened.output_tokens),
-                    cost_nano=opened.nano,
+                    cost_nano=opened.nano if opened.priced else None,
                     provider="unknown",
                     estimated=True,
                     recovered=True,
@@ -122,7 +132,7 @@ class Ledger:
     async def _make_room(self, hold: Hold) -> None:
         """Apply a bounded hold, now or when it is its turn."""
         waiting = self._waiting.get(hold.key)
-        if not waiting and hold.nano <= self.books.available(hold.key, hold.asset):
+        if not waiting and self._fits(hold):
             self.books.apply(hold)
             return
         if not self._can_ever_fit(hold):
@@ -133,14 +143,21 @@ class Ledger:
             async with asyncio.timeout(self._budget_wait_s):
                 await waiter.turn
         except TimeoutError:
-            if not waiter.admitted:
+            # Who stood before it in line has waited at least as long, and is gone too.
+            if not waiter.admitted and not self._fits(hold):
                 raise self._refusal(hold, retry_after_ms=RETRY_AFTER_MS) from None
+            if not waiter.admitted:
+                self.books.apply(hold)
         except asyncio.CancelledError:
             if waiter.admitted:
                 self._retract(hold)
             raise
         finally:
             self._forget(waiter)
+
+    def _fits(self, hold: Hold) -> bool:
+        """Say whether there is room for it now."""
+        return hold.nano <= self.books.available(hold.key, hold.asset)
 
     def _can_ever_fit(self, hold: Hold) -> bool:
         """Say whether it fits once every open hold of the key has come back whole."""
@@ -154,7 +171,7 @@ class Ledger:
             waiter = waiting[0]
             if waiter.turn.done():
                 waiting.popleft()
-            elif waiter.hold.nano <= self.books.available(key, waiter.hold.asset):
+            elif self._fits(waiter.hold):
                 self.books.apply(waiter.hold)
                 waiter.turn.set_result(None)
                 waiting.popleft()
@@ -183,6 +200,7 @@ class Ledger:
 
     def _abandon(self, hold: Hold, written: asyncio.Future[None]) -> None:
         """Close the hold of a request that was cancelled while its hold was written."""
+        self._abandoned.discard(written)
         if written.cancelled() or written.exception() is not None:
             self._retract(hold)
             return
@@ -204,3 +222,9 @@ class Ledger:
             "(entente budgets grant).",
             retry_after_ms=retry_after_ms,
         )
+
+
+def _take_note(future: asyncio.Future[None]) -> None:
+    """Mark a failure as seen: who waited for the future may have been cancelled."""
+    if not future.cancelled():
+        future.exception()

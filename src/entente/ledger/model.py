@@ -81,6 +81,7 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
     """A request may cost up to `nano`. `id` is the request's id.
 
     `input_tokens` and `output_tokens` are the bounds that the amount was computed from.
+    Without a price the amount is zero and what the request costs stays unknown.
     """
 
     idempotency_prefix: ClassVar[str] = "hold"
@@ -88,6 +89,7 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
     model: str
     nano: int
     bounded: bool = False
+    priced: bool = True
     input_tokens: int = 0
     output_tokens: int = 0
     prices: str = ""
@@ -151,6 +153,7 @@ def hold(
     input_tokens: int,
     output_tokens: int,
     prices: str,
+    priced: bool = True,
 ) -> Hold:
     """Make the entry that sets aside `nano` (zero or more) for a request."""
     return Hold(
@@ -161,6 +164,7 @@ def hold(
         model=model,
         nano=nano,
         bounded=bounded,
+        priced=priced,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         prices=prices,

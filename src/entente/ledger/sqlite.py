@@ -14,7 +14,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +44,12 @@ class _Item:
 
 
 class _Seen:
-    """Comes back through the line when the event loop has applied foreign entries."""
+    """Comes back through the line when the event loop has applied foreign entries to `seq`."""
+
+    __slots__ = ("seq",)
+
+    def __init__(self, seq: int) -> None:
+        self.seq = seq
 
 
 class _Stop:
@@ -77,7 +82,7 @@ class SqliteJournal:
         self._on_foreign, self._on_change = on_foreign, on_change
         self._line: queue.SimpleQueue[_Item | _Seen | _Stop] = queue.SimpleQueue()
         self._kept: list[_Item] = []
-        self._shrunk: set[str] = set()
+        self._shrunk: dict[str, int] = {}
         self._fsync = True
         self._data_version = self._read_data_version()
         self._polled_s = time.monotonic()
@@ -110,19 +115,25 @@ class SqliteJournal:
 
     def _run(self) -> None:
         """Commit batch after batch until told to stop."""
-        mark: _Seen | _Stop | None = None
-        while not isinstance(mark, _Stop):
-            batch, mark = self._gather()
-            items = [*self._kept, *batch]
-            self._kept = []
-            if items:
-                self._commit_in_order(items)
-            if isinstance(mark, _Seen):
-                self._shrunk.clear()
-            if time.monotonic() - self._polled_s >= FOREIGN_POLL_S:
-                self._poll_foreign()
+        while self._turn():
+            pass
         self._connection.close()
         self._loop.call_soon_threadsafe(self._stopped.set_result, None)
+
+    def _turn(self) -> bool:
+        """Commit what is in line, look for what others wrote; say whether to go on."""
+        batch, mark = self._gather()
+        items = [*self._kept, *batch]
+        self._kept = []
+        if items:
+            self._commit_in_order(items)
+        if isinstance(mark, _Seen):
+            # Only the cuts that the event loop has seen: a later one may have come just now.
+            seen = mark.seq
+            self._shrunk = {key: seq for key, seq in self._shrunk.items() if seq > seen}
+        if time.monotonic() - self._polled_s >= FOREIGN_POLL_S:
+            self._poll_foreign()
+        return not isinstance(mark, _Stop)
 
     def _gather(self) -> tuple[list[_Item], _Seen | _Stop | None]:
         """Wait for the first in line, then take what has gathered behind it, up to a mark."""
@@ -140,14 +151,21 @@ class SqliteJournal:
         return batch, item
 
     def _commit_in_order(self, items: list[_Item]) -> None:
-        """Commit the items that need no fsync ahead of the first that does, then the rest."""
-        split = next((i for i, item in enumerate(items) if item.fsync), len(items))
-        for run, fsync in ((items[:split], False), (items[split:], True)):
-            if run:
-                self._commit(run, fsync=fsync)
+        """Commit the items that need no fsync ahead of the first that does, then the rest.
 
-    def _commit(self, items: list[_Item], *, fsync: bool) -> None:
-        """Write items as one transaction, and tell who waits for them."""
+        After a failure nothing overtakes: a hold may count on a settlement before it.
+        """
+        split = next((i for i, item in enumerate(items) if item.fsync), len(items))
+        runs = [(run, False) for run in _batches(items[:split])]
+        runs += [(run, True) for run in _batches(items[split:])]
+        for number, (run, fsync) in enumerate(runs, start=1):
+            if not self._commit(run, fsync=fsync):
+                for late, _ in runs[number:]:
+                    self._fail(late)
+                return
+
+    def _commit(self, items: list[_Item], *, fsync: bool) -> bool:
+        """Write items as one transaction, tell who waits for them, say whether it worked."""
         try:
             self._set_fsync(on=fsync)
             try:
@@ -157,13 +175,20 @@ class SqliteJournal:
                     self._insert_contended(items)
             except sqlite3.IntegrityError:
                 self._insert_contended(items)
-            self.trouble = None
         except (sqlite3.Error, LedgerCorrupt) as error:
             self.trouble = f"Cannot write {self._path}: {error}."
-            for item in items:
-                item.error = LedgerUnavailable(self.trouble)
-                if isinstance(item.entry, Settlement):
-                    self._kept.append(item)
+            self._fail(items)
+            return False
+        self.trouble = None
+        self._loop.call_soon_threadsafe(_resolve, items)
+        return True
+
+    def _fail(self, items: list[_Item]) -> None:
+        """Tell who waits that it is not written; settlements are kept for the next time."""
+        for item in items:
+            item.error = LedgerUnavailable(self.trouble or "")
+            if isinstance(item.entry, Settlement):
+                self._kept.append(item)
         self._loop.call_soon_threadsafe(_resolve, items)
 
     def _set_fsync(self, *, on: bool) -> None:
@@ -184,18 +209,18 @@ class SqliteJournal:
         """
         with transaction(self._connection):
             self._read_foreign()
-            fresh: list[AnyEntry] = []
+            fresh: dict[str, AnyEntry] = {}
             for item in items:
                 entry = item.entry
                 if isinstance(entry, Hold) and entry.bounded and entry.key in self._shrunk:
                     item.error = LedgerUnavailable("The budget has just changed. Try again.")
                     continue
                 try:
-                    if not _is_stored(self._connection, entry):
-                        fresh.append(entry)
+                    if not _is_stored(self._connection, entry, fresh):
+                        fresh[entry.idempotency_key] = entry
                 except IdempotencyConflict as error:
                     item.error = error
-            seq, head = insert(self._connection, fresh, self.seq, self.head)
+            seq, head = insert(self._connection, fresh.values(), self.seq, self.head)
         self.seq, self.head = seq, head
 
     def _read_foreign(self) -> None:
@@ -207,8 +232,9 @@ class SqliteJournal:
             return
         self.seq, _, self.head = rows[-1]
         foreign = [decode(line) for _, line, _ in rows]
-        self._shrunk.update(e.key for e in foreign if isinstance(e, Grant) and e.nano < 0)
-        self._loop.call_soon_threadsafe(self._deliver, foreign)
+        cuts = (e.key for e in foreign if isinstance(e, Grant) and e.nano < 0)
+        self._shrunk.update(dict.fromkeys(cuts, self.seq))
+        self._loop.call_soon_threadsafe(self._deliver, foreign, self.seq)
 
     def _poll_foreign(self) -> None:
         """Look whether another process has written, and tell the event loop."""
@@ -228,15 +254,21 @@ class SqliteJournal:
         self._data_version = version
         self._loop.call_soon_threadsafe(self._on_change)
 
-    def _deliver(self, foreign: list[AnyEntry]) -> None:
-        """Apply foreign entries on the loop, and let the thread know in line."""
+    def _deliver(self, foreign: list[AnyEntry], seq: int) -> None:
+        """Apply foreign entries up to `seq` on the loop, and let the thread know in line."""
         self._on_foreign(foreign)
-        self._line.put(_Seen())
+        self._line.put(_Seen(seq))
 
     def _read_data_version(self) -> int:
         """Give a number that changes when another connection commits."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
+
+
+def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
+    """Cut a line into batches that one statement can take."""
+    for start in range(0, len(items), BATCH_ENTRIES_MAX):
+        yield items[start : start + BATCH_ENTRIES_MAX]
 
 
 def _resolve(items: list[_Item]) -> None:
@@ -251,11 +283,19 @@ def _resolve(items: list[_Item]) -> None:
             item.done.exception()  # who waited may have been cancelled
 
 
-def _is_stored(connection: sqlite3.Connection, entry: AnyEntry) -> bool:
-    """Say whether the journal has this entry. Raises IdempotencyConflict for another one."""
+def _is_stored(
+    connection: sqlite3.Connection, entry: AnyEntry, fresh: Mapping[str, AnyEntry]
+) -> bool:
+    """Say whether the journal, or what is `fresh` in this transaction, has the entry.
+
+    Raises IdempotencyConflict for another one under the same key.
+    """
     row = connection.execute(
         "SELECT line FROM entries WHERE idempotency_key = ?", (entry.idempotency_key,)
     ).fetchone()
+    before = fresh.get(entry.idempotency_key)
+    if before is not None:
+        row = (encode(before),)
     if row is not None and row[0] != encode(entry):
         message = f"{entry.idempotency_key} is in the journal with another content."
         raise IdempotencyConflict(message)
@@ -263,7 +303,7 @@ def _is_stored(connection: sqlite3.Connection, entry: AnyEntry) -> bool:
 
 
 def insert(
-    connection: sqlite3.Connection, entries: Sequence[AnyEntry], seq: int, head: bytes
+    connection: sqlite3.Connection, entries: Collection[AnyEntry], seq: int, head: bytes
 ) -> tuple[int, bytes]:
     """Insert entries behind (`seq`, `head`) in one statement; give the new head."""
     parameters: list[int | str | bytes] = []
@@ -286,11 +326,14 @@ def append_now(connection: sqlite3.Connection, entries: Iterable[AnyEntry]) -> N
     """
     try:
         with transaction(connection):
-            fresh = [entry for entry in entries if not _is_stored(connection, entry)]
+            fresh: dict[str, AnyEntry] = {}
+            for entry in entries:
+                if not _is_stored(connection, entry, fresh):
+                    fresh[entry.idempotency_key] = entry
             row = connection.execute(
                 "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
             ).fetchone()
-            insert(connection, fresh, *(row or (0, GENESIS)))
+            insert(connection, fresh.values(), *(row or (0, GENESIS)))
     except sqlite3.Error as error:
         message = f"Cannot write the journal: {error}."
         raise LedgerUnavailable(message) from error
