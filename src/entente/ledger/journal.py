@@ -15,7 +15,7 @@ import msgspec
 from entente.domain.errors import LedgerCorrupt
 from entente.domain.money import format_nano
 from entente.ledger.books import Books
-from entente.ledger.model import AnyEntry, Grant, Hold, Settlement
+from entente.ledger.model import AnyEntry, Grant, Hold, Settlement, available, held
 
 GENESIS: Final = bytes(32)
 PROBLEMS_MAX: Final = 100
@@ -42,7 +42,7 @@ def decode(line: bytes) -> AnyEntry:
     """Read an entry. Raises LedgerCorrupt for what is not one."""
     try:
         return _decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         message = f"A journal line does not read as an entry: {error}."
         raise LedgerCorrupt(message) from error
 
@@ -77,9 +77,10 @@ class Report(msgspec.Struct, kw_only=True):
 def verify(rows: Iterable[Row]) -> tuple[Report, Books]:
     """Fold the whole journal and check the chain, the order and every balance.
 
-    A bounded hold must be covered by what the key had at that very entry; a settlement
-    must close a hold that is open and release exactly its amount; after the last entry
-    each key's `held` account must equal its open holds.
+    Postings must move what their entry says. A bounded hold must be covered by what the
+    key had at that very entry; a settlement must close a hold that is open, by the same
+    key, and release exactly its amount; after the last entry each key's `held` account
+    must equal its open holds.
     """
     report, books = Report(), Books()
     previous, seq_before = GENESIS, 0
@@ -110,10 +111,16 @@ def _check(entry: AnyEntry, seq: int, books: Books, report: Report) -> None:
     """Check one entry against the books before it."""
     if any(posting.nano <= 0 for posting in entry.postings):
         report.problem(seq, "a posting moves nothing or less")
+    if any(posting.asset != entry.asset for posting in entry.postings):
+        report.problem(seq, f"a posting moves another asset than {entry.asset}")
     match entry:
         case Grant():
             report.grants += 1
+            if _moved(entry, destination=available(entry.key)) != entry.nano:
+                report.problem(seq, f"{entry.id} does not post the amount that it grants")
         case Hold():
+            if _moved(entry, destination=held(entry.key)) != entry.nano:
+                report.problem(seq, f"{entry.id} does not post the amount that it holds")
             left = books.available(entry.key, entry.asset) - entry.nano
             if entry.bounded and left < 0:
                 over = format_nano(-left)
@@ -133,14 +140,32 @@ def _check_settlement(entry: Settlement, seq: int, books: Books, report: Report)
     if opened is None:
         report.problem(seq, f"{entry.id} is settled without an open hold")
         return
-    account = f"held:{opened.key}"
-    released = sum(posting.nano for posting in entry.postings if posting.source == account)
+    if entry.key != opened.key:
+        report.problem(seq, f"{entry.id} was held by {opened.key} and is settled by {entry.key}")
+    released = -_moved(entry, destination=held(opened.key))
     if released != opened.nano:
         report.problem(
             seq,
             f"{entry.id} releases {format_nano(released)} of a hold of {format_nano(opened.nano)}",
         )
+    kept = _moved(entry, destination=available(opened.key))
+    paid = released - kept
+    if paid != (entry.cost_nano or 0):
+        report.problem(seq, f"{entry.id} pays {format_nano(paid)}, not its cost of {_cost(entry)}")
     report.overruns += (entry.cost_nano or 0) > opened.nano
+
+
+def _moved(entry: AnyEntry, *, destination: str) -> int:
+    """Give what an entry's postings add to an account, less what they take from it."""
+    return sum(
+        posting.nano * ((posting.destination == destination) - (posting.source == destination))
+        for posting in entry.postings
+    )
+
+
+def _cost(entry: Settlement) -> str:
+    """Write a settlement's cost for people."""
+    return "unknown" if entry.cost_nano is None else format_nano(entry.cost_nano)
 
 
 def _check_held(books: Books, seq: int, report: Report) -> None:

@@ -54,14 +54,7 @@ def load(connection: sqlite3.Connection) -> Position:
     Raises LedgerCorrupt where the chain does not hold: a server does not start on a
     journal that somebody has changed.
     """
-    row = connection.execute(
-        "SELECT seq, hash, state FROM checkpoints ORDER BY seq DESC LIMIT 1"
-    ).fetchone()
-    position = (
-        Position(row[0], row[1], msgspec.json.decode(row[2], type=Books))
-        if row
-        else Position(0, GENESIS, Books())
-    )
+    position = _checkpoint(connection) or Position(0, GENESIS, Books())
     for entry in _rows(connection, position.seq):
         if entry.seq != position.seq + 1 or chain(position.head, entry.line) != entry.hash:
             message = (
@@ -72,6 +65,30 @@ def load(connection: sqlite3.Connection) -> Position:
         position.books.apply(decode(entry.line))
         position.seq, position.head = entry.seq, entry.hash
     return position
+
+
+def _checkpoint(connection: sqlite3.Connection) -> Position | None:
+    """Read the last checkpoint; None without one, or with one of another program's shape.
+
+    Raises LedgerCorrupt where the journal no longer has the entry that it was taken at.
+    """
+    row = connection.execute(
+        "SELECT c.seq, c.hash, c.state, e.hash FROM checkpoints c "
+        "LEFT JOIN entries e ON e.seq = c.seq ORDER BY c.seq DESC LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return None
+    seq, head, state, stored = row
+    if seq and stored != head:
+        message = (
+            f"The journal is damaged: entry {seq}, at which its last checkpoint was taken, is "
+            "missing or another one. Restore the database from a backup."
+        )
+        raise LedgerCorrupt(message)
+    try:
+        return Position(seq, head, msgspec.json.decode(state, type=Books))
+    except msgspec.DecodeError:
+        return None
 
 
 def save_checkpoint(connection: sqlite3.Connection, position: Position) -> None:
@@ -89,10 +106,11 @@ def recent_settlements(connection: sqlite3.Connection, *, since_ns: int) -> Iter
     cursor = connection.execute("SELECT line FROM entries ORDER BY seq DESC")
     for (line,) in cursor:
         entry = decode(line)
+        if not isinstance(entry, Settlement):
+            continue  # a hold that waited in line is older than what stands before it
         if entry.at_ns < since_ns:
             return
-        if isinstance(entry, Settlement):
-            yield entry
+        yield entry
 
 
 def activate(connection: sqlite3.Connection, version: str, lines: bytes, now_ns: int) -> None:
