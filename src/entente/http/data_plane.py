@@ -99,6 +99,8 @@ class DataPlane:
         except EntenteError as error:
             await self._refuse(exchange, error)
         except asyncio.CancelledError:
+            if not exchange.cut:
+                await self._refuse(exchange, Overloaded(_STOPPING))
             exchange.abandon()
             if not exchange.cut:
                 raise

@@ -81,6 +81,7 @@ class Shared:
         "body_bytes_max",
         "connections",
         "connections_max",
+        "emptied",
         "loop",
         "now_s",
         "orphans",
@@ -105,6 +106,8 @@ class Shared:
         """What the bodies of all requests take, from their first byte to their answer."""
         self.connections_max = connections_max
         self.connections: set[Connection] = set()
+        self.emptied = asyncio.Event()
+        """Set when the last connection has gone."""
         self.tasks: set[asyncio.Task[None]] = set()
         self.orphans: set[Exchange] = set()
         """Exchanges that go on after their client has left."""
@@ -129,6 +132,7 @@ class Connection(asyncio.Protocol):
         "_phase",
         "_shared",
         "_transport",
+        "_unread",
         "_url",
         "_waiting",
     )
@@ -151,6 +155,8 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()
         """Requests that a client sent before the answer to the one before."""
         self._paused: asyncio.Future[None] | None = None
+        self._unread = 0
+        """Bytes in the buffer when the wait for the reader began."""
         self._enter(Phase.HEAD)
 
     def _enter(self, phase: Phase) -> None:
@@ -171,6 +177,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's)
         """Tell the exchanges that their client has left."""
         self._shared.connections.discard(self)
+        if not self._shared.connections:
+            self._shared.emptied.set()
         current = self._current
         if current is not None:
             current.leave()
@@ -202,13 +210,14 @@ class Connection(asyncio.Protocol):
         """The client reads more slowly than it is written to."""
         if self._paused is None:
             self._paused = self._shared.loop.create_future()
-            self._enter(Phase.READER)
+            self._await_reader()
 
     def resume_writing(self) -> None:
         """The client has caught up, or left."""
         paused, self._paused = self._paused, None
         if paused is not None:
-            self._enter(Phase.ANSWER)
+            if self._phase is Phase.READER:
+                self._enter(Phase.IDLE if self._current is None else Phase.ANSWER)
             if not paused.done():
                 paused.set_result(None)
 
@@ -290,7 +299,10 @@ class Connection(asyncio.Protocol):
         elif self._waiting:
             self._serve(self._waiting.popleft())
         else:
-            self._enter(Phase.IDLE)
+            if self._paused is None:
+                self._enter(Phase.IDLE)
+            else:
+                self._await_reader()
             self._transport.resume_reading()
 
     def _serve(self, exchange: Exchange) -> None:
@@ -316,6 +328,10 @@ class Connection(asyncio.Protocol):
         if self._phase is Phase.BODY and self._current is not None:
             self._enter(Phase.ANSWER)
             self._current.fail_body(timed_out(BODY_IDLE_S))
+        elif (
+            self._phase is Phase.READER and self._transport.get_write_buffer_size() < self._unread
+        ):
+            self._await_reader()  # it reads, if slowly
         else:
             self._transport.abort()
 
@@ -325,8 +341,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def close(self) -> None:
-        """Close now."""
+        """Close as soon as the client has read what is in the buffer."""
         self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._transport.abort()
 
     def _refuse(self, status: int, body: bytes) -> None:
         """Answer what is no request, and close; in the middle of an answer, after it."""
@@ -348,4 +368,10 @@ class Connection(asyncio.Protocol):
             self._enter(Phase.LINGER)
             self._transport.resume_reading()
         else:
+            self._await_reader()
             self._transport.close()
+
+    def _await_reader(self) -> None:
+        """Begin to wait for the client to read what is in the buffer."""
+        self._unread = self._transport.get_write_buffer_size()
+        self._enter(Phase.READER)

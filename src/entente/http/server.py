@@ -8,6 +8,7 @@ its settlement in line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Final
@@ -16,6 +17,8 @@ from entente.http.exchange import Exchange
 from entente.http.protocol import Connection, Shared
 
 SWEEP_S: Final = 1.0
+FLUSH_S: Final = 1.0
+"""At a stop, clients have so long at least to read their last bytes."""
 BACKLOG: Final = 2048
 
 
@@ -60,8 +63,13 @@ class Server:
         self._sweeper = shared.loop.create_task(self._sweep())
 
     async def stop(self, within_s: float) -> None:
-        """Stop accepting; let requests finish within `within_s` seconds, then cancel them."""
+        """Stop accepting; let requests finish within `within_s` seconds, then cancel them.
+
+        An answer has arrived when its client has read it, so what is still in a buffer is
+        waited for as well.
+        """
         shared = self._shared
+        give_up_s = shared.loop.time() + within_s
         shared.stopping = True
         if self._listening is not None:
             self._listening.close()
@@ -77,6 +85,14 @@ class Server:
             self._sweeper.cancel()
         for connection in list(shared.connections):
             connection.close()
+        give_up_s = max(give_up_s, shared.loop.time() + FLUSH_S)
+        if shared.connections:
+            shared.emptied.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(give_up_s):
+                    await shared.emptied.wait()
+        for connection in list(shared.connections):
+            connection.abort()
 
     async def _sweep(self) -> None:
         """Once a second, end what nobody has patience for any more."""
