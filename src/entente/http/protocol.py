@@ -328,9 +328,7 @@ class Connection(asyncio.Protocol):
         if self._phase is Phase.BODY and self._current is not None:
             self._enter(Phase.ANSWER)
             self._current.fail_body(timed_out(BODY_IDLE_S))
-        elif (
-            self._phase is Phase.READER and self._transport.get_write_buffer_size() < self._unread
-        ):
+        elif self._phase is Phase.READER and self._transport.get_write_buffer_size() < self._unread:
             self._await_reader()  # it reads, if slowly
         else:
             self._transport.abort()
