@@ -163,6 +163,7 @@ class SqliteJournal:
                 for late, _ in runs[number:]:
                     self._fail(late)
                 return
+        self.trouble = None
 
     def _commit(self, items: list[_Item], *, fsync: bool) -> bool:
         """Write items as one transaction, tell who waits for them, say whether it worked."""
@@ -179,7 +180,6 @@ class SqliteJournal:
             self.trouble = f"Cannot write {self._path}: {error}."
             self._fail(items)
             return False
-        self.trouble = None
         self._loop.call_soon_threadsafe(_resolve, items)
         return True
 
