@@ -14,7 +14,7 @@ from entente.domain.errors import (
 )
 from entente.domain.usage import NOTHING, Usage
 from entente.metering.bounds import Bound
-from entente.routing.catalog import Target
+from entente.routing.catalog import Target, not_sent
 
 NOTHING_SENT: Final = (UpstreamConnectError, UpstreamBusy, UpstreamRefused, RequestError)
 """Errors after which the provider cannot have used anything."""

@@ -7,7 +7,13 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from entente.domain.errors import UpstreamBusy, UpstreamConnectError, UpstreamError
+from entente.domain.errors import (
+    EntenteError,
+    UpstreamBusy,
+    UpstreamConnectError,
+    UpstreamError,
+    UpstreamTimeout,
+)
 
 RETRIABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 529})
 
@@ -48,6 +54,13 @@ def plan(model: Model) -> tuple[Target, ...]:
 
 def retriable(error: UpstreamError) -> bool:
     """Say whether another target may be asked: only if this one got nothing of the request."""
+    return not_sent(error)
+
+
+def not_sent(error: EntenteError) -> bool:
+    """Say whether the provider got nothing of the request, so that it cannot cost anything."""
+    if isinstance(error, UpstreamTimeout):
+        return error.phase == "connect"
     return isinstance(error, UpstreamConnectError | UpstreamBusy)
 
 
