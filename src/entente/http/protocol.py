@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from entente.domain.errors import Overloaded
+from entente.domain.errors import Overloaded, RequestError
 from entente.http.exchange import Exchange, timed_out
 
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -38,6 +38,7 @@ _MALFORMED: Final = (
     b'{"error":{"message":"This is not an HTTP/1.1 request.","type":"invalid_request_error",'
     b'"param":null,"code":null}}'
 )
+_MALFORMED_BODY: Final = "The body of the request is not framed as HTTP/1.1 says."
 _HEAD_TOO_LARGE: Final = (
     b'{"error":{"message":"The head of the request is larger than 65536 bytes.",'
     b'"type":"invalid_request_error","param":null,"code":null}}'
@@ -120,9 +121,11 @@ class Connection(asyncio.Protocol):
     """A client's connection; see the module."""
 
     __slots__ = (
+        "_begun",
         "_current",
         "_deadline_s",
         "_deaf",
+        "_framing",
         "_head_bytes",
         "_headers",
         "_in_head",
@@ -146,6 +149,10 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._in_head = True
         self._head_bytes = 0
+        self._begun = 0
+        """Requests that began in the bytes that came last."""
+        self._framing = False
+        """The head being parsed is our own; see `_parse`."""
         self._deaf = False
         """What still comes is dropped."""
         self._current: Exchange | None = None
@@ -191,20 +198,39 @@ class Connection(asyncio.Protocol):
         """Parse what came."""
         if self._deaf:
             return
+        in_body, self._begun = self._incoming is not None, 0
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            if self._current is not None:  # no other protocol is spoken here
-                self._current.keep_alive = False
+            self._parse(data)
         except httptools.HttpParserError:
             self._refuse(400, _MALFORMED)
             return
         if self._in_head:
-            self._head_bytes += len(data)
+            if self._begun + in_body < 2:  # noqa: PLR2004  (else most was not this head)
+                self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(431, _HEAD_TOO_LARGE)
         elif self._phase is Phase.BODY:
             self._deadline_s = self._shared.now_s + BODY_IDLE_S
+
+    def _parse(self, data: bytes) -> None:
+        """Parse, past offers of another protocol: none other is spoken here.
+
+        Clients make the offer with their first request (Java's does, of h2c), and the
+        parser stops behind its head. A new parser reads the body, told its length by a
+        head of ours that has what frames a body and nothing else.
+        """
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                framing = (b"content-length", b"transfer-encoding")
+                head = b"".join(b"%s: %s\r\n" % h for h in self._headers if h[0] in framing)
+                self._parser = httptools.HttpRequestParser(self)
+                self._framing = True
+                self._parser.feed_data(b"POST / HTTP/1.1\r\n" + head + b"\r\n")
+                data = data[offer.args[0] :]
+            else:
+                return
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""
@@ -225,6 +251,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
+        if self._framing:
+            return
+        self._begun += 1
         self._headers = []
         self._url = b""
         self._in_head = True
@@ -234,14 +263,19 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the target."""
-        self._url += url
+        if not self._framing:
+            self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self._headers.append((name.lower(), value))
+        if not self._framing:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Make the exchange; serve it, or put it in line behind the one being served."""
+        if self._framing:
+            self._framing = False
+            return
         self._in_head = False
         exchange = Exchange(self, self._headers, self._shared.body_bytes_max)
         exchange.method = self._parser.get_method().decode("ascii")
@@ -270,6 +304,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if self._parser.should_upgrade():
+            return  # the parser takes the body for another protocol
         exchange, self._incoming = self._incoming, None
         if exchange is not None:
             exchange.received()
@@ -349,6 +385,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, body: bytes) -> None:
         """Answer what is no request, and close; in the middle of an answer, after it."""
         self._deaf = True
+        if self._incoming is not None:
+            self._incoming.fail_body(RequestError(_MALFORMED_BODY))
         if self._current is not None:
             self._current.keep_alive = False
             return
