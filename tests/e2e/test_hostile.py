@@ -1,0 +1,336 @@
+"""Clients that mean harm or know no better: no 5xx, no hang, and others are served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.support.loops import run
+from tests.support.rawclient import NOTHING, Reply, connection, exchange, post, read_reply
+from tests.support.server import ADMIN_KEY, EntenteServer, Key, chat_body, wait_until
+from tests.support.upstream import EVENTS_HEAD, UpstreamThread, chunk, config, piece
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.rawserver import Peer
+
+GOOD: Final = chat_body()
+BODY_MAX: Final = 200_000
+"""As the shared server is configured."""
+MEMORY_BYTES_MAX: Final = 200 * 1024 * 1024
+"""Far less than what the upstream would send into the buffer of a client that never reads."""
+_SHORT_PATIENCE: Final = """
+import entente.http.protocol as p
+p.BODY_IDLE_S = 1.0
+for phase in (p.Phase.HEAD, p.Phase.BODY, p.Phase.IDLE, p.Phase.READER):
+    p._PATIENCE_S[phase] = 1.0
+"""
+
+
+def send(server: EntenteServer, data: bytes) -> Reply:
+    """Send bytes; give the answer, or NOTHING where the connection was just closed."""
+    return run(exchange(server.port, data))
+
+
+def members(text: bytes) -> bytes:
+    """Write a request with one odd member in front of good ones."""
+    return b'{%b,"model":"m","messages":[{"role":"user","content":"hi"}]}' % text
+
+
+GARBAGE: Final = {
+    "nonsense": b"\x00\x01\x02\xff" * 10 + b"\r\n\r\n",
+    "tls hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x55" * 50 + b"\r\n\r\n",
+    "http 2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "http 0.9": b"GET /\r\n\r\n",
+    "no colon": b"GET / HTTP/1.1\r\nHost x\r\n\r\n",
+    "space before colon": b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+    "null in a header": b"GET / HTTP/1.1\r\nHost: a\x00b\r\n\r\n",
+    "bare line feed in a header": b"GET / HTTP/1.1\r\nX: a\rb\r\n\r\n",
+    "length that is no number": b"POST / HTTP/1.1\r\nContent-Length: abc\r\n\r\n",
+    "negative length": b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    "length past 64 bits": b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "length and chunks": (
+        b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 3\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "unknown coding": b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "bad chunk size": (
+        b"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer "
+        + ADMIN_KEY.encode()
+        + b"\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    ),
+    "bytes in the path": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    "connect": b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "path of percents": b"GET /%ff%00%0d%0aX:y HTTP/1.1\r\nHost: x\r\n\r\n",
+    "asterisk": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_refused(server: EntenteServer, name: str) -> None:
+    """What is not a good request is a 4xx or a closed connection, never a 5xx."""
+    reply = send(server, GARBAGE[name])
+    assert reply == NOTHING or 400 <= reply.status < 500
+    assert b"x-injected" not in reply.body
+    assert "x" not in reply.headers  # nothing of the path became a header
+    assert server.get("/healthz").status == 200
+
+
+ODD_JSON: Final = {
+    "invalid utf-8 in the model": (b'{"model":"\xff\xfe","messages":[{}]}', 400),
+    "invalid utf-8 in n": (members(b'"n":"\xff"'), 400),
+    "invalid utf-8 in stream": (members(b'"stream":"\xff"'), 400),
+    "invalid utf-8 in stream_options": (
+        members(b'"stream":true,"stream_options":{"include_usage":"\xff"}'),
+        400,
+    ),
+    "invalid utf-8 in messages": (b'{"model":"m","messages":"\xff"}', 400),
+    "invalid utf-8 in a name": (members(b'"\xff":1'), 400),
+    "lone surrogate": (members(b'"user":"\\ud800"'), 0),
+    "lone surrogate as the model": (b'{"model":"\\ud800","messages":[{}]}', 400),
+    "nested a hundred thousand deep": (members(b'"x":' + b"[" * 90_000 + b"]" * 90_000), 0),
+    "nested where an integer is": (members(b'"n":' + b"[" * 900 + b"]" * 900), 400),
+    "nested and never closed": (b'{"model":' + b"[" * 90_000, 400),
+    "an integer of 5000 digits": (members(b'"n":' + b"9" * 5000), 400),
+    "a number past all floats": (members(b'"max_tokens":1e400'), 400),
+    "a decimal": (members(b'"max_tokens":1.5'), 400),
+    "a boolean": (members(b'"max_tokens":true'), 400),
+    "not a number": (members(b'"temperature":NaN'), 400),
+    "null byte": (b'{"model":"m\\u0000","messages":[{}]}', 404),
+    "model twice": (members(b'"model":"nope"'), 200),
+    "model twice, the last unknown": (b'{"model":"m","messages":[{}],"model":"nope"}', 404),
+    "tokens twice, the last too few": (members(b'"max_tokens":5,"max_tokens":0'), 400),
+    "a second spelling": (members(b'"Max_Tokens":99999999'), 400),
+    "two documents": (GOOD + GOOD, 400),
+    "comment": (b"/* x */" + GOOD, 400),
+}
+
+
+@pytest.mark.parametrize("name", ODD_JSON)
+def test_odd_json(server: EntenteServer, key: Key, name: str) -> None:
+    """JSON at its edges is served or refused, with OpenAI's envelope, and never breaks us."""
+    body, status = ODD_JSON[name]
+    reply = send(server, post(body, key.secret))
+    assert reply.status == status or (status == 0 and reply.status in (200, 400)), reply.body
+    if reply.status != 200:
+        assert set(json.loads(reply.body)["error"]) == {"message", "type", "param", "code"}
+    for entry in server.settlements(key):
+        assert entry.usage.output <= 1000
+
+
+def test_huge_head(server: EntenteServer) -> None:
+    """A head past its bound is 431, whether it comes at once or never ends."""
+    for filler in (b"X-%d: %b\r\n", b"X: y\r\n%d%b"):
+        lines = b"".join(filler % (n, b"a" * 1000) for n in range(100))
+        reply = send(server, b"GET /healthz HTTP/1.1\r\n" + lines)
+        assert reply.status in (431, 400)
+    fine = b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 60_000 + b"\r\n\r\n"
+    assert send(server, fine).status == 200
+
+
+def test_body_over_the_bound_in_chunks(server: EntenteServer, key: Key) -> None:
+    """A body without a length is cut off at the bound, and the client can read why."""
+    head = post(b"", key.secret).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+
+    async def flood() -> Reply:
+        async with connection(server.port) as (reader, writer):
+            writer.write(head)
+            for _ in range(BODY_MAX // 10_000 + 5):
+                writer.write(chunk(b"x" * 10_000))
+                await asyncio.sleep(0)
+            return await read_reply(reader)
+
+    reply = run(flood())
+    assert (reply.status, json.loads(reply.body)["error"]["code"]) == (413, "request_too_large")
+    assert reply.headers["connection"] == "close"
+    assert server.settlements(key) == []
+
+
+def test_body_over_the_bound_is_refused_before_it_comes(server: EntenteServer, key: Key) -> None:
+    """`Expect: 100-continue` with a length past the bound is refused without the body."""
+    head = post(b"", key.secret, headers=b"Expect: 100-continue\r\n")
+    big = head.replace(b"Content-Length: 0", b"Content-Length: 999999999")
+    assert send(server, big).status == 413
+    unknown = post(b"", "sk-wrong", headers=b"Expect: 100-continue\r\n")
+    assert send(server, unknown.replace(b"Content-Length: 0", b"Content-Length: 9")).status == 401
+
+
+def test_expected_continue_comes(server: EntenteServer, key: Key) -> None:
+    """A good request that waits for 100 gets it, and then its answer."""
+
+    async def ask() -> tuple[bytes, Reply]:
+        async with connection(server.port) as (reader, writer):
+            request = post(GOOD, key.secret, headers=b"Expect: 100-continue\r\n")
+            writer.write(request.removesuffix(GOOD))
+            interim = await reader.readuntil(b"\r\n\r\n")
+            writer.write(GOOD)
+            return interim, await read_reply(reader)
+
+    interim, reply = run(ask())
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize("streams", [(False, False, False), (True, False, True)])
+def test_pipelined_requests_are_answered_in_order(
+    server: EntenteServer, key: Key, streams: tuple[bool, ...]
+) -> None:
+    """Requests sent without waiting get their answers in their order, none mixed up."""
+
+    async def ask() -> list[Reply]:
+        async with connection(server.port) as (reader, writer):
+            requests = [
+                post(chat_body(text=f"number {n}", stream=stream), key.secret)
+                for n, stream in enumerate(streams)
+            ]
+            writer.write(b"".join(requests))
+            return [await read_reply(reader) for _ in requests]
+
+    for number, reply in enumerate(run(ask())):
+        assert reply.status == 200
+        assert reply.whole
+        assert str(number).encode() in reply.body
+    assert len(server.settlements(key)) == len(streams)
+
+
+def test_pipelined_behind_a_large_body(server: EntenteServer, key: Key) -> None:
+    """The bytes of a body do not count to the head of the request behind it."""
+    large = post(chat_body(text="x" * 150_000), key.secret)
+    second = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def ask() -> list[Reply]:
+        async with connection(server.port) as (reader, writer):
+            writer.write(large + second[:20])
+            first = await read_reply(reader)
+            writer.write(second[20:])
+            return [first, await read_reply(reader)]
+
+    assert [reply.status for reply in run(ask())] == [200, 200]
+
+
+def test_upgrade_that_is_not_spoken(server: EntenteServer, key: Key) -> None:
+    """Java's client offers h2c on its first request: it gets its answer in HTTP/1.1."""
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+    reply = send(server, post(GOOD, key.secret, headers=upgrade))
+    assert (reply.status, reply.whole) == (200, True)
+
+
+def test_http_1_0(server: EntenteServer, key: Key) -> None:
+    """An old client gets a stream that ends with the connection, without chunks."""
+
+    async def ask() -> bytes:
+        async with connection(server.port) as (reader, writer):
+            request = post(chat_body(stream=True), key.secret).replace(b"HTTP/1.1", b"HTTP/1.0")
+            writer.write(request)
+            return await reader.read(-1)
+
+    answer = run(ask())
+    assert b"transfer-encoding" not in answer.lower()
+    assert answer.endswith(b"data: [DONE]\n\n")
+
+
+# ---- clients that are slow, and one that never reads ----
+
+
+@pytest.fixture(scope="module")
+def bench(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[EntenteServer, UpstreamThread]]:
+    """Run a server with little patience in front of an upstream that never ends."""
+    with UpstreamThread() as thread:
+        folder = tmp_path_factory.mktemp("hostile")
+        text = config(thread.upstream.base_url)
+        server = EntenteServer(folder, text, server="drain_s = 0.5", prelude=_SHORT_PATIENCE)
+        with server:
+            yield server, thread
+            assert server.stop() == 0
+            server.verify_at_rest()
+
+
+def open_connections(server: EntenteServer) -> int:
+    """Ask the server itself; the asking connection counts too."""
+    text = server.get("/metrics", key=ADMIN_KEY).body.decode()
+    line = next(x for x in text.splitlines() if x.startswith("entente_connections "))
+    return int(float(line.split(" ")[1]))
+
+
+SLOW: Final = {
+    "silent from the start": b"",
+    "stops in the head": b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n",
+    "stops in the body": post(b"x" * 50, ADMIN_KEY).removesuffix(b"x" * 40),
+    "stops in a body that is refused": post(b"x" * 50, "sk-wrong").removesuffix(b"x" * 40),
+    "idle after an answer": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("drip", [False, True], ids=["stops", "drips"])
+def test_slow_clients_are_let_go(
+    bench: tuple[EntenteServer, UpstreamThread], name: str, drip: bool
+) -> None:
+    """A client that does not get on is closed, drop by drop or silent, and others are served."""
+    server, _ = bench
+    if drip and name == "stops in the body":
+        pytest.skip("a body that comes slowly is a body: each byte renews the patience")
+
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        while drip:
+            writer.write(b"X")
+            await asyncio.sleep(0.2)
+
+    async def dawdle() -> bytes:
+        async with connection(server.port) as (reader, writer):
+            writer.write(SLOW[name])
+            drops = asyncio.create_task(trickle(writer))
+            try:
+                health = await asyncio.to_thread(server.get, "/healthz")
+                assert health.status == 200
+                return await reader.read(-1)  # ends when the server closes
+            except ConnectionResetError:
+                return b""
+            finally:
+                drops.cancel()
+
+    answer = run(dawdle())
+    if name == "stops in the body":
+        assert b" 408 " in answer
+        assert b"request_timeout" in answer
+    if name == "stops in a body that is refused":
+        assert b" 401 " in answer
+    wait_until(lambda: open_connections(server) == 1, "the connection to be gone")
+
+
+def test_a_client_that_never_reads(bench: tuple[EntenteServer, UpstreamThread]) -> None:
+    """It costs a bounded buffer for a bounded time; its neighbours do not notice."""
+    server, thread = bench
+
+    async def play(peer: Peer, request: dict[str, Any]) -> None:
+        await peer.send(EVENTS_HEAD)
+        if not request.get("max_tokens"):
+            await peer.send(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            return
+        while True:
+            await peer.send(chunk(piece("x" * 65_536)))
+
+    thread.upstream.play = play
+
+    async def stare() -> None:
+        async with connection(server.port) as (_, writer):
+            writer.write(post(chat_body(stream=True, max_tokens=7), ADMIN_KEY))
+            for _ in range(20):
+                good = await exchange(server.port, post(chat_body(stream=True), ADMIN_KEY))
+                assert good.status == 200
+            await asyncio.to_thread(wait_until, lambda: bool(cancelled()), "the cut")
+
+    def cancelled() -> list[object]:
+        return [e for e in server.settlements() if e.status == "cancelled"]
+
+    run(stare())
+    assert len(cancelled()) == 1
+    assert server.memory_bytes_peak() < MEMORY_BYTES_MAX
+    wait_until(lambda: open_connections(server) == 1, "the connection to be gone")

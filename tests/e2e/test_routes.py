@@ -1,0 +1,111 @@
+"""Every route with every role, and everything that is no route: the table decides."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from entente.http.routes import ROUTES
+from tests.support.server import ADMIN_KEY, EntenteServer, Key, chat_body, wait_until
+
+ROLES: Final = ("none", "wrong", "member", "admin", "revoked")
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+
+
+@pytest.fixture(scope="session")
+def revoked(shared: tuple[EntenteServer, list[Key]]) -> str:
+    """Give a key that was good until it was revoked, while the server ran."""
+    server, keys = shared
+    key = keys[-1]
+    assert server.get("/v1/models", key=key.secret).status == 200
+    assert server.cli("keys", "revoke", key.id).returncode == 0
+    wait_until(
+        lambda: server.get("/v1/models", key=key.secret).status == 401, "the revocation to count"
+    )
+    return key.secret
+
+
+def _allowed(roles: frozenset[object], who: str) -> int:
+    """Say which status a role gets on a route for `roles`."""
+    if not roles:
+        return 200
+    if who in ("none", "wrong", "revoked"):
+        return 401
+    return 200 if who in roles else 403
+
+
+@pytest.mark.parametrize("who", ROLES)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.action)
+def test_each_role_gets_what_the_table_says(
+    server: EntenteServer, key: Key, revoked: str, route: object, who: str
+) -> None:
+    """No route is more open, or more closed, than its row."""
+    row = next(r for r in ROUTES if r is route)
+    presented = {
+        "none": None,
+        "wrong": "sk-wrong",
+        "member": key.secret,
+        "admin": ADMIN_KEY,
+        "revoked": revoked,
+    }[who]
+    body = chat_body() if row.method == "POST" else None
+    got = server.ask(row.method, row.path.replace("*", "m"), key=presented, body=body)
+    assert got.status == _allowed(row.roles, who), got.body
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_methods_are_not_allowed(server: EntenteServer, method: str) -> None:
+    """A path answers to the methods of its rows only, and says which they are."""
+    for path in {row.path.replace("*", "m") for row in ROUTES}:
+        has = {r.method for r in ROUTES if r.path.replace("*", "m") == path}
+        if method in has:
+            continue
+        got = server.ask(method, path, key=ADMIN_KEY)
+        assert (got.status, got.headers["allow"]) == (405, ", ".join(sorted(has)))
+        assert got.error["message"].startswith(f"Not allowed to {method} on {path}.")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/v1", "/v1/", "/v1/models/", "/v1/embeddings", "/metrics/", "/healthz/x", "//v1/models",
+     "/V1/models", "/v1/chat/completions/", "/v1/../healthz", "/docs", "/admin"],
+)  # fmt: skip
+def test_what_has_no_row_does_not_exist(server: EntenteServer, path: str) -> None:
+    """Unknown paths are 404 in OpenAI's words, with any key and without."""
+    for key in (None, ADMIN_KEY):
+        got = server.get(path, key=key)
+        assert (got.status, got.error["message"]) == (404, f"Invalid URL (GET {path})")
+
+
+def test_head_has_no_body(server: EntenteServer) -> None:
+    """HEAD is a method like the others: not allowed, and without a body as HTTP wants."""
+    got = server.ask("HEAD", "/healthz")
+    assert (got.status, got.body) == (405, b"")
+
+
+def test_key_may_come_in_either_header(server: EntenteServer, key: Key) -> None:
+    """`Authorization: Bearer` in any case, or `api-key`."""
+    for header in ({"Authorization": f"bEaReR  {key.secret} "}, {"Api-Key": key.secret}):
+        assert server.ask("GET", "/v1/models", headers=header).status == 200
+    basic = {"Authorization": f"Basic {key.secret}"}
+    assert server.ask("GET", "/v1/models", headers=basic).status == 401
+
+
+def test_models_of_others_do_not_exist(server: EntenteServer) -> None:
+    """A key with a list of models sees those, and no other, on every route."""
+    key = server.make_key(models=("other/model",))
+    listed = server.get("/v1/models", key=key.secret).json["data"]
+    assert [model["id"] for model in listed] == ["other/model"]
+    assert server.get("/v1/models/other%2Fmodel", key=key.secret).status == 200
+    for got in (server.get("/v1/models/m", key=key.secret), server.chat(key.secret)):
+        assert (got.status, got.error["code"]) == (404, "model_not_found")
+
+
+def test_readiness_and_metrics(server: EntenteServer, key: Key) -> None:
+    """`/readyz` is ready, and `/metrics` has counted what was settled."""
+    assert server.get("/readyz").json == {"status": "ok"}
+    assert server.chat(key.secret).status == 200
+    text = server.get("/metrics", key=ADMIN_KEY).body.decode()
+    assert 'entente_requests_total{gen_ai_request_model="m",status="complete"}' in text
+    assert key.id not in text
