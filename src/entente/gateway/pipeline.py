@@ -23,6 +23,7 @@ from entente.domain.errors import (
     RequestError,
     Unpriced,
     UpstreamError,
+    UpstreamProtocolError,
     UpstreamRefused,
 )
 from entente.domain.ids import NowNs
@@ -51,6 +52,7 @@ _HTTP_OK: Final = 200
 _HTTP_ERROR: Final = 400
 _STREAM_TYPE: Final = "text/event-stream"
 _PASSED_HEADERS: Final = (
+    "content-encoding",
     "content-type",
     "openai-version",
     "retry-after",
@@ -184,6 +186,8 @@ class Gateway:
             if answer.status >= _HTTP_ERROR:
                 outcome.refused(answer.status)
                 return Reply(answer.status, headers, await answer.read(ERROR_BYTES_MAX))
+            if answer.headers.get("content-encoding", "identity").lower() != "identity":
+                raise UpstreamProtocolError(_COMPRESSED)
             if answer.headers.get("content-type", "").startswith(_STREAM_TYPE):
                 return await _relay_stream(call, answer, headers, outcome, client)
             body = await answer.read(ANSWER_BYTES_MAX)
@@ -303,7 +307,10 @@ _BROKEN_OFF: Final = (
 
 
 def _read_unary(body: bytes, outcome: Outcome) -> None:
-    """Read how a whole answer ended and what it used."""
+    """Read how a whole answer ended and what it used.
+
+    Raises UpstreamProtocolError for half an answer: what is no JSON is none to anybody.
+    """
     completion = openai.read_completion(body)
     if completion is None or completion.failed or not completion.choices:
         outcome.status = Status.FAILED
@@ -313,6 +320,25 @@ def _read_unary(body: bytes, outcome: Outcome) -> None:
         outcome.status = Status.TRUNCATED
     usage = completion.usage.disjoint() if completion and completion.usage else None
     outcome.report(usage, len(body))
+    if completion is None and not _is_json(body):
+        raise UpstreamProtocolError(_NOT_JSON)
+
+
+def _is_json(body: bytes) -> bool:
+    """Say whether a body is JSON, of whatever form."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return False
+    except RecursionError:
+        pass  # too deep for us to read, which makes it no less JSON
+    return True
+
+
+_COMPRESSED: Final = (
+    "The provider compressed its answer although it was asked not to, so it cannot be metered."
+)
+_NOT_JSON: Final = "The provider's answer is not whole: it does not read as JSON."
 
 
 async def _finish(client: Client, last: Reply | bytes) -> None:
