@@ -41,9 +41,9 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.input_total + self.output_total
 
 
-TOKEN_CLASSES: Final[tuple[str, ...]] = Usage.__struct_fields__
 INPUT_CLASSES: Final = ("input", "cache_read", "cache_write", "audio_input")
 OUTPUT_CLASSES: Final = ("output", "reasoning", "audio_output")
+TOKEN_CLASSES: Final = (*INPUT_CLASSES, *OUTPUT_CLASSES)
 
 NOTHING: Final = Usage()
 """Known to be zero. Unknown usage is `None` wherever a `Usage` is optional."""

@@ -18,9 +18,11 @@ from typing import Final
 import msgspec
 
 from entente.domain.money import NANO_PER_UNIT, round_half_even, round_up
-from entente.domain.usage import INPUT_CLASSES, OUTPUT_CLASSES, TOKEN_CLASSES, Usage
+from entente.domain.usage import INPUT_CLASSES, TOKEN_CLASSES, Usage
 
 _FALLBACK: Final = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
+_INPUTS: Final = len(INPUT_CLASSES)
+"""Token classes of the input come first in `TOKEN_CLASSES`."""
 VERSION_DIGITS: Final = 12
 
 
@@ -47,9 +49,8 @@ class Price(msgspec.Struct, frozen=True):
 
     def bound(self, input_tokens: int, output_tokens: int) -> int:
         """Give the most that so many tokens can cost, whatever classes they fall in."""
-        rates = dict(zip(TOKEN_CLASSES, self.numerators, strict=True))
-        dearest_in = max((rates[name] or 0 for name in INPUT_CLASSES), default=0)
-        dearest_out = max((rates[name] or 0 for name in OUTPUT_CLASSES), default=0)
+        dearest_in = max([rate or 0 for rate in self.numerators[:_INPUTS]])
+        dearest_out = max([rate or 0 for rate in self.numerators[_INPUTS:]])
         return round_up(input_tokens * dearest_in + output_tokens * dearest_out, self.denominator)
 
 

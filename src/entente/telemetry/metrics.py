@@ -2,14 +2,27 @@
 
 Labels take values of the configuration only (models, targets) or of a closed set
 (statuses, token classes), so their number is bounded. No label names a key.
+
+Counting is on the request path, so it is plain integers in plain dictionaries, on one
+event loop; they become Prometheus' families when they are scraped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from typing import Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
 
 from entente.domain.chat import Status
 from entente.domain.usage import TOKEN_CLASSES, Usage
@@ -19,91 +32,119 @@ DURATION_BUCKETS_S: Final = (
 )  # fmt: skip
 CONTENT_TYPE: Final = b"text/plain; version=1.0.0; charset=utf-8"
 
+_Counts: TypeAlias = dict[tuple[str, ...], int]
+"""A count by the values of labels."""
+_BOUNDS: Final = (*(repr(bound) for bound in DURATION_BUCKETS_S), "+Inf")
 
-class Monitor:
+
+class _Durations:
+    """How long requests of one model took: a count per bucket, and their sum in seconds."""
+
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(_BOUNDS)
+        self.sum_s = 0.0
+
+    def observe(self, duration_s: float) -> None:
+        """Count a request."""
+        self.counts[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
+        self.sum_s += duration_s
+
+
+class Monitor(Collector):
     """Counts what happens. One per process; nothing global."""
 
     def __init__(self) -> None:
-        """Register every metric, so that a scrape shows them all from the start."""
+        """Start at zero."""
+        self._requests: _Counts = defaultdict(int)
+        self._tokens: _Counts = defaultdict(int)
+        self._estimated: _Counts = defaultdict(int)
+        self._durations: dict[str, _Durations] = defaultdict(_Durations)
+        self._refused: _Counts = defaultdict(int)
+        self._failed_over: _Counts = defaultdict(int)
+        self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "entente_requests_total",
-            "Settled requests by model and terminal status.",
-            ("gen_ai_request_model", "status"),
-            registry=self._registry,
-        )
-        self._tokens = Counter(
-            "entente_tokens_total",
-            "Tokens by model and class; classes do not overlap.",
-            ("gen_ai_request_model", "gen_ai_token_type"),
-            registry=self._registry,
-        )
-        self._estimated = Counter(
-            "entente_estimated_requests_total",
-            "Settled requests whose usage is an upper bound, not the provider's report.",
-            ("gen_ai_request_model",),
-            registry=self._registry,
-        )
-        self._duration = Histogram(
-            "gen_ai_server_request_duration_seconds",
-            "Time from the hold to the settlement.",
-            ("gen_ai_request_model",),
-            buckets=DURATION_BUCKETS_S,
-            registry=self._registry,
-        )
-        self._refusals = Counter(
-            "entente_refused_total",
-            "Requests refused before a hold, by HTTP status.",
-            ("status",),
-            registry=self._registry,
-        )
-        self._failovers = Counter(
-            "entente_failovers_total",
-            "Calls that went on to the next target, by the target that failed.",
-            ("target",),
-            registry=self._registry,
-        )
-        self._settled: dict[tuple[str, Status], Callable[[], None]] = {}
-        self._counted: dict[tuple[str, str], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
+        self._registry.register(self)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Add a gauge that is read when it is scraped."""
-        Gauge(name, text, registry=self._registry).set_function(read)
+        self._gauges.append((name, text, read))
 
     def settled(
         self, model: str, status: Status, usage: Usage, *, estimated: bool, duration_s: float
     ) -> None:
         """Count a settled request."""
-        count = self._settled.get((model, status))
-        if count is None:
-            count = self._requests.labels(model, status).inc
-            self._settled[model, status] = count
-            self._timed[model] = self._duration.labels(model)
-        count()
-        self._timed[model].observe(duration_s)
+        self._requests[model, status] += 1
+        self._durations[model].observe(duration_s)
         if estimated:
-            self._estimated.labels(model).inc()
+            self._estimated[(model,)] += 1
         for name in TOKEN_CLASSES:
             tokens = getattr(usage, name)
             if tokens:
-                self._tokens_of(model, name).inc(tokens)
+                self._tokens[model, name] += tokens
 
     def refused(self, status: int) -> None:
-        """Count a request that came to no hold."""
-        self._refusals.labels(str(status)).inc()
+        """Count a request that was answered with an error of ours."""
+        self._refused[(str(status),)] += 1
 
     def failed_over(self, target: str) -> None:
         """Count a call that went on to the next target."""
-        self._failovers.labels(target).inc()
+        self._failed_over[(target,)] += 1
 
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def _tokens_of(self, model: str, name: str) -> Counter:
-        """Give the counter of a token class, looked up once."""
-        counter = self._counted.get((model, name))
-        if counter is None:
-            counter = self._counted[model, name] = self._tokens.labels(model, name)
-        return counter
+    def collect(self) -> Iterator[Metric]:
+        """Give all families; Prometheus' own interface."""
+        model, target = "gen_ai_request_model", "target"
+        yield _counter(
+            "entente_requests",
+            "Settled requests by model and terminal status.",
+            (model, "status"),
+            self._requests,
+        )
+        yield _counter(
+            "entente_tokens",
+            "Tokens by model and class; classes do not overlap.",
+            (model, "gen_ai_token_type"),
+            self._tokens,
+        )
+        yield _counter(
+            "entente_estimated_requests",
+            "Settled requests whose usage is an upper bound, not the provider's report.",
+            (model,),
+            self._estimated,
+        )
+        yield _counter(
+            "entente_refused",
+            "Requests answered with an error of the gateway, by HTTP status.",
+            ("status",),
+            self._refused,
+        )
+        yield _counter(
+            "entente_failovers",
+            "Calls that went on to the next target, by the target that failed.",
+            (target,),
+            self._failed_over,
+        )
+        durations = HistogramMetricFamily(
+            "gen_ai_server_request_duration_seconds",
+            "Time from the hold to the settlement.",
+            labels=(model,),
+        )
+        for name, found in self._durations.items():
+            buckets = list(zip(_BOUNDS, accumulate(found.counts), strict=True))
+            durations.add_metric((name,), buckets, found.sum_s)
+        yield durations
+        for name, text, read in self._gauges:
+            yield GaugeMetricFamily(name, text, value=read())
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], counts: _Counts) -> CounterMetricFamily:
+    """Make the family of a counter; Prometheus adds `_total` to its name."""
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in list(counts.items()):
+        family.add_metric(values, count)
+    return family
