@@ -65,7 +65,7 @@ class Outcome:
     def failed(self, error: EntenteError) -> None:
         """Note an error; where nothing was sent, nothing was used."""
         self.status = Status.FAILED
-        if isinstance(error, NOTHING_SENT):
+        if not_sent(error) or isinstance(error, NOTHING_SENT):
             self.known(NOTHING)
 
     def known(self, usage: Usage) -> None:

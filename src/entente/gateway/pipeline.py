@@ -44,13 +44,15 @@ from entente.wire.openai_stream import ChatStream
 
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 ERROR_BYTES_MAX: Final = 1024 * 1024
+AFTER_DONE_S: Final = 1.0
+"""A provider that keeps its connection open behind `[DONE]` is left after so long."""
 DEFAULT_ASSET: Final = "USD"
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 
-_HTTP_OK: Final = 200
-_HTTP_ERROR: Final = 400
+_HTTP_NO_ANSWER: Final = 300
 _STREAM_TYPE: Final = "text/event-stream"
+_STREAM_HEADERS: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _PASSED_HEADERS: Final = (
     "content-encoding",
     "content-type",
@@ -166,6 +168,7 @@ class Gateway:
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
             prices=self._prices.version,
+            priced=price is not None,
         )
 
     async def _relay(
@@ -183,7 +186,7 @@ class Gateway:
         answer = await self._ask(call, plan(model), cap, request_id, outcome)
         try:
             headers = _headers(answer, admission)
-            if answer.status >= _HTTP_ERROR:
+            if answer.status >= _HTTP_NO_ANSWER:
                 outcome.refused(answer.status)
                 return Reply(answer.status, headers, await answer.read(ERROR_BYTES_MAX))
             if answer.headers.get("content-encoding", "identity").lower() != "identity":
@@ -241,8 +244,14 @@ class Gateway:
     def _settlement(
         self, opened: Hold, outcome: Outcome, price: Price | None, client: Client
     ) -> Settlement:
-        """Make the entry that closes the request."""
+        """Make the entry that closes the request.
+
+        Usage of a class without a rate has no known cost. Under a hard budget, which must
+        not give away what it cannot count, it costs what was held.
+        """
         usage = outcome.usage
+        cost_nano = price.cost(usage) if price else None
+        unknown = opened.bounded and cost_nano is None
         status = outcome.status
         if client.gone and status is not Status.FAILED:
             status = Status.CANCELLED
@@ -252,13 +261,13 @@ class Gateway:
             at_ns=self._now_ns(),
             status=status,
             usage=usage,
-            cost_nano=price.cost(usage) if price else None,
+            cost_nano=opened.nano if unknown else cost_nano,
             provider=target.provider if target else "",
             target=str(target) if target else "",
             attempts=outcome.attempts,
             upstream_status=outcome.upstream_status,
             upstream_id=outcome.upstream_id,
-            estimated=outcome.estimated,
+            estimated=outcome.estimated or unknown,
         )
 
     def _count(self, opened: Hold, entry: Settlement) -> None:
@@ -285,7 +294,7 @@ async def _relay_stream(
     await client.start(answer.status, headers)
     end: bytes
     try:
-        while data := await answer.chunk():
+        while data := await _next(answer, stream):
             block = stream.feed(data)
             if block:
                 await client.write(block)
@@ -299,6 +308,17 @@ async def _relay_stream(
     finally:
         outcome.report(stream.usage, stream.output_tokens_bound)
     return end
+
+
+async def _next(answer: Answer, stream: ChatStream) -> bytes:
+    """Read on. Behind the end marker only the end of the body is still awaited, briefly."""
+    if not stream.done:
+        return await answer.chunk()
+    try:
+        async with asyncio.timeout(AFTER_DONE_S):
+            return await answer.chunk()
+    except TimeoutError:
+        return b""
 
 
 _BROKEN_OFF: Final = (
@@ -315,7 +335,7 @@ def _read_unary(body: bytes, outcome: Outcome) -> None:
     if completion is None or completion.failed or not completion.choices:
         outcome.status = Status.FAILED
     elif completion.reasons:
-        outcome.status = openai.ending(completion.reasons)
+        outcome.status = openai.ending(completion.reasons.values())
     else:
         outcome.status = Status.TRUNCATED
     usage = completion.usage.disjoint() if completion and completion.usage else None
@@ -357,6 +377,8 @@ def _headers(answer: Answer, admission: Admission) -> Headers:
         for name in _PASSED_HEADERS
         if name in theirs
     ]
+    if theirs.get("content-type", "").startswith(_STREAM_TYPE):
+        passed += _STREAM_HEADERS
     for standing in admission.standings:
         unit = standing.unit.encode()
         passed += (

@@ -8,19 +8,21 @@ own body, or, where a member has to change, the same members with the same bytes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from types import NoneType
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import EntenteError, InvalidParameter, MalformedJson
 from entente.domain.usage import Usage
 
 CHOICES_MAX: Final = 128
+MODEL_CHARS_MAX: Final = 256
 OUTPUT_TOKENS_MAX: Final = 2**31 - 1
+REPORTED_TOKENS_MAX: Final = 2**53
+"""No usage is so large; a report above it is none."""
 
 _T = TypeVar("_T")
 _GOVERNING: Final = (
@@ -33,7 +35,10 @@ _GOVERNING: Final = (
     "max_completion_tokens",
 )
 _ATTACHMENT: Final = re.compile(rb'"(?:image_url|file_id|file_url)"\s*:')
-_ESCAPED_ASCII: Final = re.compile(rb"\\u00[2-7]")
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5f|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
+"""An escape of a letter or underscore: no encoder needs it, but a name can hide behind it."""
+_NAME: Final = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
+_SEPARATOR: Final = re.compile(rb"[ \t\n\r]*[,}][ \t\n\r]*")
 _NULL: Final = b"null"
 _MS_PER_S: Final = 1_000
 
@@ -59,6 +64,7 @@ def decode_chat(body: bytes) -> Call:
         raise MalformedJson(MALFORMED) from None
     model = _string(members, "model")
     _check_messages(members)
+    _check_names(members)
     limit = _integer(members, "max_completion_tokens", 1, OUTPUT_TOKENS_MAX)
     legacy_limit = _integer(members, "max_tokens", 1, OUTPUT_TOKENS_MAX)
     stream = _boolean(members, "stream")
@@ -99,7 +105,7 @@ def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> byt
 
 
 def _says_each_once(call: Call) -> bool:
-    """Say whether no governing member can stand twice in the body.
+    """Say whether each member stands once in the body, its name written out.
 
     Of two equal members we act on the last; a provider that acts on the first would do
     what nobody checked. Such a body is written anew, each member once.
@@ -108,18 +114,34 @@ def _says_each_once(call: Call) -> bool:
     compact = 1 + sum(len(name) + 4 + len(memoryview(raw)) for name, raw in call.members.items())
     if len(body) == compact:
         return True
-    if b"\\u00" in body and _ESCAPED_ASCII.search(body):
-        return False
-    return all(body.count(b'"%s"' % name.encode()) <= 1 for name in _GOVERNING)
+    position = body.index(b"{") + 1
+    for name, raw in call.members.items():
+        found = _NAME.match(body, position)
+        value = bytes(raw)
+        if found is None or not _writes(found[1], name) or not body.startswith(value, found.end()):
+            return False
+        separator = _SEPARATOR.match(body, found.end() + len(value))
+        if separator is None:
+            return False
+        position = separator.end()
+    return position == len(body)
+
+
+def _writes(literal: bytes, name: str) -> bool:
+    """Say whether a JSON string is this name, with no ASCII letter of it escaped."""
+    if b"\\" not in literal:
+        return literal[1:-1] == name.encode()
+    return not _ESCAPED_LETTER.search(literal) and bool(msgspec.json.decode(literal) == name)
 
 
 def _attachments(body: bytes) -> int:
-    """Count what the body names by reference."""
-    if b"\\u00" in body and _ESCAPED_ASCII.search(body):
-        body = msgspec.json.encode(msgspec.json.decode(body))
+    """Count what the body names by reference, and, to be safe, what may hide a name."""
+    count = 0
     if b'"image_url"' in body or b'"file_' in body:
-        return len(_ATTACHMENT.findall(body))
-    return 0
+        count = len(_ATTACHMENT.findall(body))
+    if b"\\u00" in body:
+        count += len(_ESCAPED_LETTER.findall(body))
+    return count
 
 
 def _wants_usage(members: Mapping[str, Raw]) -> bool:
@@ -145,12 +167,29 @@ def _check_messages(members: Mapping[str, Raw]) -> None:
         raise InvalidParameter(message, param="messages", code="empty_array")
 
 
+def _check_names(members: Mapping[str, Raw]) -> None:
+    """Refuse a second spelling of a governing member, as OpenAI refuses unknown ones.
+
+    Servers whose JSON library ignores case (Go's does) would act on `"Model"`, which
+    nobody has checked.
+    """
+    for name in members:
+        if name not in _GOVERNING and name.casefold() in _GOVERNING:
+            message = f"Unknown parameter: '{name}'. Did you mean '{name.casefold()}'?"
+            raise InvalidParameter(message, param=name, code="unknown_parameter")
+
+
 def _string(members: Mapping[str, Raw], name: str) -> str:
     """Read the model's name."""
     value = _decode(members, name, str, "a string")
     if not value:
         message = "you must provide a model parameter"
         raise InvalidParameter(message, param=None, code=None)
+    if len(value) > MODEL_CHARS_MAX:
+        message = (
+            f"Invalid 'model': string too long. Expected at most {MODEL_CHARS_MAX} characters."
+        )
+        raise InvalidParameter(message, param="model", code="string_above_max_length")
     return value
 
 
@@ -188,6 +227,8 @@ def _decode(members: Mapping[str, Raw], name: str, kind: type[_T], expected: str
         return msgspec.json.decode(raw, type=kind | None)
     except msgspec.ValidationError:
         raise _wrong_type(name, expected, raw) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise MalformedJson(MALFORMED) from None
 
 
 def _wrong_type(name: str, expected: str, raw: Raw) -> InvalidParameter:
@@ -196,20 +237,23 @@ def _wrong_type(name: str, expected: str, raw: Raw) -> InvalidParameter:
     return InvalidParameter(message, param=name, code="invalid_type")
 
 
-_KINDS: Final[Mapping[type, str]] = {
-    NoneType: "null",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a decimal",
-    str: "a string",
-    list: "an array",
-    dict: "an object",
+_KINDS: Final[Mapping[int, str]] = {
+    ord("n"): "null",
+    ord("t"): "a boolean",
+    ord("f"): "a boolean",
+    ord('"'): "a string",
+    ord("["): "an array",
+    ord("{"): "an object",
 }
 
 
 def _kind(raw: Raw) -> str:
     """Name the JSON type of a value as OpenAI does."""
-    return _KINDS[type(msgspec.json.decode(raw))]
+    text = memoryview(raw)
+    kind = _KINDS.get(text[0])
+    if kind is None:
+        kind = "a decimal" if any(byte in b".eE" for byte in text) else "an integer"
+    return kind
 
 
 # ---- answers ----
@@ -229,13 +273,18 @@ class _CompletionDetails(msgspec.Struct):
 class WireUsage(msgspec.Struct):
     """`usage` as OpenAI reports it: totals that contain their details."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
 
     def disjoint(self) -> Usage | None:
-        """Split into classes that do not overlap; None where the details exceed the total."""
+        """Split into classes that do not overlap.
+
+        None where that cannot be: a total is missing, or its details exceed it.
+        """
+        if self.prompt_tokens is None or self.completion_tokens is None:
+            return None
         inward = self.prompt_tokens_details or _PromptDetails()
         outward = self.completion_tokens_details or _CompletionDetails()
         read, written = inward.cached_tokens or 0, inward.cache_write_tokens or 0
@@ -251,18 +300,21 @@ class WireUsage(msgspec.Struct):
             audio_output=spoken,
         )
         counts = (usage.input, read, written, heard, usage.output, reasoned, spoken)
-        return usage if min(counts) >= 0 else None
+        return usage if min(counts) >= 0 and max(counts) <= REPORTED_TOKENS_MAX else None
 
 
-class _Choice(msgspec.Struct):
+class Choice(msgspec.Struct):
+    """What settling needs of a choice."""
+
+    index: int | None = None
     finish_reason: str | None = None
 
 
 class Completion(msgspec.Struct):
     """What settling needs of a completion, or of one chunk of a stream."""
 
-    choices: list[_Choice] | None = None
-    usage: WireUsage | None = None
+    choices: list[Choice] | None = None
+    usage: WireUsage | UnsetType | None = UNSET
     error: Raw = Raw(_NULL)
 
     @property
@@ -271,20 +323,38 @@ class Completion(msgspec.Struct):
         return bytes(self.error) not in (_NULL, b"{}", b'""', b"false", b"0")
 
     @property
-    def reasons(self) -> list[str]:
-        """The finish reasons that it gives."""
-        return [c.finish_reason for c in self.choices or () if c.finish_reason]
+    def reasons(self) -> dict[int, str]:
+        """The finish reasons that it gives, by the index of the choice."""
+        return {c.index or 0: c.finish_reason for c in self.choices or () if c.finish_reason}
+
+
+class _Unmetered(msgspec.Struct):
+    """A completion whose usage cannot be read."""
+
+    choices: list[Choice] | None = None
+    error: Raw = Raw(_NULL)
 
 
 _completion_decoder = msgspec.json.Decoder(Completion)
+_unmetered_decoder = msgspec.json.Decoder(_Unmetered)
 
 
 def read_completion(body: bytes | memoryview) -> Completion | None:
-    """Read a completion or a chunk; None when it does not look like one."""
+    """Read a completion or a chunk; None when it does not look like one.
+
+    An answer whose usage is not readable is an answer still, of unknown usage.
+    """
     try:
         return _completion_decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    try:
+        found = _unmetered_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return Completion(found.choices, WireUsage(), found.error)
 
 
 _ENDINGS: Final[Mapping[str, Status]] = {
@@ -293,7 +363,7 @@ _ENDINGS: Final[Mapping[str, Status]] = {
 }
 
 
-def ending(reasons: list[str]) -> Status:
+def ending(reasons: Iterable[str]) -> Status:
     """Give the one status of an answer whose choices ended for these reasons.
 
     Of several, a filter weighs more than a length, and a length more than a plain end.

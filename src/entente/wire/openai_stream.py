@@ -10,14 +10,31 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
+from msgspec import UNSET
+
 from entente.domain.chat import Status
 from entente.domain.usage import Usage
 from entente.wire.openai import ending, read_completion
-from entente.wire.sse import Splitter, events, payload
+from entente.wire.sse import EVENT_BYTES_MAX, Splitter, events, payload
 
 _NOTABLE: Final = re.compile(rb'"finish_reason"\s*:\s*"|"usage"|"error"|\[DONE\]')
 _USAGE_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
+_CHOICES: Final = b'"choices"'
+_TEXT: Final = re.compile(rb':\s*"((?:[^"\\]|\\.)*)"')
+_USAGE_NAME: Final = b'"usage"'
 _DONE: Final = b"[DONE]"
+
+
+class _Texts(msgspec.Struct):
+    delta: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Texts] = []
+
+
+_texts_decoder = msgspec.json.Decoder(_Chunk)
 
 
 class ChatStream:
@@ -29,14 +46,15 @@ class ChatStream:
 
     __slots__ = (
         "_choices",
-        "_event_bytes_min",
+        "_envelope_bytes",
         "_hide_usage",
         "_reasons",
+        "_shortest_bytes",
         "_splitter",
         "bytes_seen",
+        "chunks_seen",
         "done",
         "end",
-        "events_seen",
         "failed",
         "usage",
     )
@@ -46,10 +64,11 @@ class ChatStream:
         self._splitter = Splitter()
         self._hide_usage = hide_usage
         self._choices = choices
-        self._reasons: list[str] = []
-        self._event_bytes_min = 0
+        self._reasons: dict[int, str] = {}
+        self._shortest_bytes = EVENT_BYTES_MAX
+        self._envelope_bytes = EVENT_BYTES_MAX
         self.bytes_seen = 0
-        self.events_seen = 0
+        self.chunks_seen = 0
         self.usage: Usage | None = None
         self.failed = False
         self.done = False
@@ -61,15 +80,20 @@ class ChatStream:
         block = self._splitter.feed(data)
         if not block:
             return block
-        count = block.count(b"\n\n") or 1
-        self.events_seen += count
-        self.bytes_seen += len(block)
-        average = len(block) // count
-        if average < self._event_bytes_min or not self._event_bytes_min:
-            self._event_bytes_min = average
+        self._measure(block)
         if self.done or _NOTABLE.search(block):
             return b"".join([self._event(event) for event in events(block)])
         return block
+
+    def _measure(self, block: bytes) -> None:
+        """Count what an estimate is made of, should no usage be reported."""
+        chunks = block.count(_CHOICES)
+        self.chunks_seen += chunks
+        self.bytes_seen += len(block)
+        for event in block.split(b"\n\n") if chunks > 1 else (block,):
+            if len(event) < self._shortest_bytes and _CHOICES in event:
+                self._shortest_bytes = len(event)
+                self._envelope_bytes = min(self._envelope_bytes, len(event) - _text_bytes(event))
 
     def _event(self, event: bytes) -> bytes:
         """Note what an event means; give the part of it that goes to the client now."""
@@ -83,11 +107,11 @@ class ChatStream:
             return event
         if chunk.failed:
             self.failed = True
-        self._reasons += chunk.reasons
-        if chunk.usage is not None:
+        self._reasons.update(chunk.reasons)
+        if chunk.usage:
             self.usage = chunk.usage.disjoint()
-            return b"" if self._hide_usage and not chunk.choices else event
-        return _USAGE_NULL.sub(b"", event, count=1) if self._hide_usage else event
+            return b"" if self._hide_usage and not chunk.choices and not chunk.failed else event
+        return _without_usage(event) if self._hide_usage and chunk.usage is None else event
 
     @property
     def rest(self) -> bytes:
@@ -96,21 +120,48 @@ class ChatStream:
 
     @property
     def whole(self) -> bool:
-        """Whether the answer came to an end of its own: every choice gave its reason."""
-        return len(self._reasons) >= self._choices and not self.failed
+        """Whether the answer came to an end of its own: every choice gave its reason.
+
+        A provider that gives fewer choices than were asked for says so by its end marker.
+        """
+        enough = 1 if self.done else self._choices
+        return len(self._reasons) >= enough and not self.failed
 
     @property
     def status(self) -> Status:
         """How the stream ended, once no more comes. The end of the bytes alone is no end."""
         if self.failed:
             return Status.FAILED
-        return ending(self._reasons) if self.whole else Status.TRUNCATED
+        return ending(self._reasons.values()) if self.whole else Status.TRUNCATED
 
     @property
     def output_tokens_bound(self) -> int:
         """An upper bound of the output tokens so far, for a stream that reports none.
 
-        What events have above the shortest of them is at least the text in them; a token
-        is at least a byte, and an event at least one token.
+        A token is at least a byte, and a chunk at least a token. Text is what chunks have
+        above their envelope, as the shortest of them show it.
         """
-        return self.bytes_seen - self.events_seen * self._event_bytes_min + self.events_seen
+        if not self.chunks_seen:
+            return self.bytes_seen
+        return self.bytes_seen - self.chunks_seen * (self._envelope_bytes - 1)
+
+
+def _text_bytes(event: bytes) -> int:
+    """Count the bytes of the texts in a chunk, escapes as they are written."""
+    try:
+        choices = _texts_decoder.decode(payload(event)).choices
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return len(event)
+    return sum(len(text) for c in choices for text in _TEXT.findall(bytes(c.delta)))
+
+
+def _without_usage(event: bytes) -> bytes:
+    """Take `"usage":null` out of a chunk, and no member of that name deeper inside."""
+    for match in _USAGE_NULL.finditer(event):
+        shorter = event[: match.start()] + event[match.end() :]
+        if event.count(_USAGE_NAME) == 1:
+            return shorter
+        chunk = read_completion(payload(shorter))
+        if chunk is not None and chunk.usage is UNSET:
+            return shorter
+    return event
