@@ -57,9 +57,9 @@ const scenarios = {
   },
 
   async tools() {
-    const answer = await create({ messages: said("weather?"), tools });
+    const answer = await create({ messages: said(process.env.WEATHER ?? "weather?"), tools });
     const streamed = await client.chat.completions
-      .stream({ model, messages: said("weather?"), tools })
+      .stream({ model, messages: said(process.env.WEATHER ?? "weather?"), tools })
       .finalChatCompletion();
     const cities = (a) =>
       a.choices[0].message.tool_calls.map((c) => JSON.parse(c.function.arguments).city);
@@ -69,10 +69,11 @@ const scenarios = {
   async schema() {
     const answer = await client.chat.completions.parse({
       model,
-      messages: said("a trip as json"),
+      messages: said(process.env.JSON_TEXT ?? "a trip as json"),
+      max_tokens: 100,
       response_format: {
         type: "json_schema",
-        json_schema: { name: "trip", strict: true, schema: { type: "object" } },
+        json_schema: { name: "trip", strict: true, schema: JSON.parse(process.env.SCHEMA ?? "{}") },
       },
     });
     return JSON.parse(answer.choices[0].message.content);

@@ -1,0 +1,223 @@
+"""The official SDKs against the model that comes with the product, with no configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import openai
+import pytest
+
+from entente.engine import builtin_model_path
+from tests.support.node import node, sdk_folder
+from tests.support.server import EntenteServer, Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+
+MODEL: Final = "entente-tiny"
+KEYS: Final = 16
+EXTRACT: Final = "Extract name and age as JSON: Anna is 34 years old."
+SCHEMA: Final = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+WEATHER: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the weather for a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+def said(text: str) -> list[ChatCompletionMessageParam]:
+    """Write a conversation of one user message."""
+    return [{"role": "user", "content": text}]
+
+
+@pytest.fixture(scope="module")
+def serving(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[EntenteServer, Iterator[Key]]]:
+    """Run a server as a new user does: no provider and no model in its configuration."""
+    assert builtin_model_path().is_file(), "the built-in model belongs to the product"
+    server = EntenteServer(tmp_path_factory.mktemp("builtin"), "", server="drain_s = 0.5")
+    keys = [server.make_key(budget_nano=10**9) for _ in range(KEYS)]
+    with server:
+        yield server, iter(keys)
+        assert server.stop() == 0
+        server.verify_at_rest()
+
+
+@pytest.fixture
+def server(serving: tuple[EntenteServer, Iterator[Key]]) -> EntenteServer:
+    """Give the server with the built-in model."""
+    return serving[0]
+
+
+@pytest.fixture
+def key(serving: tuple[EntenteServer, Iterator[Key]]) -> Key:
+    """Give a key of the test's own."""
+    return next(serving[1])
+
+
+@pytest.fixture
+def client(server: EntenteServer, key: Key) -> Iterator[openai.OpenAI]:
+    """Give a strict client without retries."""
+    with openai.OpenAI(
+        base_url=server.base_url,
+        api_key=key.secret,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+        _strict_response_validation=True,
+    ) as made:
+        yield made
+
+
+def test_it_says_who_it_is(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
+    """A whole answer validates strictly; its usage is the runtime's and costs nothing."""
+    answer = client.chat.completions.create(
+        model=MODEL, messages=said("Who are you?"), temperature=0
+    )
+    assert "entente-tiny" in (answer.choices[0].message.content or "")
+    assert answer.choices[0].finish_reason == "stop"
+    (entry,) = server.settlements(key)
+    assert answer.usage is not None
+    assert (entry.status, entry.estimated, entry.cost_nano) == ("complete", False, 0)
+    assert entry.usage.output == answer.usage.completion_tokens > 0
+
+
+def test_it_streams_the_same(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
+    """A stream adds up to the whole answer, with and without the usage event."""
+    whole = client.chat.completions.create(
+        model=MODEL, messages=said("Who are you?"), temperature=0
+    )
+    for options in ({}, {"stream_options": {"include_usage": True}}):
+        with client.chat.completions.create(
+            model=MODEL,
+            messages=said("Who are you?"),
+            temperature=0,
+            stream=True,
+            **cast("Any", options),
+        ) as stream:
+            chunks = list(stream)
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        assert text == whole.choices[0].message.content
+        assert any(c.usage for c in chunks) == bool(options)
+    assert [(e.status, e.estimated) for e in server.settlements(key)] == [("complete", False)] * 3
+
+
+def test_it_calls_a_tool(client: openai.OpenAI) -> None:
+    """Its one tool is called with the city of the request, whole and streamed."""
+    asked = said("What is the weather in Paris?")
+    answer = client.chat.completions.create(
+        model=MODEL, messages=asked, tools=[WEATHER], temperature=0
+    )
+    calls = answer.choices[0].message.tool_calls
+    assert answer.choices[0].finish_reason == "tool_calls"
+    assert calls is not None
+    assert calls[0].type == "function"
+    assert calls[0].function.name == "get_weather"
+    assert json.loads(calls[0].function.arguments) == {"city": "Paris"}
+    with client.chat.completions.stream(
+        model=MODEL, messages=asked, tools=[WEATHER], temperature=0
+    ) as stream:
+        streamed = stream.get_final_completion().choices[0].message.tool_calls
+    assert streamed is not None
+    assert json.loads(streamed[0].function.arguments) == {"city": "Paris"}
+
+
+def test_it_keeps_to_a_json_schema(client: openai.OpenAI) -> None:
+    """The runtime makes the answer fit the schema, whatever the model would rather say."""
+    answer = client.chat.completions.create(
+        model=MODEL,
+        messages=said(EXTRACT),
+        temperature=0,
+        max_tokens=100,
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "person", "strict": True, "schema": cast("Any", SCHEMA)},
+        },
+    )
+    found = json.loads(answer.choices[0].message.content or "")
+    assert set(found) == {"name", "age"}
+    assert isinstance(found["age"], int)
+
+
+def test_it_gives_one_choice(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
+    """Two choices are refused by name, at no cost: the runtime would count one of them only."""
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=MODEL, messages=said("Hello"), n=2)
+    assert (refused.value.param, refused.value.code) == ("n", "unsupported_value")
+    assert [(e.status, e.usage.total) for e in server.settlements(key)] == [("failed", 0)]
+
+
+def test_a_bound_ends_it(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
+    """`max_tokens` is kept, and the ledger calls it a length."""
+    answer = client.chat.completions.create(
+        model=MODEL, messages=said("Count from 1 to 20"), max_tokens=3, temperature=0
+    )
+    assert answer.choices[0].finish_reason == "length"
+    (entry,) = server.settlements(key)
+    assert (entry.status, entry.usage.output) == ("length", 3)
+
+
+def test_a_client_that_leaves(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
+    """A stream that is closed after its first piece has one entry, with tokens."""
+    with client.chat.completions.create(
+        model=MODEL, messages=said("Count from 1 to 20"), stream=True, max_tokens=400
+    ) as stream:
+        next(iter(stream))
+    (entry,) = server.settled(key)
+    assert entry.status in ("cancelled", "complete")
+    assert entry.usage.output > 0
+
+
+def test_its_errors_are_openais(client: openai.OpenAI) -> None:
+    """An unknown model and a body that the runtime refuses both raise the SDK's own errors."""
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="gpt-4o", messages=said("Hi"))
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(
+            model=MODEL, messages=cast("Any", [{"role": "user", "content": 7}])
+        )
+
+
+@pytest.mark.parametrize("scenario", ["unary", "stream", "tools", "schema"])
+def test_node_sdk(server: EntenteServer, key: Key, scenario: str) -> None:
+    """The Node SDK gets answers of the same shape from the built-in model."""
+    script = str(Path(__file__).with_name("sdk_node.mjs"))
+    done = subprocess.run(
+        [node(), script, scenario, server.base_url, key.secret],
+        env={
+            "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
+            "OPENAI_FOLDER": str(sdk_folder()),
+            "MODEL": MODEL,
+            "JSON_TEXT": EXTRACT,
+            "SCHEMA": json.dumps(SCHEMA),
+            "WEATHER": "What is the weather in Paris?",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    if scenario == "tools":
+        assert seen == {"unary": ["Paris"], "streamed": ["Paris"]}
+    if scenario == "schema":
+        assert set(seen) == {"name", "age"}
+    assert seen
