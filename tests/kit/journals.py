@@ -37,3 +37,28 @@ class SlowJournal(MemoryJournal):
             if not done.done():
                 done.set_exception(LedgerUnavailable("The disk is full."))
                 done.exception()
+
+
+class TickJournal(MemoryJournal):
+    """Writes each entry in a later turn of the loop; `broken` says what it refuses to write."""
+
+    def __init__(self, *, broken: tuple[type[AnyEntry], ...] = ()) -> None:
+        """Start with no entry."""
+        super().__init__()
+        self.broken = broken
+
+    def append(self, entry: AnyEntry) -> asyncio.Future[None]:
+        """Put an entry in line, two turns away from being written."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        loop.call_soon(loop.call_soon, self._write, entry, done)
+        return done
+
+    def _write(self, entry: AnyEntry, done: asyncio.Future[None]) -> None:
+        if isinstance(entry, self.broken):
+            done.set_exception(LedgerUnavailable("The disk is full."))
+            done.exception()
+            return
+        super().append(entry)
+        if not done.done():
+            done.set_result(None)
