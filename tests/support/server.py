@@ -235,15 +235,8 @@ class EntenteServer:
     def make_key(self, *, budget_nano: int | None = None, **wish: Any) -> Key:
         """Make a key, as the command line does. A running server is waited for."""
         with contextlib.closing(self._database()) as connection:
-            ids = Ids(time.time_ns, random.SystemRandom().getrandbits)
-            keys = Keys(
-                KeyStore(connection),
-                now_ns=time.time_ns,
-                ids=ids,
-                token_bytes=secrets.token_bytes,
-            )
-            made = keys.create(OPERATOR, KeyWish(budgeted=budget_nano is not None, **wish))
-            key = Key(made.secret.reveal(), made.record.principal.key_id)
+            wished = KeyWish(budgeted=budget_nano is not None, **wish)
+            key = _create(KeyStore(connection), wished)
             if budget_nano:
                 granted = initial_grant(OPERATOR, key.id, budget_nano, at_ns=time.time_ns())
                 append_now(connection, [granted])
@@ -252,6 +245,13 @@ class EntenteServer:
                 lambda: self.get("/v1/models", key=key.secret).status == 200, "the new key to work"
             )
         return key
+
+    def make_keys(self, count: int) -> list[Key]:
+        """Make many keys without any limit, in one transaction."""
+        with contextlib.closing(self._database()) as connection:
+            store = KeyStore(connection)
+            with store.transaction():
+                return [_create(store, KeyWish()) for _ in range(count)]
 
     def _database(self) -> Any:
         """Open the database as another process would."""
@@ -302,6 +302,14 @@ class EntenteServer:
         report = self.verify()
         assert report.open_holds == 0
         return report
+
+
+def _create(store: KeyStore, wish: KeyWish) -> Key:
+    """Make a key with this process's clock and randomness."""
+    ids = Ids(time.time_ns, random.SystemRandom().getrandbits)
+    keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
+    made = keys.create(OPERATOR, wish)
+    return Key(made.secret.reveal(), made.record.principal.key_id)
 
 
 def chat_body(**fields: Any) -> bytes:
