@@ -21,10 +21,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT""",
         """CREATE TABLE entries (
             seq INTEGER PRIMARY KEY,
-            idempotency_key TEXT NOT NULL UNIQUE,
+            idempotency_key TEXT NOT NULL,
             line BLOB NOT NULL,
             hash BLOB NOT NULL
         ) STRICT""",
+        # Only a grant can be said twice: ids of requests are made by the one who writes.
+        """CREATE UNIQUE INDEX grants_once ON entries (idempotency_key)
+           WHERE idempotency_key >= 'grant:' AND idempotency_key < 'grant;'""",
         """CREATE TRIGGER entries_are_never_edited BEFORE UPDATE ON entries
            BEGIN SELECT RAISE(ABORT, 'entries are append only'); END""",
         """CREATE TRIGGER entries_are_never_deleted BEFORE DELETE ON entries

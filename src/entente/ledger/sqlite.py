@@ -30,6 +30,12 @@ RETRY_S: Final = 0.25
 APPLICATION_ID: Final = 0x656E7465
 """`ente`, in the header of the file; writing it shows that the disk takes writes."""
 
+_SELECT_GRANT: Final = (
+    "SELECT line FROM entries WHERE idempotency_key = ?"
+    " AND idempotency_key >= 'grant:' AND idempotency_key < 'grant;'"
+)
+"""Says what the index says, so that it is used."""
+
 
 class _Item:
     """An entry in line, and who waits for it."""
@@ -286,13 +292,14 @@ def _resolve(items: list[_Item]) -> None:
 def _is_stored(
     connection: sqlite3.Connection, entry: AnyEntry, fresh: Mapping[str, AnyEntry]
 ) -> bool:
-    """Say whether the journal, or what is `fresh` in this transaction, has the entry.
+    """Say whether the journal, or what is `fresh` in this transaction, has the grant.
 
-    Raises IdempotencyConflict for another one under the same key.
+    Holds and settlements are written once by the process that made their id. Raises
+    IdempotencyConflict for another grant under the same key.
     """
-    row = connection.execute(
-        "SELECT line FROM entries WHERE idempotency_key = ?", (entry.idempotency_key,)
-    ).fetchone()
+    if not isinstance(entry, Grant):
+        return False
+    row = connection.execute(_SELECT_GRANT, (entry.idempotency_key,)).fetchone()
     before = fresh.get(entry.idempotency_key)
     if before is not None:
         row = (encode(before),)
