@@ -21,7 +21,7 @@ from entente.wire.sse import EVENT_BYTES_MAX, Splitter, events, payload
 _NOTABLE: Final = re.compile(rb'"finish_reason"\s*:\s*"|"usage"|"error"|\[DONE\]')
 _USAGE_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
 _CHOICES: Final = b'"choices"'
-_TEXT: Final = re.compile(rb':\s*"((?:[^"\\]|\\.)*)"')
+_TEXT: Final = re.compile(rb':\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _USAGE_NAME: Final = b'"usage"'
 _DONE: Final = b"[DONE]"
 

@@ -15,6 +15,7 @@ from entente.domain.errors import UpstreamProtocolError
 EVENT_BYTES_MAX: Final = 16 * 1024 * 1024
 
 _END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r(?!\n)|\n\r\n")
+_END_BYTES_MAX: Final = 4
 _DATA: Final = re.compile(rb"(?:^|[\r\n])data:[ ]?([^\r\n]*)")
 
 
@@ -25,32 +26,49 @@ class Splitter:
 
     def __init__(self) -> None:
         """Start between two events."""
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> bytes:
         """Give all whole events of what has come so far, b"" when none has ended.
 
+        Takes time that grows with `data`, however much waits for its end already.
         Raises UpstreamProtocolError for an event longer than `EVENT_BYTES_MAX`.
         """
-        if self._rest:
-            data = self._rest + data
-        if data.endswith(b"\n\n"):
-            self._rest = b""
-            return data
-        cut = data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
-        if b"\r" in data:
-            for match in _END.finditer(data, max(cut - 1, 0)):
-                cut = max(cut, match.end())
-        self._rest = data[cut:]
-        if len(self._rest) > EVENT_BYTES_MAX:
+        rest = self._rest
+        if not rest:
+            cut = _last_end(data, 0)
+            if cut == len(data):
+                return data
+            rest += memoryview(data)[cut:]
+            block = data[:cut]
+        else:
+            searched = max(len(rest) - _END_BYTES_MAX + 1, 0)
+            rest += data
+            cut = _last_end(rest, searched)
+            block = bytes(rest[:cut])
+            del rest[:cut]
+        if len(rest) > EVENT_BYTES_MAX:
             message = f"The provider sent an event of more than {EVENT_BYTES_MAX} bytes."
             raise UpstreamProtocolError(message)
-        return data[:cut]
+        return block
 
     @property
     def rest(self) -> bytes:
         """What stands after the last whole event."""
-        return self._rest
+        return bytes(self._rest)
+
+
+def _last_end(data: bytes | bytearray, start: int) -> int:
+    """Give the position behind the last end of an event at or after `start`, 0 for none."""
+    if data.endswith(b"\n\n"):
+        return len(data)
+    cut = data.rfind(b"\n\n", start) + 2
+    if cut == 1:
+        cut = 0
+    if data.find(b"\r", start) >= 0:
+        for match in _END.finditer(data, max(cut - 1, start)):
+            cut = max(cut, match.end())
+    return cut
 
 
 def events(block: bytes) -> Iterator[bytes]:
