@@ -99,11 +99,11 @@ class DataPlane:
         except EntenteError as error:
             await self._refuse(exchange, error)
         except asyncio.CancelledError:
-            if not exchange.cut:
-                await self._refuse(exchange, Overloaded(_STOPPING))
-            exchange.abandon()
-            if not exchange.cut:
-                raise
+            if exchange.cut:
+                exchange.abandon()
+                return
+            await self._refuse(exchange, Overloaded(_STOPPING))
+            raise
         except Exception:  # noqa: BLE001  (an outer boundary)
             _log.exception("request %s failed inside the server", exchange.request_id)
             await self._refuse(exchange, EntenteError(_INTERNAL.format(exchange.request_id)))
@@ -136,8 +136,9 @@ class DataPlane:
         return who
 
     async def _refuse(self, exchange: Exchange, error: EntenteError) -> None:
-        """Answer with an error; once an answer has begun there is nothing more to say."""
+        """Answer with an error; an answer that has begun is cut off instead, as a broken one."""
         if exchange.started:
+            exchange.abandon()
             return
         reply = render(error)
         self._monitor.refused(reply.status)
