@@ -250,6 +250,39 @@ def test_readiness_while_stopping(tmp_path: Path) -> None:
         assert server.wait() == 0
 
 
+_FAULT = """
+from entente.wire.openai_stream import ChatStream
+feed = ChatStream.feed
+def broken(self, data):
+    if b"three" in data:
+        raise ZeroDivisionError("a fault of our own")
+    return feed(self, data)
+ChatStream.feed = broken
+"""
+
+
+def test_a_fault_of_our_own_hurts_one_request(tmp_path: Path) -> None:
+    """An exception that nobody foresaw ends its stream visibly, is settled, and is logged."""
+
+    async def drill() -> None:
+        async with Upstream(play_words) as upstream:
+            with EntenteServer(tmp_path, config(upstream.base_url), prelude=_FAULT) as server:
+                reply = await exchange(server.port, post(chat_body(stream=True), ADMIN_KEY))
+                assert (reply.status, reply.whole) == (200, False)
+                assert (await exchange(server.port, post(chat_body(), ADMIN_KEY))).status == 200
+                assert await asyncio.to_thread(server.stop) == 0
+            broken, fine = server.settlements()
+            assert (broken.status, broken.estimated) == ("failed", True)
+            assert broken.usage.output > 0
+            assert fine.status == "complete"
+            server.verify_at_rest()
+            said = server.err_log.read_text()
+            assert "a fault of our own" in said
+            assert reply.headers["x-request-id"] in said
+
+    run(drill())
+
+
 def test_new_key_works_in_a_moment(tmp_path: Path) -> None:
     """The command line makes a key with a budget while the server runs, and it is served."""
     with EntenteServer(tmp_path, ECHO) as server:
