@@ -120,6 +120,31 @@ def test_first_come_first_served() -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_who_leaves_the_line_lets_the_next_one_in(cancelled: bool) -> None:
+    """The large request at its head was all that the small one waited for."""
+
+    async def scenario() -> None:
+        ledger = _ledger(10, wait_s=FOREVER_S if cancelled else 0.02)
+        first, small = held("first", 6), held("small", 3)
+        await ledger.hold(first)
+        large = asyncio.create_task(ledger.hold(held("large", 9)))
+        await turns()
+        ledger._budget_wait_s = FOREVER_S
+        behind = asyncio.create_task(ledger.hold(small))
+        await turns()
+        assert not behind.done()
+        if cancelled:
+            large.cancel()
+        await asyncio.gather(large, return_exceptions=True)
+        await behind
+        for each in (first, small):
+            await ledger.settle(settled(each, 0))
+        _assert_at_rest(ledger)
+
+    run(scenario())
+
+
 def test_a_request_that_can_never_fit_is_refused_at_once() -> None:
     """Even while others run: what is left and all that is held together would not do."""
 

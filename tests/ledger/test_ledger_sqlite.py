@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -15,7 +16,7 @@ from entente.domain.errors import IdempotencyConflict, LedgerUnavailable
 from entente.ledger.journal import GENESIS
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import load
-from entente.ledger.sqlite import SqliteJournal, append_now, insert
+from entente.ledger.sqlite import BATCH_ENTRIES_MAX, SqliteJournal, append_now, insert
 from entente.ledger.store import Durability
 from tests.kit.databases import Desk, desk, new_database
 from tests.kit.entries import KEY, USD, granted, held, settled
@@ -277,13 +278,15 @@ def test_trouble_goes_by_itself_when_only_holds_failed(tmp_path: Path) -> None:
 
 
 def test_more_kept_settlements_than_one_statement_takes(tmp_path: Path) -> None:
-    """SQLite binds 32,766 values at most; ten thousand requests may end on a full disk."""
-    count = 9_000
+    """SQLite binds a bounded number of values; thousands of requests may end on a full disk."""
+    count = 4 * BATCH_ENTRIES_MAX
 
     async def scenario() -> None:
         holds = [held(f"r{number}", 1) for number in range(count)]
         async with desk(new_database(tmp_path, granted("g", count))) as open_desk:
             await asyncio.gather(*(open_desk.ledger.hold(each) for each in holds))
+            values_max = 4 * BATCH_ENTRIES_MAX
+            open_desk.writer().setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, values_max)
             open_desk.writer().execute("PRAGMA query_only=1")
             closings = [open_desk.ledger.settle(settled(each, 1)) for each in holds]
             await asyncio.gather(*closings, return_exceptions=True)

@@ -122,6 +122,9 @@ TWICE = [
     (b'"model":"b","n":1,"\\u006e":5', "n", 5),
     (b'"model":"b","stream":true,"stream":false', "stream", False),
     (b'"model":"b","x":1,"x":2', "x", 2),
+    (b'"model":"b","n":12,"n":1', "n", 1),
+    (b'"model":"b","n":1,"n":12', "n", 12),
+    (b'"model":"b","n":1,"n":1', "n", 1),
 ]
 
 
@@ -131,10 +134,11 @@ def test_a_member_that_stands_twice_is_sent_once(
     members: bytes, name: str, value: object, space: bytes
 ) -> None:
     """What we checked is what the provider reads, whichever of the two it would take."""
-    call = decode_chat(b"{" + space + members + b"," + MESSAGES + b"}")
-    written = encode_chat(call, model="b", output_tokens_max=None)
-    assert _both(written)[name] == value
-    assert b"\\u" not in written
+    for body in (members + b"," + MESSAGES, MESSAGES + b"," + members):
+        call = decode_chat(b"{" + space + body + b"}")
+        written = encode_chat(call, model="b", output_tokens_max=None)
+        assert _both(written)[name] == value
+        assert b"\\u" not in written
 
 
 @pytest.mark.parametrize(
