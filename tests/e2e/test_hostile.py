@@ -11,7 +11,7 @@ import pytest
 from tests.support.loops import run
 from tests.support.rawclient import NOTHING, Reply, connection, exchange, post, read_reply
 from tests.support.server import ADMIN_KEY, EntenteServer, Key, chat_body, wait_until
-from tests.support.upstream import EVENTS_HEAD, UpstreamThread, chunk, config, piece
+from tests.support.upstream import EVENTS_HEAD, UpstreamThread, chunk, completion, config, piece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -340,3 +340,30 @@ def test_a_client_that_never_reads(bench: tuple[EntenteServer, UpstreamThread]) 
     assert len(cancelled()) == 1
     assert server.memory_bytes_peak() < MEMORY_BYTES_MAX
     wait_until(lambda: open_connections(server) == 1, "the connection to be gone")
+
+
+def test_a_slow_reader_gets_its_whole_answer(
+    bench: tuple[EntenteServer, UpstreamThread],
+) -> None:
+    """Patience is for clients that stop: one that reads on, however slowly, is not cut off."""
+    server, thread = bench
+    text = "x" * (16 * 1024 * 1024)
+
+    async def play(peer: Peer, _: dict[str, Any]) -> None:
+        await peer.answer(completion(text, prompt_tokens=1, completion_tokens=1))
+
+    thread.upstream.play = play
+
+    async def sip() -> int:
+        """Take a sixteenth at a time, for several times as long as the patience lasts."""
+        size = 0
+        async with connection(server.port) as (reader, writer):
+            writer.write(post(chat_body(), ADMIN_KEY))
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            while size < length:
+                size += len(await reader.readexactly(min(2**20, length - size)))
+                await asyncio.sleep(0.25)
+        return size
+
+    assert run(sip()) > len(text)
