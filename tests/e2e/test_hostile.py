@@ -220,6 +220,13 @@ def test_upgrade_that_is_not_spoken(server: EntenteServer, key: Key) -> None:
     assert (reply.status, reply.whole) == (200, True)
 
 
+def test_whole_address_as_the_target(server: EntenteServer, key: Key) -> None:
+    """A client that takes us for a proxy names the whole address: the path in it counts."""
+    request = post(GOOD, key.secret, path="http://example.org:1/v1/chat/completions?a=b")
+    assert send(server, request).status == 200
+    assert send(server, b"GET http://example.org HTTP/1.1\r\nHost: x\r\n\r\n").status == 404
+
+
 def test_http_1_0(server: EntenteServer, key: Key) -> None:
     """An old client gets a stream that ends with the connection, without chunks."""
 

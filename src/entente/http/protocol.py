@@ -280,6 +280,8 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(self, self._headers, self._shared.body_bytes_max)
         exchange.method = self._parser.get_method().decode("ascii")
         path = self._url.partition(b"?")[0].decode("latin-1")
+        if "://" in path and not path.startswith("/"):  # the form that a proxy is asked in
+            path = "/" + path.partition("://")[2].partition("/")[2]
         exchange.path = unquote(path) if "%" in path else path
         exchange.http_1_0 = self._parser.get_http_version() == "1.0"
         exchange.keep_alive = self._parser.should_keep_alive()
