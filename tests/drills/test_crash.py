@@ -34,7 +34,7 @@ SEED: Final = 20261121
 LARGE: Final = 24 * 1024 * 1024
 
 
-@pytest.mark.parametrize("durability", ["full", "settle"])
+@pytest.mark.parametrize("durability", ["full", "settle", "async"])
 def test_kill_9_at_any_instant_loses_nothing(tmp_path: Path, kills: int, durability: str) -> None:
     """Killed under load again and again on the same data, the ledger accounts for every call."""
     chance = random.Random(f"{SEED} {durability}")  # noqa: S311 - the same drill every time

@@ -307,3 +307,33 @@ def test_compressed_answer_although_we_asked_for_none(
     stream_head = head.replace(b"application/json", b"text/event-stream")
     play_bytes(thread, stream_head + b"Content-Length: 4\r\n\r\n\x1f\x8b\x08\x00")
     assert talk(server, ADMIN_KEY, stream=True).status == 502
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.xfail(strict=True, reason="a request sent again on a new connection counts once")
+def test_a_request_that_is_sent_twice_is_two_calls(
+    bench: tuple[EntenteServer, UpstreamThread], reset: bool
+) -> None:
+    """An upstream that takes a request on a reused connection and dies has had a call.
+
+    It may have computed, and may bill, what it took. If the request is sent again the
+    entry must say that there were two attempts.
+    """
+    server, thread = bench
+
+    async def good(peer: Peer, _: dict[str, Any]) -> None:
+        await peer.answer(completion("hi", prompt_tokens=1, completion_tokens=1))
+
+    async def bad(peer: Peer, _: dict[str, Any]) -> None:
+        thread.upstream.play = good
+        if reset:
+            peer.reset()
+        raise ConnectionAbortedError
+
+    thread.upstream.play = good
+    assert talk(server, ADMIN_KEY, stream=False).status == 200
+    calls, entries = thread.upstream.calls, len(server.settlements())
+    thread.upstream.play = bad
+    talk(server, ADMIN_KEY, stream=False)
+    made = server.settlements()[entries:]
+    assert sum(entry.attempts for entry in made) == thread.upstream.calls - calls
