@@ -151,6 +151,31 @@ def test_body_over_the_bound_in_chunks(server: EntenteServer, key: Key) -> None:
     assert server.settlements(key) == []
 
 
+@pytest.mark.parametrize("tail", [b"0\r\nX: ", b"5;"], ids=["trailers", "extensions"])
+def test_what_surrounds_a_body_is_bounded(server: EntenteServer, key: Key, tail: bytes) -> None:
+    """Trailers and extensions of chunks that never end are no way around the bounds."""
+    head = post(b"", key.secret).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+
+    async def flood() -> Reply:
+        async with connection(server.port) as (reader, writer):
+            writer.write(head + chunk(b"hello") + tail)
+            answer = asyncio.create_task(read_reply(reader))
+            while not answer.done():
+                writer.write(b"y" * 10_000)
+                await asyncio.sleep(0)
+            return await answer
+
+    assert run(flood()).status == 400
+
+
+def test_chunks_of_one_byte_are_a_body(server: EntenteServer, key: Key) -> None:
+    """The dearest coding of a good body, and trailers behind it, are served."""
+    head = post(b"", key.secret).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    body = b"".join(chunk(bytes([byte])) for byte in chat_body(text="x" * 60_000))
+    trailers = b"0\r\nX-Sum: 7\r\nAuthorization: Bearer nobody\r\n\r\n"
+    assert send(server, head + body + trailers).status == 200
+
+
 def test_body_over_the_bound_is_refused_before_it_comes(server: EntenteServer, key: Key) -> None:
     """`Expect: 100-continue` with a length past the bound is refused without the body."""
     head = post(b"", key.secret, headers=b"Expect: 100-continue\r\n")

@@ -21,6 +21,8 @@ from entente.domain.errors import Overloaded, RequestError
 from entente.http.exchange import Exchange, timed_out
 
 HEAD_BYTES_MAX: Final = 64 * 1024
+CHUNK_OVERHEAD_MAX: Final = 8
+"""Bytes that a byte of a body may take on the wire: six, in chunks of one byte."""
 HEAD_S: Final = 30.0
 """From the connection, or a request's first byte, to the end of its head."""
 BODY_IDLE_S: Final = 30.0
@@ -122,6 +124,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_begun",
+        "_body_came",
         "_current",
         "_deadline_s",
         "_deaf",
@@ -130,6 +133,7 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_in_head",
         "_incoming",
+        "_overhead",
         "_parser",
         "_paused",
         "_phase",
@@ -151,6 +155,10 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._begun = 0
         """Requests that began in the bytes that came last."""
+        self._body_came = 0
+        """Bytes of a body in the bytes that came last."""
+        self._overhead = 0
+        """Bytes around a body that are no part of it: sizes of chunks, and trailers."""
         self._framing = False
         """The head being parsed is our own; see `_parse`."""
         self._deaf = False
@@ -198,7 +206,7 @@ class Connection(asyncio.Protocol):
         """Parse what came."""
         if self._deaf:
             return
-        in_body, self._begun = self._incoming is not None, 0
+        in_body, self._begun, self._body_came = self._incoming is not None, 0, 0
         try:
             self._parse(data)
         except httptools.HttpParserError:
@@ -209,7 +217,12 @@ class Connection(asyncio.Protocol):
                 self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
                 self._refuse(431, _HEAD_TOO_LARGE)
-        elif self._phase is Phase.BODY:
+        elif in_body and self._incoming is not None:
+            grown = self._overhead + len(data) - CHUNK_OVERHEAD_MAX * self._body_came
+            self._overhead = max(grown, 0)
+            if self._overhead > HEAD_BYTES_MAX:
+                self._refuse(431, _HEAD_TOO_LARGE)
+        if self._phase is Phase.BODY:
             self._deadline_s = self._shared.now_s + BODY_IDLE_S
 
     def _parse(self, data: bytes) -> None:
@@ -268,7 +281,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        if not self._framing:
+        if self._in_head and not self._framing:  # trailers say nothing that we act on
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -289,6 +302,7 @@ class Connection(asyncio.Protocol):
             name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
         )
         self._incoming = exchange
+        self._overhead = 0
         if self._current is None:
             self._serve(exchange)
         else:
@@ -298,6 +312,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Take a piece of a body, within what all bodies together may take."""
         exchange, shared = self._incoming, self._shared
+        self._body_came += len(data)
         if exchange is None:
             return
         shared.body_bytes += exchange.receive(data)
