@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
-import os
 import random
 import secrets
 import signal
@@ -18,7 +16,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -27,7 +24,7 @@ import uvloop
 from entente.auth import KeyRing, KeyStore
 from entente.config import Config, MetricsAccess, ProviderConfig, ProviderKind
 from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, connect, locked, migrate
 from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
@@ -59,7 +56,6 @@ NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
-LOCK_NAME: Final = "server.lock"
 RUNTIME_LOG_NAME: Final = "runtime.log"
 RUNTIME_READY_S: Final = 30.0
 
@@ -71,7 +67,7 @@ def serve(config: Config, *, environ: Mapping[str, str], say: Callable[[str], No
     """
     data_dir = config.server.data_dir
     with (
-        _data_folder(data_dir),
+        locked(data_dir),
         _listener(config) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -194,7 +190,6 @@ async def _open_records(
     prices = _price_book(config)
     activate(connection, prices.version, prices.encode(), time.time_ns())
     position = load(connection)
-    recent = list(recent_settlements(connection, since_ns=time.time_ns() - WINDOW_MS * NS_PER_MS))
     rings = [store.load_ring()]
 
     def reload() -> None:
@@ -222,6 +217,7 @@ async def _open_records(
 
     stack.push_async_callback(close)
     await ledger.recover()
+    recent = list(recent_settlements(connection, since_ns=time.time_ns() - WINDOW_MS * NS_PER_MS))
     return _Records(ledger, lambda: rings[0], prices, recent, admin_key)
 
 
@@ -340,32 +336,6 @@ def _trouble(config: Config, ledger: Ledger, runtime: Runtime | None) -> dict[st
         state = runtime.state
         trouble["runtime"] = f"The local runtime is {state.phase}. {state.last_error or ''}".strip()
     return trouble
-
-
-@contextlib.contextmanager
-def _data_folder(folder: Path) -> Iterator[None]:
-    """Make the data folder and keep other servers out of it. Raises StartError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        message = (
-            f"Cannot write to the data folder {folder}: {error.strerror}. Correct its permissions, "
-            "or name another one as server.data_dir."
-        )
-        raise StartError(message) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        message = (
-            f"Another entente serves from the data folder {folder}. Stop it, or name another "
-            "folder as server.data_dir."
-        )
-        raise StartError(message) from None
-    else:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from entente.db import DATABASE_NAME, connect
+from entente.db import DATABASE_NAME, connect, locked
 from entente.domain.chat import Status
 from entente.domain.usage import Usage
 from entente.ledger.model import Hold, Settlement, hold, settlement
@@ -186,11 +186,22 @@ def test_an_open_hold_at_rest_is_a_fault(entente_: Runner, folder: Path) -> None
     with closing(connect(folder / ".entente" / DATABASE_NAME)) as connection:
         append_now(connection, [opened(9, "key_other", "a")])
     assert "1 holds are open" in entente_.fails("ledger", "verify")
-    entente_.ok("ledger", "verify", "--running")
+    with locked(folder / ".entente"):
+        entente_.ok("ledger", "verify")
     (line,) = (
         line for line in entente_("ledger", "verify", "--json").json["problems"] if "open" in line
     )
     assert "entente serve" in line
+
+
+@pytest.mark.usefixtures("key_id")
+def test_a_request_that_is_settled_twice_is_found(entente_: Runner, folder: Path) -> None:
+    """Held, settled, held and settled again under one id: each pair is fine, both are not."""
+    again = opened(9, "key_other", "a")
+    with closing(connect(folder / ".entente" / DATABASE_NAME)) as connection:
+        append_now(connection, [again, closed(again, 0)])
+        append_now(connection, [again, closed(again, 0)])
+    assert f"hold:{again.id} stands 2 times in the journal" in entente_.fails("ledger", "verify")
 
 
 @pytest.mark.usefixtures("key_id")

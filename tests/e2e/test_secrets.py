@@ -105,7 +105,7 @@ def _commands(server: EntenteServer, key: Key) -> bytes:
         ("budgets", "show", key.id),
         ("usage", "--json"),
         ("ledger", "export"),
-        ("ledger", "verify", "--running"),
+        ("ledger", "verify"),
     ):
         done = server.cli(*command)
         said += done.stdout + done.stderr

@@ -35,7 +35,7 @@ def _recorded() -> list[Path]:
 def _replay(data: bytes, step: int, *, hide: bool) -> tuple[ChatStream, bytes]:
     stream = ChatStream(hide_usage=hide, choices=1)
     sent = b"".join([stream.feed(data[at : at + step]) for at in range(0, len(data), step)])
-    return stream, sent + stream.end + stream.rest
+    return stream, sent + stream.close() + stream.end
 
 
 @pytest.mark.parametrize(

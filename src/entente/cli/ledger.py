@@ -18,10 +18,11 @@ from entente.cli.base import (
     settings,
 )
 from entente.control.reports import request_line, settlements
+from entente.db import is_locked
 from entente.domain.errors import LedgerCorrupt
 from entente.ledger.journal import Report, entries
 from entente.ledger.journal import verify as verify_rows
-from entente.ledger.reader import rows
+from entente.ledger.reader import repeated, rows
 
 SHOWN_MAX: Final = 10
 
@@ -38,18 +39,19 @@ class Format(StrEnum):
 def verify(
     *,
     config: ConfigOption = None,
-    running: Annotated[
-        bool, typer.Option("--running", help="The server runs: open holds are no fault.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check the chain, the order, every balance, and that nothing is held at rest."""
-    report, _ = verify_rows(rows(existing_database(settings(config))))
-    faults = list(report.problems)
+    """Check the chain, the order, every balance, and that nothing is held at rest.
+
+    At rest means that no server runs on the data folder; while one does, requests hold.
+    """
+    database = existing_database(settings(config))
+    running = is_locked(database.parent)
+    report, _ = verify_rows(rows(database))
+    faults = [*report.problems, *repeated(database)]
     if report.open_holds and not running:
         faults.append(
-            f"{report.open_holds} holds are open: while the server runs that is normal (use "
-            "--running); after a crash `entente serve` settles them"
+            f"{report.open_holds} holds are open and no server runs: `entente serve` settles them"
         )
     if as_json:
         say_json({"ok": not faults, **msgspec.to_builtins(report), "problems": faults})

@@ -96,8 +96,9 @@ async def _relay_stream(
             block = stream.feed(data)
             if block:
                 await client.write(block)
+        last = stream.close()
         outcome.status = stream.status
-        end = stream.end + stream.rest if stream.whole else stream.end
+        end = last + stream.end
         if stream.status is Status.TRUNCATED:
             end = openai.stream_error(UpstreamError(_BROKEN_OFF))
     except UpstreamError as error:

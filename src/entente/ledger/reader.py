@@ -11,7 +11,7 @@ import msgspec
 from entente.db import connect, transaction
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 from entente.ledger.books import Books
-from entente.ledger.journal import GENESIS, Row, chain, decode
+from entente.ledger.journal import GENESIS, PROBLEMS_MAX, Row, chain, decode
 from entente.ledger.model import Settlement
 
 
@@ -37,6 +37,26 @@ def rows(path: Path, *, after_seq: int = 0) -> Iterator[Row]:
         raise LedgerUnavailable(message) from error
     finally:
         connection.close()
+
+
+def repeated(path: Path) -> list[str]:
+    """Find what stands more than once in a journal: a request is held and settled once.
+
+    The database sorts the names, outside of this process's memory.
+    """
+    connection = connect(path, read_only=True)
+    try:
+        found = connection.execute(
+            "SELECT idempotency_key, count(*) FROM entries GROUP BY idempotency_key"
+            " HAVING count(*) > 1 LIMIT ?",
+            (PROBLEMS_MAX,),
+        ).fetchall()
+    except sqlite3.Error as error:
+        message = f"Cannot read the journal in {path}: {error}."
+        raise LedgerUnavailable(message) from error
+    finally:
+        connection.close()
+    return [f"{name} stands {count} times in the journal" for name, count in found]
 
 
 def _rows(connection: sqlite3.Connection, after_seq: int) -> Iterator[Row]:

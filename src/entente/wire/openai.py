@@ -34,7 +34,9 @@ _GOVERNING: Final = (
     "max_tokens",
     "max_completion_tokens",
 )
-_ATTACHMENT: Final = re.compile(rb'"(?:image_url|file_id|file_url)"\s*:')
+_ATTACHMENT: Final = re.compile(
+    rb'"(?:image_url|file_id|file_url)"\s*:|"audio"\s*:\s*\{\s*"id"\s*:'
+)
 _ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5f|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
 """An escape of a letter or underscore: no encoder needs it, but a name can hide behind it."""
 _NAME: Final = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
@@ -137,7 +139,7 @@ def _writes(literal: bytes, name: str) -> bool:
 def _attachments(body: bytes) -> int:
     """Count what the body names by reference, and, to be safe, what may hide a name."""
     count = 0
-    if b'"image_url"' in body or b'"file_' in body:
+    if b'"image_url"' in body or b'"file_' in body or b'"audio"' in body:
         count = len(_ATTACHMENT.findall(body))
     if b"\\u00" in body:
         count += len(_ESCAPED_LETTER.findall(body))

@@ -113,10 +113,14 @@ class ChatStream:
             return b"" if self._hide_usage and not chunk.choices and not chunk.failed else event
         return _without_usage(event) if self._hide_usage and chunk.usage is None else event
 
-    @property
-    def rest(self) -> bytes:
-        """What the provider sent after its last whole event."""
-        return self._splitter.rest
+    def close(self) -> bytes:
+        """Take the end of the bytes; give what of an event without its blank line may go.
+
+        Of an answer that broke off that is nothing: half an event would only mislead.
+        """
+        rest = self._splitter.rest
+        last = self._event(rest) if rest else b""
+        return last if self.whole else b""
 
     @property
     def whole(self) -> bool:
