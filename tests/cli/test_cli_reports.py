@@ -201,7 +201,7 @@ def test_a_request_that_is_settled_twice_is_found(entente_: Runner, folder: Path
     with closing(connect(folder / ".entente" / DATABASE_NAME)) as connection:
         append_now(connection, [again, closed(again, 0)])
         append_now(connection, [again, closed(again, 0)])
-    assert f"hold:{again.id} stands 2 times in the journal" in entente_.fails("ledger", "verify")
+    assert f"hold:{again.id} stands 2 times in the journal" in entente_("ledger", "verify").err
 
 
 @pytest.mark.usefixtures("key_id")
