@@ -223,6 +223,26 @@ def test_pipelined_requests_are_answered_in_order(
     assert len(server.settlements(key)) == len(streams)
 
 
+def test_asking_without_reading_is_bounded(server: EntenteServer) -> None:
+    """Answers that nobody reads pile up to a bound; then no more questions are taken."""
+    before = server.memory_bytes_peak()
+    many = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 20_000
+
+    async def ask() -> None:
+        async with connection(server.port) as (_, writer):
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a real socket
+            for _number in range(30):
+                writer.write(many)
+                while writer.transport.get_write_buffer_size() > len(many):
+                    before_s = writer.transport.get_write_buffer_size()
+                    await asyncio.to_thread(server.get, "/healthz")
+                    if writer.transport.get_write_buffer_size() == before_s:
+                        return  # it takes no more
+
+    run(ask())
+    assert server.memory_bytes_peak() - before < 100 * 1024 * 1024
+
+
 def test_pipelined_behind_a_large_body(server: EntenteServer, key: Key) -> None:
     """The bytes of a body do not count to the head of the request behind it."""
     large = post(chat_body(text="x" * 150_000), key.secret)

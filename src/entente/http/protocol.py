@@ -255,8 +255,10 @@ class Connection(asyncio.Protocol):
         """The client has caught up, or left."""
         paused, self._paused = self._paused, None
         if paused is not None:
-            if self._phase is Phase.READER:
-                self._enter(Phase.IDLE if self._current is None else Phase.ANSWER)
+            if self._phase is Phase.READER and self._current is not None:
+                self._enter(Phase.ANSWER)
+            elif self._phase is Phase.READER and not self._transport.is_closing():
+                self._go_on()
             if not paused.done():
                 paused.set_result(None)
 
@@ -349,13 +351,18 @@ class Connection(asyncio.Protocol):
             return
         if not exchange.keep_alive or self._shared.stopping:
             self._close(linger=not exchange.whole)
-        elif self._waiting:
+        elif self._paused is None:
+            self._go_on()
+        else:  # a client that asks and does not read would fill the buffer without an end
+            self._await_reader()
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        """Serve the next request, or wait for one."""
+        if self._waiting:
             self._serve(self._waiting.popleft())
         else:
-            if self._paused is None:
-                self._enter(Phase.IDLE)
-            else:
-                self._await_reader()
+            self._enter(Phase.IDLE)
             self._transport.resume_reading()
 
     def _serve(self, exchange: Exchange) -> None:
