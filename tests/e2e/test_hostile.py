@@ -419,3 +419,19 @@ def test_a_slow_reader_gets_its_whole_answer(
         return size
 
     assert run(sip()) > len(text)
+
+
+def test_a_client_that_reads_late_misses_nothing(server: EntenteServer) -> None:
+    """Thousands of requests sent ahead are all answered once their client begins to read."""
+    count = 20_000
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    async def ask() -> int:
+        async with connection(server.port) as (reader, writer):
+            writer.write(request * count)
+            good = 0
+            for _ in range(count):
+                good += (await read_reply(reader)).status == 200
+            return good
+
+    assert run(ask()) == count
