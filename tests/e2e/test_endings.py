@@ -310,7 +310,6 @@ def test_compressed_answer_although_we_asked_for_none(
 
 
 @pytest.mark.parametrize("reset", [False, True])
-@pytest.mark.xfail(strict=True, reason="a request sent again on a new connection counts once")
 def test_a_request_that_is_sent_twice_is_two_calls(
     bench: tuple[EntenteServer, UpstreamThread], reset: bool
 ) -> None:

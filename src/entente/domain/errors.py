@@ -165,7 +165,9 @@ class Unpriced(EntenteError):
 
 
 class UpstreamError(EntenteError):
-    """A provider did not answer as it should."""
+    """A provider did not answer as it should. `sends` counts how often it was asked."""
+
+    sends = 1
 
 
 class UpstreamConnectError(UpstreamError):

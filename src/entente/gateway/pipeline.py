@@ -187,10 +187,12 @@ class Gateway:
             try:
                 answer = await self._providers[target.provider].open(ask)
             except UpstreamError as error:
+                outcome.attempts += error.sends - 1
                 if number == last or not retriable(error):
                     raise
                 self._monitor.failed_over(str(target))
                 continue
+            outcome.attempts += answer.sends - 1
             outcome.upstream_status = answer.status
             outcome.upstream_id = answer.headers.get("x-request-id", "")[:128]
             if answer.status in (401, 403):

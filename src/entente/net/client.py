@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from entente.domain.errors import UpstreamClosed
+from entente.domain.errors import UpstreamClosed, UpstreamError
 from entente.net.connect import Dialler
 from entente.net.encode import Encoder
 from entente.net.exchange import Exchange
@@ -64,7 +64,8 @@ class Client:
         of `name: value\r\n` lines. A `bytes` body has its length announced; an iterator is
         sent in chunked coding as the server takes it, and what it raises comes out here.
         A request is sent twice in one case only: its body is `bytes` and the server closed
-        a reused connection before one byte of an answer.
+        a reused connection before one byte of an answer, within the moment in which both
+        can have acted at once. `Response.sends`, or the error's, says so.
         """
         limits = timeouts if timeouts is not None else self._timeouts
         loop = asyncio.get_running_loop()
@@ -85,13 +86,22 @@ class Client:
         late = b"" if small else body
         try:
             await _send(connection, exchange, data, late)
-        except UpstreamClosed:
+        except UpstreamClosed as closed:
             if not exchange.stale:
                 raise
-            connection = await self._pool.acquire(limits, total_at, fresh=True)
-            exchange = Exchange(loop, limits, total_at, head_only=method == b"HEAD")
+            try:
+                connection = await self._pool.acquire(limits, total_at, fresh=True)
+            except UpstreamError:
+                raise closed from None  # it was sent once, which a failed dial would deny
+        else:
+            return Response(exchange)
+        exchange = Exchange(loop, limits, total_at, head_only=method == b"HEAD")
+        try:
             await _send(connection, exchange, data, late)
-        return Response(exchange)
+        except UpstreamError as error:
+            error.sends = 2
+            raise
+        return Response(exchange, sends=2)
 
     async def aclose(self) -> None:
         """Close every connection; running exchanges and later requests fail. Idempotent."""

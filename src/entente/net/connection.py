@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from entente.domain.errors import UpstreamError
     from entente.net.exchange import Exchange
 
-STALE_CLOSE_S_MAX: Final = 5.0
+STALE_CLOSE_S_MAX: Final = 0.5
 """A reused connection that ends later than this after the request was not closed as idle."""
 
 _INTERIM_MAX: Final = 199

@@ -16,10 +16,11 @@ class Response:
     `raw_headers` are the fields as they came, in order. Trailers are not kept.
     """
 
-    __slots__ = ("_exchange", "_headers", "raw_headers", "status")
+    __slots__ = ("_exchange", "_headers", "raw_headers", "sends", "status")
 
-    def __init__(self, exchange: Exchange) -> None:
-        """Show an exchange whose head is done."""
+    def __init__(self, exchange: Exchange, *, sends: int = 1) -> None:
+        """Show an exchange whose head is done, for a request that was sent `sends` times."""
+        self.sends = sends
         self._exchange = exchange
         self._headers: dict[str, str] | None = None
         self.status = exchange.status

@@ -39,6 +39,10 @@ class Answer(Protocol):
     def headers(self) -> Mapping[str, str]:
         """Headers with lower-case names."""
 
+    @property
+    def sends(self) -> int:
+        """How often the request was sent until this answer came; each may have cost."""
+
     async def chunk(self) -> bytes:
         """Give the next piece of the body as it arrives, b"" at a clean end."""
 

@@ -214,6 +214,8 @@ class ScriptedAnswer:
     A `chunk` that is cancelled loses nothing: the next one gives the same bytes.
     """
 
+    sends = 1
+
     def __init__(self, plan: Plan, sleep: Sleep, on_end: Callable[[ScriptedAnswer], None]) -> None:
         """Take the plan, and whom to tell once when the exchange is over."""
         self._plan = plan
