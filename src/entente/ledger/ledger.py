@@ -87,9 +87,7 @@ class Ledger:
         self.books.apply(entry)
         written = self.journal.append(entry)
         self._admit(entry.key)
-        shielded = asyncio.shield(written)
-        shielded.add_done_callback(_take_note)
-        return shielded
+        return written
 
     def see(self, entries: Iterable[AnyEntry]) -> None:
         """Apply entries that another process wrote: a grant, most often."""
@@ -222,9 +220,3 @@ class Ledger:
             "(entente budgets grant).",
             retry_after_ms=retry_after_ms,
         )
-
-
-def _take_note(future: asyncio.Future[None]) -> None:
-    """Mark a failure as seen: who waited for the future may have been cancelled."""
-    if not future.cancelled():
-        future.exception()

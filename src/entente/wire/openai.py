@@ -53,6 +53,12 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+_OPTIONS: Final = msgspec.json.Decoder(StreamOptions | None)
+_STRING: Final = msgspec.json.Decoder(str | None)
+_BOOLEAN: Final = msgspec.json.Decoder(bool | None)
+_INTEGER: Final = msgspec.json.Decoder(int | None)
+
+
 def decode_chat(body: bytes) -> Call:
     """Read a chat completion request as far as governing it needs.
 
@@ -148,7 +154,7 @@ def _attachments(body: bytes) -> int:
 
 def _wants_usage(members: Mapping[str, Raw]) -> bool:
     """Say whether the client asked for the usage event."""
-    options = _decode(members, "stream_options", StreamOptions, "an object")
+    options = _decode(members, "stream_options", _OPTIONS, "an object")
     return bool(options and options.include_usage)
 
 
@@ -176,6 +182,8 @@ def _check_names(members: Mapping[str, Raw]) -> None:
     nobody has checked.
     """
     for name in members:
+        if name.isascii() and name.islower():
+            continue
         if name not in _GOVERNING and name.casefold() in _GOVERNING:
             message = f"Unknown parameter: '{name}'. Did you mean '{name.casefold()}'?"
             raise InvalidParameter(message, param=name, code="unknown_parameter")
@@ -183,7 +191,7 @@ def _check_names(members: Mapping[str, Raw]) -> None:
 
 def _string(members: Mapping[str, Raw], name: str) -> str:
     """Read the model's name."""
-    value = _decode(members, name, str, "a string")
+    value = _decode(members, name, _STRING, "a string")
     if not value:
         message = "you must provide a model parameter"
         raise InvalidParameter(message, param=None, code=None)
@@ -197,12 +205,12 @@ def _string(members: Mapping[str, Raw], name: str) -> str:
 
 def _boolean(members: Mapping[str, Raw], name: str) -> bool:
     """Read an optional boolean."""
-    return bool(_decode(members, name, bool, "a boolean"))
+    return bool(_decode(members, name, _BOOLEAN, "a boolean"))
 
 
 def _integer(members: Mapping[str, Raw], name: str, least: int, most: int) -> int | None:
     """Read an optional integer within bounds."""
-    value = _decode(members, name, int, "an integer")
+    value = _decode(members, name, _INTEGER, "an integer")
     if value is None:
         return None
     if value < least:
@@ -220,13 +228,15 @@ def _integer(members: Mapping[str, Raw], name: str, least: int, most: int) -> in
     return value
 
 
-def _decode(members: Mapping[str, Raw], name: str, kind: type[_T], expected: str) -> _T | None:
+def _decode(
+    members: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[_T | None], expected: str
+) -> _T | None:
     """Decode an optional member, None when absent or null."""
     raw = members.get(name)
     if raw is None:
         return None
     try:
-        return msgspec.json.decode(raw, type=kind | None)
+        return decoder.decode(raw)
     except msgspec.ValidationError:
         raise _wrong_type(name, expected, raw) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
