@@ -53,10 +53,12 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-_OPTIONS: Final = msgspec.json.Decoder(StreamOptions | None)
-_STRING: Final = msgspec.json.Decoder(str | None)
-_BOOLEAN: Final = msgspec.json.Decoder(bool | None)
-_INTEGER: Final = msgspec.json.Decoder(int | None)
+_OPTIONS: Final[msgspec.json.Decoder[StreamOptions | None]] = msgspec.json.Decoder(
+    StreamOptions | None
+)
+_STRING: Final[msgspec.json.Decoder[str | None]] = msgspec.json.Decoder(str | None)
+_BOOLEAN: Final[msgspec.json.Decoder[bool | None]] = msgspec.json.Decoder(bool | None)
+_INTEGER: Final[msgspec.json.Decoder[int | None]] = msgspec.json.Decoder(int | None)
 
 
 def decode_chat(body: bytes) -> Call:
@@ -205,7 +207,7 @@ def _string(members: Mapping[str, Raw], name: str) -> str:
 
 def _boolean(members: Mapping[str, Raw], name: str) -> bool:
     """Read an optional boolean."""
-    return bool(_decode(members, name, _BOOLEAN, "a boolean"))
+    return _decode(members, name, _BOOLEAN, "a boolean") is True
 
 
 def _integer(members: Mapping[str, Raw], name: str, least: int, most: int) -> int | None:
