@@ -1,7 +1,6 @@
 """Write the trained model as a GGUF that llama.cpp loads as architecture ``llama``.
 
-Matrices are stored as Q8_0 (blocks of 32 weights in 8 bits), norms as float32; the
-output is tied to the embedding, so no separate output matrix is stored.
+Matrices are stored as Q8_0 (blocks of 32 weights in 8 bits), norms as float32.
 
     python export.py --build build --out entente-tiny.gguf
 """

@@ -1,7 +1,8 @@
 """Train entente-tiny on the endless stream of generated examples.
 
-Examples are grouped by length into batches of about ``BATCH_TOKENS`` tokens, each
-row one example from position 0 on, so no example sees another.  Matrices learn
+Examples are grouped into batches of ``BATCH_TOKENS`` tokens, each row one example
+from position 0 on, so no example sees another.  Batches come in a few fixed shapes
+only, because the CPU's matrix kernels are compiled anew for each shape.  Matrices learn
 with Muon, embeddings and norms with AdamW, in bfloat16 where the CPU has it.
 
     python train.py --out build --steps 5000
@@ -14,28 +15,29 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from random import Random
 
 import torch
 from corpus import mix
 from model import Decoder, Shape
-from template import pieces_of
+from template import CONTROL_TOKENS, VISIBLE_TOKENS, pieces_of
 from tokenizers import Tokenizer
 from torch import Tensor, distributed, multiprocessing
 
 SEED = 7
+COPY_ONLY, COPY_EVERY, COPY_LENGTHS = 10, 6, (32, 64, 128)
 WORKERS = 2
 BATCH_TOKENS = 2048
-LONGEST = 1024
+LENGTHS = (24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
 POOL = 4096
-ROUND = 8
-MATRIX_RATE, OTHER_RATE = 6e-3, 4e-3
-REPORT_EVERY, SAVE_EVERY = 50, 250
-WARM_UP, COOL_DOWN = 0.02, 0.55
+MATRIX_RATE, EMBEDDING_RATE, OTHER_RATE = 3e-3, 1e-2, 2e-3
+REPORT_EVERY, SAVE_EVERY = 25, 150
+WARM_UP, COOL_DOWN = 0.04, 0.6
 
 Row = tuple[list[int], list[float]]
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def encode(tokenizer: Tokenizer, item: object) -> Row:
@@ -53,28 +55,61 @@ def encode(tokenizer: Tokenizer, item: object) -> Row:
     return ids, weights
 
 
-def batches(tokenizer: Tokenizer, seed: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless batches of inputs, targets and weights, each (rows, tokens)."""
-    stream, rng = mix.training_stream(seed), Random(seed)
+def echo(dice: Random, length: int, vocabulary: int) -> Row:
+    """Random tokens in which one stretch keeps coming back after gaps of any size.
+
+    What follows can only be known by looking for the earlier occurrence, wherever
+    it is; that is what the weights ask for.
+    """
+    first = len(CONTROL_TOKENS) + len(VISIBLE_TOKENS)
+    stretch = [dice.randrange(first, vocabulary) for _ in range(dice.randint(4, length // 3))]
+    ids, weights = list(stretch), [0.0] * len(stretch)
+    while len(ids) <= length:
+        gap = dice.randint(0, 4)
+        ids += [dice.randrange(first, vocabulary) for _ in range(gap)] + stretch
+        weights += [0.0] * (gap + 1) + [1.0] * (len(stretch) - 1)
+    return ids[: length + 1], weights[: length + 1]
+
+
+def copying(tokenizer: Tokenizer, seed: int) -> Iterator[Batch]:
+    """Endless batches of random tokens to copy.
+
+    Copying by looking back is what almost every skill needs first, and it is learnt
+    soonest where nothing but the earlier occurrence tells the next token.
+    """
+    dice, vocabulary = Random(seed), tokenizer.get_vocab_size()
     while True:
+        length = dice.choice(COPY_LENGTHS)
+        size = BATCH_TOKENS // length
+        yield pad([echo(dice, length, vocabulary) for _ in range(size)], length)
+
+
+def batches(tokenizer: Tokenizer, seed: int) -> Iterator[Batch]:
+    """Endless batches of inputs, targets and weights, each (rows, tokens)."""
+    copies = copying(tokenizer, seed)
+    yield from islice(copies, COPY_ONLY)
+    stream, rng = mix.training_stream(seed), Random(seed)
+    for turn in count():
         rows = [encode(tokenizer, item) for item in islice(stream, POOL)]
-        rows = sorted((r for r in rows if len(r[0]) <= LONGEST), key=lambda r: len(r[0]))
-        groups: list[list[Row]] = [[]]
-        for row in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
-                groups.append([])
-            groups[-1].append(row)
+        groups: list[tuple[int, list[Row]]] = []
+        shorter = 0
+        for length in LENGTHS:
+            fitting = [row for row in rows if shorter < len(row[0]) - 1 <= length]
+            size = BATCH_TOKENS // length
+            groups += [(length, fitting[at: at + size]) for at in range(0, len(fitting), size)]
+            shorter = length
         rng.shuffle(groups)
-        for group in groups:
-            yield pad(group)
+        for at, (length, group) in enumerate(groups):
+            yield pad(group, length)
+            if turn == 0 and at % COPY_EVERY == 0:
+                yield next(copies)
 
 
-def pad(group: list[Row]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows of one batch, padded at the end to a round length; padding has no weight."""
-    length = max(len(ids) for ids, _ in group)
-    length += -(length - 1) % ROUND
-    ids = torch.zeros(len(group), length, dtype=torch.long)
-    weights = torch.zeros(len(group), length)
+def pad(group: list[Row], length: int) -> Batch:
+    """Rows of one batch, filled up to the full size; the filling has no weight."""
+    size = BATCH_TOKENS // length
+    ids = torch.zeros(size, length + 1, dtype=torch.long)
+    weights = torch.zeros(size, length + 1)
     for at, (row, row_weights) in enumerate(group):
         ids[at, : len(row)] = torch.tensor(row)
         weights[at, : len(row)] = torch.tensor(row_weights)
@@ -89,13 +124,16 @@ def rate_at(progress: float) -> float:
 
 
 def optimizers(model: Decoder) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the blocks, AdamW for everything else."""
-    matrices = [p for n, p in model.named_parameters() if n.startswith("blk") and p.dim() > 1]
-    others = [p for n, p in model.named_parameters() if not n.startswith("blk") or p.dim() == 1]
+    """Muon for the matrices of the blocks, AdamW for embedding, output and norms."""
+    named = list(model.named_parameters())
+    matrices = [p for n, p in named if n.startswith("blk") and p.dim() > 1]
+    rest = [p for n, p in named if not n.startswith(("blk", "token_embd")) or p.dim() == 1]
+    adam = [{"params": [model.token_embd.weight], "lr": EMBEDDING_RATE},
+            {"params": rest, "lr": OTHER_RATE}]
     return [
-        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.05,
+        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.02,
                          adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.97), weight_decay=0.0),
+        torch.optim.AdamW(adam, betas=(0.9, 0.97), weight_decay=0.0),
     ]
 
 
@@ -161,7 +199,7 @@ def worker(rank: int, out: Path, steps: int, minutes: float) -> None:
         loss.backward()
         shared = average(model, [clock.progress(step), loss.item(), inputs.numel()])
         progress, tokens = shared[0], tokens + shared[2] * WORKERS
-        mean = shared[1] if step == 0 else 0.98 * mean + 0.02 * shared[1]
+        mean = shared[1] if step == 0 else 0.95 * mean + 0.05 * shared[1]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optim in optims:
             optim.step()

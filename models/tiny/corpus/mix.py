@@ -46,7 +46,7 @@ SKILLS: dict[str, Skill] = {
     "repeat": Skill(repeat.make, 2.2),
     "chat": Skill(chat.make, 1.4),
     "decline": Skill(decline.make, 2.0),
-    "arithmetic": Skill(arithmetic.make, 4.0),
+    "arithmetic": Skill(arithmetic.make, 4.5),
     "sort": Skill(lists.sort, 3.0),
     "reverse": Skill(lists.reverse, 0.6),
     "count": Skill(lists.count, 0.8),
@@ -56,7 +56,7 @@ SKILLS: dict[str, Skill] = {
     "tool_answer": Skill(tools.answer, 1.4),
     "code": Skill(code.make, 1.2, ("en",)),
 }
-COPY_FIRST = 4_000
+COPY_FIRST = 3_000
 COPY_SHARE = 0.5
 LANG_WEIGHTS = {"en": 0.5, "de": 0.26, "ar": 0.24}
 
