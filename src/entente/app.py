@@ -15,6 +15,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -25,7 +26,7 @@ from entente.auth import KeyRing, KeyStore
 from entente.config import Config, MetricsAccess, ProviderConfig, ProviderKind
 from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
 from entente.db import DATABASE_NAME, connect, locked, migrate
-from entente.domain.errors import StartError, UpstreamConnectError
+from entente.domain.errors import LedgerUnavailable, StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
@@ -33,6 +34,7 @@ from entente.gateway.pipeline import Gateway
 from entente.http.data_plane import DataPlane, Settings
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
+from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import Settlement
 from entente.ledger.reader import (
@@ -195,12 +197,24 @@ async def _open_records(
     def reload() -> None:
         rings[0] = store.load_ring()
 
+    def save(reached: Position) -> None:
+        with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
+            save_checkpoint(own, reached)
+
+    saver = stack.enter_context(ThreadPoolExecutor(1, "entente-checkpoint"))
+
+    def save_soon(reached: Position) -> None:
+        saver.submit(save, reached)
+
+    checkpoints = Checkpoints(position, save_soon)
+
     journal = SqliteJournal(
         path,
         seq=position.seq,
         head=position.head,
         durability=config.ledger.durability,
         on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
+        on_written=checkpoints.written,
         on_change=reload,
     )
     ledger = Ledger(
@@ -212,8 +226,7 @@ async def _open_records(
 
     async def close() -> None:
         await ledger.aclose()
-        if journal.trouble is None:
-            save_checkpoint(connection, Position(journal.seq, journal.head, ledger.books))
+        save(checkpoints.position())
 
     stack.push_async_callback(close)
     await ledger.recover()

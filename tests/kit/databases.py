@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from entente.db import DATABASE_NAME, connect, migrate
+from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.journal import Report, verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import AnyEntry
-from entente.ledger.reader import load, rows
+from entente.ledger.reader import Position, load, rows
 from entente.ledger.sqlite import SqliteJournal, append_now
 from entente.ledger.store import Durability
 from tests.kit.entries import now_ns
@@ -27,12 +28,15 @@ class Desk:
         self.path = path
         self.foreign: list[AnyEntry] = []
         self.changes = 0
+        self.saved: list[Position] = []
+        self.checkpoints = Checkpoints(position, self.saved.append)
         self.journal = SqliteJournal(
             path,
             seq=position.seq,
             head=position.head,
             durability=durability,
             on_foreign=self._see,
+            on_written=self.checkpoints.written,
             on_change=self._note_change,
         )
         self.ledger = Ledger(self.journal, position.books, now_ns=now_ns, budget_wait_s=1000.0)
@@ -50,12 +54,15 @@ class Desk:
         return [row.idempotency_key for row in rows(self.path)]
 
     def verify(self) -> Report:
-        """Verify the file, and that the books in memory say the same."""
+        """Verify the file, and that books in memory and the next checkpoint say the same."""
         report, books = verify(rows(self.path))
-        assert books.open_holds == self.ledger.books.open_holds
-        for account in {*books.balances, *self.ledger.books.balances}:
-            for asset in ("USD", "EUR"):
-                assert books.balance(account, asset) == self.ledger.books.balance(account, asset)
+        position = self.checkpoints.position()
+        assert position.head.hex() == report.head
+        for said in (self.ledger.books, position.books):
+            assert books.open_holds == said.open_holds
+            for account in {*books.balances, *said.balances}:
+                for asset in ("USD", "EUR"):
+                    assert books.balance(account, asset) == said.balance(account, asset)
         return report
 
     def writer(self) -> sqlite3.Connection:

@@ -44,6 +44,7 @@ def _sqlite(durability: Durability) -> Open:
             head=GENESIS,
             durability=durability,
             on_foreign=_nobody,
+            on_written=lambda *_: None,
             on_change=lambda: None,
         )
         yield journal, lambda: list(rows(path))

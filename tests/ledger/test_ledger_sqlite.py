@@ -328,6 +328,7 @@ def test_one_batch_takes_many_entries(tmp_path: Path) -> None:
             head=GENESIS,
             durability=Durability.FULL,
             on_foreign=lambda _: None,
+            on_written=lambda *_: None,
             on_change=lambda: None,
         )
         journal._connection.set_trace_callback(commits.append)

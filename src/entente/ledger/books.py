@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from entente.ledger.model import AnyEntry, Grant, Hold, available, held
+from entente.ledger.model import AnyEntry, Grant, Hold, Posting, available, held
 
 
 class Books(msgspec.Struct):
@@ -21,18 +21,20 @@ class Books(msgspec.Struct):
 
     def apply(self, entry: AnyEntry) -> None:
         """Move what the entry's postings say, and open or close its hold."""
-        balances = self.balances
         for posting in entry.postings:
-            asset = posting.asset
-            nano = posting.nano
-            account = balances.setdefault(posting.source, {})
-            account[asset] = account.get(asset, 0) - nano
-            account = balances.setdefault(posting.destination, {})
-            account[asset] = account.get(asset, 0) + nano
+            self.move(posting.source, posting.destination, posting)
         if isinstance(entry, Hold):
             self.open_holds[entry.id] = entry
         elif not isinstance(entry, Grant):
             self.open_holds.pop(entry.id, None)
+
+    def move(self, source: str, destination: str, posting: Posting) -> None:
+        """Move what a posting says from one account to another."""
+        asset, nano = posting.asset, posting.nano
+        account = self.balances.setdefault(source, {})
+        account[asset] = account.get(asset, 0) - nano
+        account = self.balances.setdefault(destination, {})
+        account[asset] = account.get(asset, 0) + nano
 
     def retract(self, hold: Hold) -> None:
         """Take back a hold that could not be written."""

@@ -22,7 +22,7 @@ from entente.db import connect, transaction
 from entente.domain.errors import IdempotencyConflict, LedgerCorrupt, LedgerError, LedgerUnavailable
 from entente.ledger.journal import GENESIS, chain, decode, encode
 from entente.ledger.model import AnyEntry, Grant, Hold, Settlement
-from entente.ledger.store import Durability, OnForeign
+from entente.ledger.store import Durability, OnForeign, OnWritten
 
 BATCH_ENTRIES_MAX: Final = 512
 FOREIGN_POLL_S: Final = 0.5
@@ -73,12 +73,14 @@ class SqliteJournal:
         head: bytes,
         durability: Durability,
         on_foreign: OnForeign,
+        on_written: OnWritten,
         on_change: Callable[[], None],
     ) -> None:
         """Continue the journal at `path` behind entry `seq`, whose hash is `head`.
 
         Must be made on the running event loop, on which `on_foreign` is told of entries
-        by other processes and `on_change` that another process wrote anything at all.
+        by other processes, `on_written` of all that stand in the file, and `on_change`
+        that another process wrote anything at all.
         """
         self._loop = asyncio.get_running_loop()
         self._connection = connect(path)
@@ -86,6 +88,7 @@ class SqliteJournal:
         self.seq, self.head = seq, head
         self._durability = durability
         self._on_foreign, self._on_change = on_foreign, on_change
+        self._on_written = on_written
         self._line: queue.SimpleQueue[_Item | _Seen | _Stop] = queue.SimpleQueue()
         self._kept: list[_Item] = []
         self._shrunk: dict[str, int] = {}
@@ -173,6 +176,8 @@ class SqliteJournal:
 
     def _commit(self, items: list[_Item], *, fsync: bool) -> bool:
         """Write items as one transaction, tell who waits for them, say whether it worked."""
+        for item in items:
+            item.error = None
         try:
             self._set_fsync(on=fsync)
             try:
@@ -186,7 +191,7 @@ class SqliteJournal:
             self.trouble = f"Cannot write {self._path}: {error}."
             self._fail(items)
             return False
-        self._loop.call_soon_threadsafe(_resolve, items)
+        self._loop.call_soon_threadsafe(self._report, items, self.seq, self.head)
         return True
 
     def _fail(self, items: list[_Item]) -> None:
@@ -240,7 +245,7 @@ class SqliteJournal:
         foreign = [decode(line) for _, line, _ in rows]
         cuts = (e.key for e in foreign if isinstance(e, Grant) and e.nano < 0)
         self._shrunk.update(dict.fromkeys(cuts, self.seq))
-        self._loop.call_soon_threadsafe(self._deliver, foreign, self.seq)
+        self._loop.call_soon_threadsafe(self._deliver, foreign, self.seq, self.head)
 
     def _poll_foreign(self) -> None:
         """Look whether another process has written, and tell the event loop."""
@@ -260,9 +265,15 @@ class SqliteJournal:
         self._data_version = version
         self._loop.call_soon_threadsafe(self._on_change)
 
-    def _deliver(self, foreign: list[AnyEntry], seq: int) -> None:
+    def _report(self, items: list[_Item], seq: int, head: bytes) -> None:
+        """Tell of a batch that is written up to `seq`, on the event loop."""
+        self._on_written((item.entry for item in items if item.error is None), seq, head)
+        _resolve(items)
+
+    def _deliver(self, foreign: list[AnyEntry], seq: int, head: bytes) -> None:
         """Apply foreign entries up to `seq` on the loop, and let the thread know in line."""
         self._on_foreign(foreign)
+        self._on_written(foreign, seq, head)
         self._line.put(_Seen(seq))
 
     def _read_data_version(self) -> int:

@@ -12,6 +12,10 @@ from entente.ledger.model import AnyEntry
 OnForeign: TypeAlias = Callable[[Iterable[AnyEntry]], None]
 """Told, on the event loop, of entries that another process has written."""
 
+OnWritten: TypeAlias = Callable[[Iterable[AnyEntry], int, bytes], None]
+"""Told, on the event loop and in the journal's order, of entries that now stand in the
+journal, whoever wrote them, and of the number and hash of the last one."""
+
 
 class Durability(StrEnum):
     """What has reached the disk before a request goes on."""
