@@ -8,7 +8,7 @@ ARGS ?=
 # Test processes at once.
 JOBS ?= 2
 
-.PHONY: help setup serve test check format bench-quick lock clean
+.PHONY: help setup serve test check format bench bench-quick lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ check: $(VENV)/.dev ## Lint, types, layers
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Measure against the peers, in about 40 minutes; a look by ARGS=--quick
+	$(BIN)/python -m bench $(ARGS)
 
 bench-quick: $(VENV)/.dev ## Requests per second beside nginx, in about a minute
 	$(BIN)/python -m bench.quick $(ARGS)

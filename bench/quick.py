@@ -11,11 +11,18 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
-from bench.stack import entente, needed, nginx, verify
-from bench.wrk import requests_per_s
+from bench import subjects
+from bench.entente import DURABILITIES, verify
+from bench.machine import alone
+from bench.peers import CACHE
+from bench.plan import KB
+from bench.process import needed
+from bench.traffic import chat_body
+from bench.wrk import Wrk
 
 
 def main() -> None:
@@ -24,25 +31,32 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
-    parser.add_argument("--durability", default="full", choices=["full", "settle", "async"])
+    parser.add_argument("--durability", default="full", choices=DURABILITIES)
     options = parser.parse_args()
     programs = needed("nginx", "wrk")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with nginx(programs["nginx"], folder) as ports:
-            with entente(folder / "entente", ports.upstream, options.durability) as port:
+    name = f"entente {options.durability}"
+    with alone(), tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+        folder = Path(temporary)
+        wrk = Wrk(programs["wrk"], folder)
+        with subjects.providers(programs, folder) as ports:
+            stand = subjects.prepare(programs, ports, {}, {subjects.NGINX, name})
+            with (
+                stand.starters[subjects.NGINX](folder / "nginx") as limit,
+                stand.starters[name](folder / "entente") as ours,
+            ):
                 ratios = []
                 for number in range(options.rounds):
-                    limit, ours = (
-                        requests_per_s(
-                            programs["wrk"], folder, target, options.connections, options.seconds
-                        )
-                        for target in (ports.proxy, port)
-                    )
-                    ratios.append(ours / limit)
+                    loads = [
+                        wrk.load(target, chat_body(KB), options.connections, options.seconds)
+                        for target in (limit.unary, ours.unary)
+                    ]
+                    if any(load.failed for load in loads):
+                        sys.exit(f"Requests failed: {loads}")
+                    theirs, own = (load.per_s for load in loads)
+                    ratios.append(own / theirs)
                     print(
-                        f"round {number + 1}: nginx {limit:,.0f}/s, entente {ours:,.0f}/s, "
-                        f"ratio {ours / limit:.3f}",
+                        f"round {number + 1}: nginx {theirs:,.0f}/s, entente {own:,.0f}/s, "
+                        f"ratio {own / theirs:.3f}",
                         flush=True,
                     )
             print(verify(folder / "entente"))
