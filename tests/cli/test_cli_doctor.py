@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -17,12 +19,12 @@ from entente.db import DATABASE_NAME, connect, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.cli.conftest import Runner
 
 CANARY = "canary-7f3a9c-never-printed"
 NOW_NS = 1_795_000_000 * 1_000_000_000
+NOBODY = 65_534
 HOUR_NS = 3_600 * 1_000_000_000
 
 
@@ -209,15 +211,28 @@ def test_data_folders(tmp_path: Path) -> None:
     assert data_folder(tmp_path / "file" / "below").state is State.FAIL
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_fails(tmp_path: Path) -> None:
-    """With the command that helps."""
-    tmp_path.chmod(0o500)
-    try:
-        found = data_folder(tmp_path / "below")
-    finally:
-        tmp_path.chmod(0o700)
+def test_a_folder_without_permission_fails() -> None:
+    """With the command that helps. Root may write everywhere, so root becomes nobody."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        with _not_root():
+            found = data_folder(folder / "below")
+        folder.chmod(0o700)
     assert (found.state, "chmod" in found.remedy) == (State.FAIL, True)
+
+
+@contextmanager
+def _not_root() -> Iterator[None]:
+    """Give up root's rights for a moment, if this process has them."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_the_clock_is_compared_with_what_was_recorded() -> None:

@@ -15,12 +15,11 @@ from tests.support.rawclient import Reply, connection, exchange, post, read_repl
 from tests.support.server import ADMIN_KEY, EntenteServer, chat_body, wait_until
 from tests.support.upstream import (
     EVENTS_HEAD,
-    LAST_CHUNK,
+    FORTY_WORDS,
     Upstream,
     chunk,
     completion,
     config,
-    ending,
     piece,
     play_words,
 )
@@ -146,15 +145,6 @@ def test_sigterm_lets_a_slow_reader_finish(tmp_path: Path) -> None:
     run(drill())
 
 
-async def _many_words(peer: Peer, _: dict[str, Any]) -> None:
-    """Stream forty words, one by one."""
-    await peer.send(EVENTS_HEAD)
-    for _number in range(40):
-        await peer.send(chunk(piece(" word")))
-        await asyncio.sleep(0.002)
-    await peer.send(chunk(ending(prompt_tokens=3, completion_tokens=40)) + LAST_CHUNK)
-
-
 def test_clients_that_leave_at_random_points(tmp_path: Path) -> None:
     """A hundred streams left at a hundred points: each has one entry, a status and tokens."""
     chance = random.Random(SEED)  # noqa: S311 - the same drill every time
@@ -165,7 +155,7 @@ def test_clients_that_leave_at_random_points(tmp_path: Path) -> None:
         return await exchange(server.port, request, leave_when=lambda body: len(body) >= point)
 
     async def drill() -> None:
-        async with Upstream(_many_words) as upstream:
+        async with Upstream(partial(play_words, words=FORTY_WORDS)) as upstream:
             with EntenteServer(tmp_path, config(upstream.base_url)) as server:
                 replies = await asyncio.gather(*(one(server, point) for point in points))
                 await asyncio.to_thread(

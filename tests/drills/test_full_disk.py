@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import errno
 import os
-import subprocess
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.support.disk import CannotMount, fill, small_disk
 from tests.support.load import Load, assert_nothing_is_lost
 from tests.support.loops import run, until
 from tests.support.server import ADMIN_KEY, EntenteServer, wait_until
@@ -25,29 +25,16 @@ DISK_BYTES: Final = 6 * 1024 * 1024
 SEED: Final = 20261121
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
     """Mount a file system of a few megabytes as `data`; skip where that is not allowed."""
     folder = tmp_path / "data"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount here, and a full disk needs one of its own")
-    if done.returncode != 0:
-        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(small_disk(folder, DISK_BYTES))
+        except CannotMount as reason:
+            pytest.skip(str(reason))
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(file: Path) -> None:
-    """Take all the space that is left."""
-    with file.open("ab", buffering=0) as handle, contextlib.suppress(OSError):
-        while True:
-            handle.write(bytes(4096))
 
 
 def test_full_disk(small_disk: Path, tmp_path: Path) -> None:

@@ -15,11 +15,8 @@ from entente.engine import RuntimeOptions, builtin_model_path
 @pytest.fixture
 def options(tmp_path: Path) -> RuntimeOptions:
     """Give options that react fast, so that no test waits for a production bound."""
-    model = builtin_model_path()
-    if not model.exists():
-        pytest.skip("the built-in model is not there")
     return RuntimeOptions(
-        model_path=model,
+        model_path=builtin_model_path(),
         log_path=tmp_path / "logs" / "engine.log",
         backoff_ms_min=1,
         backoff_ms_max=50,

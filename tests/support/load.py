@@ -7,6 +7,7 @@ the ledger name it, whatever becomes of the server in between.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import random
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -17,7 +18,7 @@ from tests.support.rawclient import Reply, exchange, post
 from tests.support.server import ADMIN_KEY, EntenteServer, chat_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tests.support.upstream import Upstream
 
@@ -41,16 +42,22 @@ class Sent(NamedTuple):
 class Load:
     """Clients that ask one request after the other until they are told to stop."""
 
-    def __init__(self, seed: int) -> None:
-        """Draw the mixture of streaming and unary requests from a seed."""
+    def __init__(
+        self, seed: int | str, *, numbers: Iterator[int] | None = None, workers: int = WORKERS
+    ) -> None:
+        """Draw the mixture of streaming and unary requests from a seed.
+
+        Loads on one ledger share their `numbers`.
+        """
         self.sent: list[Sent] = []
         self.stopping = False
         self._chance = random.Random(seed)  # noqa: S311 - a drill wants the same numbers again
-        self._next = FIRST_NUMBER
+        self._numbers = numbers or itertools.count(FIRST_NUMBER)
+        self._workers = workers
 
     async def run(self, server: EntenteServer) -> None:
         """Ask until `stopping`, or until a server that was killed refuses connections."""
-        await asyncio.gather(*(self._worker(server.port) for _ in range(WORKERS)))
+        await asyncio.gather(*(self._worker(server.port) for _ in range(self._workers)))
 
     async def _worker(self, port: int) -> None:
         """Be one client."""
@@ -59,8 +66,7 @@ class Load:
 
     async def one(self, port: int) -> Sent:
         """Ask once."""
-        number, stream = self._next, self._chance.random() < 0.5
-        self._next += 1
+        number, stream = next(self._numbers), self._chance.random() < 0.5
         body = chat_body(max_tokens=number, stream=stream)
         sent = Sent(number, stream, await exchange(port, post(body, ADMIN_KEY)))
         self.sent.append(sent)

@@ -19,11 +19,11 @@ HANG_S: Final = 90.0
 """A test that waits longer than this hangs, and fails."""
 
 
-def run(main: Coroutine[Any, Any, T], loop: str = "uvloop") -> T:
+def run(main: Coroutine[Any, Any, T], loop: str = "uvloop", *, within_s: float = HANG_S) -> T:
     """Run `main` to its end on the loop of that name."""
     factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(asyncio.wait_for(main, HANG_S))
+        return runner.run(asyncio.wait_for(main, within_s))
 
 
 async def until(condition: Callable[[], bool]) -> None:

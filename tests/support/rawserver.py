@@ -60,10 +60,12 @@ class Peer:
 class RawServer:
     """Runs `handler` for each connection, and closes the connection when it returns."""
 
-    def __init__(self, handler: Handler, *, tls: ssl.SSLContext | None = None) -> None:
-        """Keep the handler; use as an async context manager."""
+    def __init__(
+        self, handler: Handler, *, tls: ssl.SSLContext | None = None, port: int = 0
+    ) -> None:
+        """Keep the handler; use as an async context manager. Port 0 is any free one."""
         self.accepted = 0
-        self.port = 0
+        self.port = port
         self._handler = handler
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,9 +77,9 @@ class RawServer:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        """Listen on a free loopback port."""
+        """Listen on loopback."""
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", 0, ssl=self._tls, backlog=512
+            self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=512
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -138,6 +138,12 @@ class EntenteServer:
         """Whether the process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        assert self._process is not None
+        return self._process.pid
+
     def launch(self) -> None:
         """Start the process without waiting for it."""
         command = ["serve", "--config", str(self.config_path)]

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.support.rawserver import Peer, RawServer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     Play = Callable[[Peer, dict[str, Any]], Awaitable[None]]
 
@@ -22,6 +22,8 @@ EVENTS_HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
 LAST_CHUNK = b"0\r\n\r\n"
+FIVE_WORDS: Final = ("one", " two", " three", " four", " five")
+FORTY_WORDS: Final = (" word",) * 40
 
 
 def chunk(data: bytes) -> bytes:
@@ -78,9 +80,9 @@ class Upstream(RawServer):
     `heads` and `bodies` are what arrived, byte for byte; `calls` counts.
     """
 
-    def __init__(self, play: Play) -> None:
+    def __init__(self, play: Play, *, port: int = 0) -> None:
         """Keep how to answer."""
-        super().__init__(self._connection)
+        super().__init__(self._connection, port=port)
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
         self.play = play
@@ -90,12 +92,16 @@ class Upstream(RawServer):
         """Requests that arrived whole."""
         return len(self.bodies)
 
+    def note(self, head: bytes, body: bytes) -> None:
+        """Remember a request, before it is answered."""
+        self.heads.append(head)
+        self.bodies.append(body)
+
     async def _connection(self, peer: Peer) -> None:
         """Serve one connection until the other side closes it."""
         while True:
             head, body = await peer.request()
-            self.heads.append(head)
-            self.bodies.append(body)
+            self.note(head, body)
             await self.play(peer, json.loads(body))
 
 
@@ -125,18 +131,24 @@ class UpstreamThread:
         self._loop.close()
 
 
-async def play_words(peer: Peer, request: dict[str, Any], *, pause_s: float = 0.002) -> None:
-    """Answer with five words, in a stream or whole, slowly enough to be interrupted."""
-    words = ["one", " two", " three", " four", " five"]
+async def play_words(
+    peer: Peer,
+    request: dict[str, Any],
+    *,
+    pause_s: float = 0.002,
+    words: Sequence[str] = FIVE_WORDS,
+) -> None:
+    """Answer with some words, in a stream or whole, slowly enough to be interrupted."""
+    count = len(words)
     if not request.get("stream"):
         await asyncio.sleep(pause_s)
-        await peer.answer(completion("".join(words), prompt_tokens=3, completion_tokens=5))
+        await peer.answer(completion("".join(words), prompt_tokens=3, completion_tokens=count))
         return
     await peer.send(EVENTS_HEAD)
     for word in words:
         await peer.send(chunk(piece(word)))
         await asyncio.sleep(pause_s)
-    await peer.send(chunk(ending(prompt_tokens=3, completion_tokens=5)) + LAST_CHUNK)
+    await peer.send(chunk(ending(prompt_tokens=3, completion_tokens=count)) + LAST_CHUNK)
 
 
 def config(base_url: str, *, provider: str = "", model: str = "") -> str:

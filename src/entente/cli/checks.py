@@ -78,7 +78,9 @@ def data_folder(folder: Path) -> Finding:
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if _is(place))
     if not there.is_dir():
         return _fail("data folder", f"{there} is not a folder", "move it or set server.data_dir")
-    if not os.access(there, os.W_OK | os.X_OK):
+    if not os.access(
+        there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids
+    ):
         remedy = f"make it writable for this user (`chown`, `chmod u+rwx {there}`) or set "
         return _fail("data folder", f"{there} is not writable", remedy + "server.data_dir")
     free = shutil.disk_usage(there).free
