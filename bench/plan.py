@@ -86,7 +86,7 @@ QUICK: Final = Plan(
     unpaced_s=1,
     start_rounds=0,
     footprint_streams=128,
-    held_us=500_000,
-    endurance_requests=30_000,
+    held_us=300_000,
+    endurance_requests=10_000,
     endurance_connections=32,
 )

@@ -9,12 +9,13 @@ from bench import svg, tables, views
 from bench.model import Paced, Results, load
 from bench.numbers import spread
 from bench.plan import KB
-from bench.subjects import DIRECT, STREAMED, TITLES
+from bench.subjects import ALL, DIRECT, STREAMED, TITLES
 from bench.targets import MB
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PLOTS: Final = PAGE.with_suffix("")
 BUSY_MAX: Final = 0.1
+SUBJECT_COLOURS: Final = svg.colours(ALL)
 
 _HEAD: Final = """\
 # Benchmarks
@@ -126,12 +127,15 @@ def plots(results: Results) -> dict[str, str]:
     if rates:
         medians = {name: spread(list(found.values())).median for name, found in rates.items()}
         title = f"Requests per second, {tables.case_title(case)} (logarithmic)"
-        drawn["throughput.svg"] = svg.bars(title, {n: v for n, v in medians.items() if v})
+        drawn["throughput.svg"] = svg.bars(
+            title, {n: v for n, v in medians.items() if v}, SUBJECT_COLOURS
+        )
     added = _added(results)
     if added:
         drawn["streams.svg"] = svg.lines(
             "What a subject adds to each chunk of paced streams (p99)",
             added,
+            SUBJECT_COLOURS,
             x_name="streams at once",
             y_name="ms",
             logarithmic=True,
@@ -149,6 +153,7 @@ def plots(results: Results) -> dict[str, str]:
                 ],
                 "fitted": [(x, (line.intercept + line.slope * x) / MB) for x in ends],
             },
+            svg.colours(("sampled", "fitted")),
             x_name="requests",
             y_name="MB",
             dots=("sampled",),

@@ -80,19 +80,19 @@ class Suite:
             for name in self.stand.starters:
                 with self.excused(name):
                     self._running[name] = stack.enter_context(self.started(stage, name))
-            for name, endpoint in self._running.items():
+            for name, endpoint in list(self._running.items()):
                 self.meter.say(f"{stage}: warming {name}")
                 body = chat_body(KB)
                 load = self.wrk.load(endpoint.unary, body, WARM_CONNECTIONS, self.plan.warm_s)
                 self._reach[name] = load.per_s
-                endpoint.rest()
+                self._rest(name)
             yield
             self._running.clear()
 
     def _turns(self, number: int, wanted: Sequence[str]) -> list[tuple[str, Endpoint]]:
         """Give running subjects in an order that begins with another one in each round."""
         items = [(name, self._running[name]) for name in wanted if name in self._running]
-        cut = number % len(items)
+        cut = number % max(len(items), 1)
         return items[cut:] + items[:cut]
 
     @contextlib.contextmanager

@@ -17,12 +17,18 @@ BAR: Final = 26
 BAR_LEFT: Final = 210
 BAR_RIGHT: Final = 110
 COLOURS: Final = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a", "#bf3989")
+TICKS_MIN: Final = 3
 TICKS_MAX: Final = 6
 
 Points: TypeAlias = Sequence[tuple[float, float]]
 
 
-def bars(title: str, values: Mapping[str, float]) -> str:
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Give each name a colour that it keeps in every plot."""
+    return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+
+
+def bars(title: str, values: Mapping[str, float], colour_of: Mapping[str, str]) -> str:
     """Draw a bar for each name, longer by the logarithm of its value."""
     height = TOP + BAR * len(values) + 20
     most = math.log10(max(values.values()) * 1.2)
@@ -32,7 +38,7 @@ def bars(title: str, values: Mapping[str, float]) -> str:
     for number, (name, value) in enumerate(values.items()):
         y = TOP + BAR * number
         length = room * (math.log10(value) - least) / (most - least)
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colour_of[name]
         parts += [
             _text(BAR_LEFT - 8, y + 16, name, anchor="end"),
             _bar(BAR_LEFT, y + 3, length, BAR - 8, colour),
@@ -44,6 +50,7 @@ def bars(title: str, values: Mapping[str, float]) -> str:
 def lines(
     title: str,
     series: Mapping[str, Points],
+    colour_of: Mapping[str, str],
     *,
     x_name: str,
     y_name: str,
@@ -70,7 +77,7 @@ def lines(
         )
         parts.append(_text(LEFT - 8, y + 4, _short(value), anchor="end"))
     for number, (name, points) in enumerate(series.items()):
-        colour = COLOURS[number % len(COLOURS)]
+        colour = colour_of[name]
         places = [(across(x), up(y)) for x, y in points]
         if name not in dots:
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -106,7 +113,9 @@ class _Scale:
         if self._logarithmic:
             exponents = range(math.ceil(self._low - 1e-9), math.floor(self._high + 1e-9) + 1)
             return [10.0**exponent for exponent in exponents]
-        step = 10 ** math.floor(math.log10((self._high - self._low) or 1))
+        step = 10.0 ** math.floor(math.log10(self._high - self._low))
+        if (self._high - self._low) / step < TICKS_MIN:
+            step /= 5
         while (self._high - self._low) / step > TICKS_MAX:
             step *= 2
         first = math.ceil(self._low / step)

@@ -103,11 +103,6 @@ class Growth:
         """What the line rises by from its first request to its last."""
         return self.line.slope * self.requests
 
-    @property
-    def within_noise(self) -> bool:
-        """Whether the rise cannot be told from the noise."""
-        return self.grown_bytes <= 2 * self.noise_bytes
-
 
 def growth(results: Results) -> Growth | None:
     """Give the growth over many requests; None when there are too few samples."""
