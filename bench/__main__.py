@@ -62,6 +62,8 @@ def main() -> None:
 
 def _report(raw: Path, *, check: bool) -> None:
     """Write the page, or say whether it is what the raw data makes of it."""
+    if not raw.exists():
+        sys.exit(f"There is no raw data yet in {raw.name}. Run `make bench`.")
     if not check:
         report.write(raw)
     elif stale := report.stale(raw):
@@ -109,7 +111,12 @@ def _measure(
             for reason in stand.missing.values():
                 console.print(f"[yellow]Not measured: {reason}", highlight=False)
             results = model.Results(
-                machine=describe(programs, versions, busy_before, folder),
+                machine=describe(
+                    programs,
+                    {name: versions[name] for name in stand.installed},
+                    busy_before,
+                    folder,
+                ),
                 plan=plan.name,
                 interval_us=INTERVAL_US,
                 missing=dict(stand.missing),

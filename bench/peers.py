@@ -185,4 +185,5 @@ def _install(command: list[str]) -> None:
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
         complaint = next((line for line in lines if "ERR" in line), lines[-1])
-        raise NotInstalled(complaint.replace(str(Path.home()), "~")[:REASON_CHARS])
+        complaint = complaint.partition(" (from versions")[0].replace(str(Path.home()), "~")
+        raise NotInstalled(complaint[:REASON_CHARS])
