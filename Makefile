@@ -8,7 +8,7 @@ ARGS ?=
 # Test processes at once.
 JOBS ?= 2
 
-.PHONY: help setup serve test check format bench bench-quick lock clean
+.PHONY: help setup serve test check format bench bench-quick soak lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ bench: $(VENV)/.dev ## Measure against the peers, in about 40 minutes; a look by
 
 bench-quick: $(VENV)/.dev ## Requests per second beside nginx, in about a minute
 	$(BIN)/python -m bench.quick $(ARGS)
+
+soak: $(VENV)/.dev ## Run the long drills, in about half an hour; a look by ARGS=--quick
+	$(BIN)/python -m soak $(ARGS)
 
 lock: ## Resolve the dependencies anew, with hashes (needs uv)
 	for set in build serve dev; do \

@@ -1,0 +1,1 @@
+"""Long drills: hours of kills, faults and load in minutes, each ended by a proof of the ledger."""

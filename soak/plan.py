@@ -1,0 +1,55 @@
+"""How long each drill is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The measures of a run."""
+
+    name: str
+    kills: int
+    kills_between_verifications: int
+    requests: int
+    """Of the drill that watches memory."""
+    leavers: int
+    attack_s: float
+    """How long good clients are watched without attackers, and again with them."""
+    locks_s: tuple[float, ...]
+    """How long the database is locked, one lock after the other."""
+    disk_rounds: int
+    upstream_kills: int
+    clock_steps: int
+    drill_s_max: float
+    """A drill that takes longer than this hangs, and fails."""
+
+
+FULL: Final = Plan(
+    name="full",
+    kills=200,
+    kills_between_verifications=10,
+    requests=1_000_000,
+    leavers=500,
+    attack_s=60.0,
+    locks_s=(0.5, 2.0, 4.0, 7.0, 1.0, 12.0),
+    disk_rounds=12,
+    upstream_kills=30,
+    clock_steps=40,
+    drill_s_max=3 * 3600.0,
+)
+QUICK: Final = Plan(
+    name="quick",
+    kills=6,
+    kills_between_verifications=3,
+    requests=6_000,
+    leavers=50,
+    attack_s=4.0,
+    locks_s=(0.5, 6.0),
+    disk_rounds=2,
+    upstream_kills=3,
+    clock_steps=8,
+    drill_s_max=120.0,
+)
