@@ -122,7 +122,8 @@ def _drill(
             def tell(share: float, text: str, name: str = name) -> None:
                 watch.tell(share, f"{name}: {text}")
 
-            outcome = _one(Run(name, folder, plan, results.seed, tell), console)
+            outcome = Outcome(name, results.seed)
+            _one(Run(name, outcome, folder, plan, results.seed, tell), console)
             watch.end(f"{name}: {_end(outcome)}")
             _clear(folder, keep=not (outcome.passed or outcome.skipped))
             results.outcomes.append(outcome)
@@ -146,17 +147,16 @@ def _clear(folder: Path, *, keep: bool) -> None:
         shutil.rmtree(folder)
 
 
-def _one(run: Run, console: Console) -> Outcome:
+def _one(run: Run, console: Console) -> None:
     """Run one drill; what it fails by becomes its outcome, and the others go on."""
     began_s = time.monotonic()
     try:
-        outcome = run_loop(DRILLS[run.drill](run), within_s=run.plan.drill_s_max)
+        run_loop(DRILLS[run.drill](run), within_s=run.plan.drill_s_max)
     except* (AssertionError, OSError, TimeoutError, ValueError, LookupError) as group:
         trace = "".join(traceback.format_exception(group))
         console.print(f"[red]{run.drill} failed[/] (seed {run.seed})\n{trace}", markup=True)
-        outcome = Outcome(run.drill, run.seed, failed=_first(group))
-    outcome.seconds = round(time.monotonic() - began_s, 1)
-    return outcome
+        run.outcome.expect(False, _first(group))  # noqa: FBT003
+    run.outcome.seconds = round(time.monotonic() - began_s, 1)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from soak.model import Outcome
 from soak.plan import Plan
 
 
@@ -14,6 +15,8 @@ class Run(NamedTuple):
     """One drill's place, measures, seed, and where it says how far it is."""
 
     drill: str
+    outcome: Outcome
+    """What comes of it; what is known stands in it even where the drill fails."""
     folder: Path
     plan: Plan
     seed: int

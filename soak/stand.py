@@ -17,7 +17,6 @@ from entente.ledger.journal import decode
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import rows
 from soak.accounts import Accounts
-from soak.model import Outcome
 from soak.run import Run
 from soak.upstream import UpstreamProcess
 from tests.support.load import FIRST_NUMBER, Load
@@ -45,7 +44,7 @@ class Stand:
     ) -> None:
         """Nothing runs yet. `server` are lines of `[server]`; see `EntenteServer`."""
         self.run = run
-        self.outcome = Outcome(run.drill, run.seed)
+        self.outcome = run.outcome
         self.accounts = Accounts(words)
         self.numbers = itertools.count(FIRST_NUMBER)
         self.upstream = UpstreamProcess(run.folder, pause_s=pause_s, words=words)
@@ -60,10 +59,15 @@ class Stand:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End what runs, however the drill ended."""
+        """End what runs, however the drill ended; keep what was counted."""
         if self._server is not None and self._server.running:
             self._server.kill()
         self.upstream.kill()
+        accounts, outcome = self.accounts, self.outcome
+        outcome.requests, outcome.entries = accounts.requests, accounts.entries
+        outcome.calls, outcome.answered = self.upstream.calls, accounts.answered
+        outcome.estimated, outcome.recovered = accounts.estimated, accounts.recovered
+        outcome.statuses = dict(sorted(accounts.statuses.items()))
 
     @property
     def server(self) -> EntenteServer:
@@ -146,10 +150,10 @@ class Stand:
         self.outcome.unverified += len(problems) or int(done.returncode != 0)
         self.outcome.notes += problems[:3]
 
-    async def finish(self) -> Outcome:
+    async def finish(self) -> None:
         """Stop the server in order, verify, and compare all three accounts."""
         if self.server.running and (status := await asyncio.to_thread(self.server.stop)):
-            self.outcome.failed = f"the server stopped with status {status}"
+            self.outcome.expect(False, f"the server stopped with status {status}")  # noqa: FBT003
         self.run.tell(1.0, "verifying")
         self.take_in()
         await self.verify()
@@ -158,13 +162,8 @@ class Stand:
         outcome.unsettled = accounts.open_holds
         outcome.unverified += accounts.faults
         outcome.notes += accounts.said
-        outcome.requests, outcome.entries = accounts.requests, accounts.entries
-        outcome.calls, outcome.answered = self.upstream.calls, accounts.answered
-        outcome.estimated, outcome.recovered = accounts.estimated, accounts.recovered
-        outcome.statuses = dict(sorted(accounts.statuses.items()))
         if said := self.server.err_log.read_text(errors="replace").strip():
             outcome.notes.append(f"the server said: {said[-300:]}")
-        return outcome
 
 
 def check_refusals(load: Load, *, allowed: frozenset[int]) -> int:

@@ -12,10 +12,9 @@ from soak.drills.hostile import hostile
 from soak.drills.kills import kills
 from soak.drills.leavers import leavers
 from soak.drills.providers import upstream
-from soak.model import Outcome
 from soak.run import Run
 
-DRILLS: Final[Mapping[str, Callable[[Run], Coroutine[None, None, Outcome]]]] = {
+DRILLS: Final[Mapping[str, Callable[[Run], Coroutine[None, None, None]]]] = {
     "kills": kills,
     "endurance": endurance,
     "leavers": leavers,

@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-from soak.model import Outcome
 from soak.run import Run
 from soak.stand import Stand, check_unbroken
 
@@ -51,7 +50,7 @@ class _Clock:
         os.close(self._fd)
 
 
-async def clock(run: Run) -> Outcome:
+async def clock(run: Run) -> None:
     """Step the clock under load; no request may notice, nor a start after a kill."""
     chance = run.chance()
     path = run.folder / "clock"
@@ -83,8 +82,9 @@ async def clock(run: Run) -> Outcome:
         await running
         check_unbroken(load, killed=False)
         stand.take_in(load)
-        outcome = await stand.finish()
+        await stand.finish()
     hands.close()
+    outcome = run.outcome
     outcome.durability = "full"
     outcome.facts = {
         "steps": steps,
@@ -92,4 +92,3 @@ async def clock(run: Run) -> Outcome:
         "kills in between": kills,
         "longest start after a kill, s": round(max(starts_s), 2),
     }
-    return outcome

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from typing import Final
 
-from soak.model import Outcome
 from soak.run import Run
 from soak.stand import Stand, check_refusals
 from tests.support.disk import CannotMount, fill, small_disk
@@ -56,7 +55,7 @@ async def _end_of_round(stand: Stand, load: Load, running: asyncio.Task[None]) -
     return refused
 
 
-async def locked(run: Run) -> Outcome:
+async def locked(run: Run) -> None:
     """Lock the database under load, again and again for other times."""
     refused = 0
     locks_s = run.plan.locks_s
@@ -70,7 +69,8 @@ async def locked(run: Run) -> Outcome:
             await _lock(stand, seconds)
             await asyncio.sleep(BETWEEN_S)
             refused += await _end_of_round(stand, load, running)
-        outcome = await stand.finish()
+        await stand.finish()
+    outcome = run.outcome
     outcome.durability = "full"
     outcome.expect(outcome.recovered == 0, "settled by a start, but nothing was killed")
     outcome.facts = {
@@ -78,21 +78,21 @@ async def locked(run: Run) -> Outcome:
         "longest lock, s": max(locks_s),
         "requests refused with 503": refused,
     }
-    return outcome
 
 
-async def disk(run: Run) -> Outcome:
+async def disk(run: Run) -> None:
     """Fill the disk under load, free it again, and so on."""
     folder = run.folder / "data"
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(small_disk(folder, DISK_BYTES))
         except CannotMount as reason:
-            return Outcome(run.drill, run.seed, skipped=str(reason))
-        return await _disk(run)
+            run.outcome.skipped = str(reason)
+            return
+        await _disk(run)
 
 
-async def _disk(run: Run) -> Outcome:
+async def _disk(run: Run) -> None:
     """Do it on a disk of our own."""
     chance = run.chance()
     refused, ready_s = 0, [0.0]
@@ -114,7 +114,8 @@ async def _disk(run: Run) -> Outcome:
             filler.unlink()
             ready_s.append(await stand.until_ready())
             refused += await _end_of_round(stand, load, running)
-        outcome = await stand.finish()
+        await stand.finish()
+    outcome = run.outcome
     outcome.durability = "full"
     outcome.expect(outcome.recovered == 0, "settled by a start, but nothing was killed")
     outcome.facts = {
@@ -122,4 +123,3 @@ async def _disk(run: Run) -> Outcome:
         "requests refused with 503": refused,
         "longest time from room to ready, s": round(max(ready_s), 2),
     }
-    return outcome

@@ -10,7 +10,6 @@ from typing import Final
 
 from bench.numbers import percentile
 from soak.attackers import BODY_BYTES_MAX, Attack, attacked
-from soak.model import Outcome
 from soak.run import Run
 from soak.stand import Stand
 
@@ -40,7 +39,7 @@ async def _good(stand: Stand, seconds: float) -> list[float]:
     return taken_ms
 
 
-async def hostile(run: Run) -> Outcome:
+async def hostile(run: Run) -> None:
     """Measure good clients alone, then among attackers."""
     attack_s = run.plan.attack_s
     async with Stand(run, server=f"body_bytes_max = {BODY_BYTES_MAX}") as stand:
@@ -53,7 +52,8 @@ async def hostile(run: Run) -> Outcome:
         async with attacked(attack):
             await asyncio.sleep(SETTLE_S)
             among_ms = await _good(stand, attack_s)
-        outcome = await stand.finish()
+        await stand.finish()
+    outcome = run.outcome
     outcome.durability = "full"
     outcome.facts = {
         "good requests alone": len(alone_ms),
@@ -64,4 +64,3 @@ async def hostile(run: Run) -> Outcome:
         "p99 among attackers, ms": round(percentile(among_ms, 99), 1),
         **dict(sorted(seen.items())),
     }
-    return outcome

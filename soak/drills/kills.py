@@ -6,7 +6,6 @@ import asyncio
 from typing import Final
 
 from bench.numbers import percentile
-from soak.model import Outcome
 from soak.run import Run
 from soak.stand import DURABILITIES, Stand, check_unbroken
 
@@ -17,7 +16,7 @@ START_KILLED_SHARE: Final = 0.2
 START_S_MAX: Final = 0.6
 
 
-async def kills(run: Run) -> Outcome:
+async def kills(run: Run) -> None:
     """Kill under load, all durabilities in turn; account for everything after each start."""
     chance = run.chance()
     starts_s: list[float] = []
@@ -47,7 +46,8 @@ async def kills(run: Run) -> Outcome:
                 await stand.kill()
                 in_starts += 1
         starts_s.append(await stand.start())
-        outcome = await stand.finish()
+        await stand.finish()
+    outcome = run.outcome
     outcome.durability = "in turn"
     outcome.facts = {
         "kills under load": run.plan.kills,
@@ -56,4 +56,3 @@ async def kills(run: Run) -> Outcome:
         "start after a kill, longest, s": round(max(starts_s), 2),
     }
     outcome.expect(answered_before > 0, "nothing was answered before any kill")
-    return outcome

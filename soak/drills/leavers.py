@@ -6,7 +6,6 @@ import asyncio
 import random
 from typing import Final
 
-from soak.model import Outcome
 from soak.run import Run
 from soak.stand import Stand
 from tests.support.load import Sent
@@ -38,7 +37,7 @@ async def _leave(stand: Stand, chance: random.Random) -> None:
     stand.accounts.clients([Sent(number, stream=True, reply=reply)])
 
 
-async def leavers(run: Run) -> Outcome:
+async def leavers(run: Run) -> None:
     """Leave so many streams, some at a time; nobody may be charged a guess."""
     chance = run.chance()
     async with Stand(run, words=WORDS) as stand:
@@ -55,7 +54,8 @@ async def leavers(run: Run) -> Outcome:
 
         async with asyncio.timeout(30):
             await until(at_rest)
-        outcome = await stand.finish()
+        await stand.finish()
+    outcome = run.outcome
     outcome.durability = "full"
     outcome.facts = {
         "streams left": run.plan.leavers,
@@ -65,4 +65,3 @@ async def leavers(run: Run) -> Outcome:
     outcome.expect(outcome.estimated == 0, f"{outcome.estimated} are settled at a guess")
     odd = set(outcome.statuses) - {"complete", "cancelled"}
     outcome.expect(not odd, f"streams ended as {sorted(odd)}")
-    return outcome

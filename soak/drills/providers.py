@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from soak.model import Outcome
 from soak.run import Run
 from soak.stand import Stand, check_refusals
 
@@ -14,7 +13,7 @@ GONE_S_MAX: Final = 0.7
 REFUSED: Final = frozenset({502, 503, 504})
 
 
-async def upstream(run: Run) -> Outcome:
+async def upstream(run: Run) -> None:
     """Kill the upstream under load, leave it dead for a moment, start it, and so on."""
     chance = run.chance()
     refused = 0
@@ -37,8 +36,8 @@ async def upstream(run: Run) -> Outcome:
             stand.take_in(load)
             stand.take_in(spare)
             assert stand.accounts.open_holds == 0, "holds are open at rest"
-        outcome = await stand.finish()
+        await stand.finish()
+    outcome = run.outcome
     outcome.durability = "full"
     outcome.expect(outcome.recovered == 0, "settled by a start, but nothing was killed")
     outcome.facts = {"kills of the upstream": rounds, "requests failed or refused": refused}
-    return outcome
