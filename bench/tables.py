@@ -155,7 +155,7 @@ def _times(results: Results, name: str, streams: int) -> Iterator[str]:
             yield _short(over_rounds(views.paced(results, name, streams, what)), MS_PER_US)
         else:
             added = over_rounds(views.added_ms(results, name, streams, what))
-            yield "–" if added is None else f"{added.median:+.3g}"
+            yield "–" if added is None else _signed(added.median)
 
 
 _LATENCIES: tuple[Callable[[Load], float], ...] = (
@@ -181,6 +181,11 @@ def _spread(summary: Spread | None, digits: int = 0) -> str:
 def _short(summary: Spread | None, scale: float = 1.0, digits: int = 3) -> str:
     """Write a median alone, scaled, to significant digits."""
     return "–" if summary is None else _number(summary.median * scale, digits)
+
+
+def _signed(value: float) -> str:
+    """Write a difference."""
+    return f"{'-' if value < 0 else '+'}{_number(abs(value), 3)}"
 
 
 def _number(value: float, digits: int) -> str:
