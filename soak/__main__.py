@@ -28,15 +28,16 @@ from rich.console import Console
 from bench.machine import alone, raise_limits
 from bench.peers import CACHE
 from soak import machine, report
-from soak.drills import DRILLS
 from soak.model import RAW, Outcome, Results, save
 from soak.plan import FULL, QUICK, Plan
 from soak.progress import Watch
+from soak.registry import DRILLS
 from soak.run import Run
 from tests.support.loops import run as run_loop
 
 LAST: Final = CACHE / "soak.json"
 SEED: Final = 7
+SAID_CHARS_MAX: Final = 500
 KEPT: Final = CACHE / "soak-failed"
 """The folders of drills that failed: ledger, configuration, logs."""
 
@@ -126,6 +127,8 @@ def _drill(
             _one(Run(name, outcome, folder, plan, results.seed, tell), console)
             watch.end(f"{name}: {_end(outcome)}")
             _clear(folder, keep=not (outcome.passed or outcome.skipped))
+            outcome.failed = _without_folders(outcome.failed)
+            outcome.notes = [_without_folders(note) for note in outcome.notes]
             results.outcomes.append(outcome)
             save(results, raw)
 
@@ -160,12 +163,18 @@ def _one(run: Run, console: Console) -> None:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:
-    """Say the first error of a group in a line, without this machine's folders."""
+    """Say the first error of a group in a line."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    return text.replace(str(CACHE), "…").replace(str(Path.home()), "~")[:500]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:SAID_CHARS_MAX]
+
+
+def _without_folders(text: str) -> str:
+    """Leave the folders of this machine out: what is said may go to a page."""
+    return (
+        text.replace(str(CACHE), "…").replace(str(machine.ROOT), ".").replace(str(Path.home()), "~")
+    )
 
 
 if __name__ == "__main__":

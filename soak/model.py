@@ -65,8 +65,8 @@ class Outcome(msgspec.Struct):
     skipped: str = ""
 
     def expect(self, condition: bool, otherwise: str) -> None:
-        """Note what a drill fails by, and keep its numbers."""
-        if not condition:
+        """Note what a drill fails by, once, and let it go on."""
+        if not condition and otherwise not in self.failed:
             self.failed = "; ".join(filter(None, (self.failed, otherwise)))
 
     @property

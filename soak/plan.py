@@ -38,7 +38,7 @@ FULL: Final = Plan(
     disk_rounds=12,
     upstream_kills=30,
     clock_steps=40,
-    drill_s_max=3 * 3600.0,
+    drill_s_max=2 * 3600.0,
 )
 QUICK: Final = Plan(
     name="quick",

@@ -110,6 +110,10 @@ class Stand:
             self.accounts.clients(load.sent)
             load.sent.clear()
 
+    def expect_rest(self) -> None:
+        """Note it if holds are open in what was taken in last, when nothing is under way."""
+        self.outcome.expect(self.accounts.open_holds == 0, "holds were open at rest")
+
     def _entries(self) -> Iterator[AnyEntry]:
         """Read the entries behind those that were read before, one by one."""
         for row in rows(self.database, after_seq=self._seq):

@@ -51,7 +51,7 @@ async def _end_of_round(stand: Stand, load: Load, running: asyncio.Task[None]) -
     await stand.until_served(load)
     stand.take_in(load)
     assert stand.server.running, "the server ended"
-    assert stand.accounts.open_holds == 0, "holds are open at rest"
+    stand.expect_rest()
     return refused
 
 

@@ -35,7 +35,7 @@ async def upstream(run: Run) -> None:
             refused += check_refusals(load, allowed=REFUSED)
             stand.take_in(load)
             stand.take_in(spare)
-            assert stand.accounts.open_holds == 0, "holds are open at rest"
+            stand.expect_rest()
         await stand.finish()
     outcome = run.outcome
     outcome.durability = "full"

@@ -1,0 +1,59 @@
+"""The long drills work, which nobody would notice otherwise before they are needed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from soak.model import Outcome
+from soak.plan import QUICK
+from soak.registry import DRILLS
+from soak.run import Run
+from soak.stand import Stand
+from tests.support.loops import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+PLAN: Final = msgspec.structs.replace(QUICK, kills=2, leavers=20, upstream_kills=1, clock_steps=3)
+_FORGETS_SETTLEMENTS: Final = """
+import entente.ledger.sqlite as sqlite
+def _forget(connection, entries, seq, head, real=sqlite.insert):
+    kept = [e for e in entries if not (isinstance(e, sqlite.Settlement) and e.id[-1] in "01234")]
+    return real(connection, kept, seq, head)
+sqlite.insert = _forget
+"""
+"""A product that does not write down how some requests ended."""
+
+
+def drill(name: str, folder: Path) -> Outcome:
+    """Run a drill as small as it gets."""
+    outcome = Outcome(name, seed=3)
+    run(DRILLS[name](Run(name, outcome, folder, PLAN, 3, lambda *_: None)))
+    return outcome
+
+
+def test_drills_pass(tmp_path: Path) -> None:
+    """Servers killed, streams left, a provider killed, a clock stepped: all accounts agree."""
+    for name in ("kills", "leavers", "upstream", "clock"):
+        folder = tmp_path / name
+        folder.mkdir()
+        outcome = drill(name, folder)
+        assert outcome.passed, outcome
+        assert outcome.requests > 0
+        assert outcome.verifications >= 1
+
+
+def test_drills_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server has forgotten is seen, by each of the accounts."""
+    monkeypatch.setattr("soak.drills.kills.Stand", partial(Stand, prelude=_FORGETS_SETTLEMENTS))
+    outcome = drill("kills", tmp_path)
+    assert not outcome.passed
+    assert outcome.lost > 0
+    assert outcome.unsettled > 0
+    assert outcome.unverified > 0
+    assert outcome.failed == "holds were open at rest"
