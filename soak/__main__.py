@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import shutil
 import signal
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -27,6 +29,7 @@ from rich.console import Console
 
 from bench.machine import alone, raise_limits
 from bench.peers import CACHE
+from entente.domain.errors import EntenteError
 from soak import machine, report
 from soak.model import RAW, Outcome, Results, save
 from soak.plan import FULL, QUICK, Plan
@@ -38,6 +41,17 @@ from tests.support.loops import run as run_loop
 LAST: Final = CACHE / "soak.json"
 SEED: Final = 7
 SAID_CHARS_MAX: Final = 500
+FAILURES: Final = (
+    AssertionError,
+    EntenteError,
+    LookupError,
+    OSError,
+    TimeoutError,
+    ValueError,
+    sqlite3.Error,
+    subprocess.SubprocessError,
+)
+"""What a drill fails by; the others go on."""
 KEPT: Final = CACHE / "soak-failed"
 """The folders of drills that failed: ledger, configuration, logs."""
 
@@ -105,7 +119,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     """Give the plan that the options ask for."""
     plan = QUICK if options.quick else FULL
     asked = {name: getattr(options, name) for name in ("kills", "requests")}
-    changes = {name: value for name, value in asked.items() if value is not None}
+    changes = {n: v for n, v in asked.items() if v is not None and v != getattr(plan, n)}
     return (
         msgspec.structs.replace(plan, name=f"{plan.name}, changed", **changes) if changes else plan
     )
@@ -155,9 +169,10 @@ def _one(run: Run, console: Console) -> None:
     began_s = time.monotonic()
     try:
         run_loop(DRILLS[run.drill](run), within_s=run.plan.drill_s_max)
-    except* (AssertionError, OSError, TimeoutError, ValueError, LookupError) as group:
+    except* FAILURES as group:
         trace = "".join(traceback.format_exception(group))
-        console.print(f"[red]{run.drill} failed[/] (seed {run.seed})\n{trace}", markup=True)
+        console.print(f"[red]{run.drill} failed[/] (seed {run.seed})")
+        console.print(trace, markup=False)
         run.outcome.expect(False, _first(group))  # noqa: FBT003
     run.outcome.seconds = round(time.monotonic() - began_s, 1)
 
