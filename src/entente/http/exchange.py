@@ -49,6 +49,7 @@ class Exchange:
         "_body_error",
         "_chunked",
         "_head",
+        "_loop",
         "_wire",
         "body_bytes",
         "body_bytes_max",
@@ -67,9 +68,16 @@ class Exchange:
         "whole",
     )
 
-    def __init__(self, wire: Wire, headers: list[tuple[bytes, bytes]], body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        loop: asyncio.AbstractEventLoop,
+        headers: list[tuple[bytes, bytes]],
+        body_bytes_max: int,
+    ) -> None:
         """Start behind the head of a request."""
         self._wire = wire
+        self._loop = loop
         self._body: list[bytes] | None = []
         self._body_done: asyncio.Future[None] | None = None
         self._body_error: Exception | None = None
@@ -101,9 +109,9 @@ class Exchange:
 
     # ---- the connection's side ----
 
-    def begin(self, now_s: float) -> None:
+    def begin(self) -> None:
         """Take note that the exchange is being served."""
-        self._arrived_s = now_s
+        self._arrived_s = self._loop.time()
 
     def receive(self, data: bytes) -> int:
         """Take a piece of the body; give how many bytes of it were taken."""
@@ -161,7 +169,7 @@ class Exchange:
         if not self.whole and self._body_error is None:
             if self.expects_continue:
                 self._wire.write(_CONTINUE)
-            self._body_done = asyncio.get_running_loop().create_future()
+            self._body_done = self._loop.create_future()
             await self._body_done
         if self._body_error is not None:
             raise self._body_error
@@ -202,7 +210,7 @@ class Exchange:
     def _make_head(self, status: int, headers: Headers, length: int | None) -> None:
         """Write the head, to be sent with what follows."""
         self.started = True
-        elapsed_ms = (asyncio.get_running_loop().time() - self._arrived_s) * _MS_PER_S
+        elapsed_ms = (self._loop.time() - self._arrived_s) * _MS_PER_S
         lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
         lines += [b"%s: %s\r\n" % header for header in headers]
         lines.append(

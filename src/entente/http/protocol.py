@@ -292,7 +292,8 @@ class Connection(asyncio.Protocol):
             self._framing = False
             return
         self._in_head = False
-        exchange = Exchange(self, self._headers, self._shared.body_bytes_max)
+        shared = self._shared
+        exchange = Exchange(self, shared.loop, self._headers, shared.body_bytes_max)
         exchange.method = self._parser.get_method().decode("ascii")
         path = self._url.partition(b"?")[0].decode("latin-1")
         if "://" in path and not path.startswith("/"):  # the form that a proxy is asked in
@@ -369,7 +370,7 @@ class Connection(asyncio.Protocol):
         """Serve an exchange in a task of its own."""
         shared = self._shared
         self._current = exchange
-        exchange.begin(shared.loop.time())
+        exchange.begin()
         self._enter(Phase.ANSWER if exchange.whole else Phase.BODY)
         if not exchange.whole:
             self._transport.resume_reading()
