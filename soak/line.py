@@ -46,6 +46,17 @@ class Growth(NamedTuple):
         return self.slope - self.margin > DRIFT_BYTES_MAX
 
     @property
+    def verdict(self) -> str:
+        """What the line says, in words."""
+        if self.grows:
+            text = "memory grows"
+        elif self.slope - self.margin > 0:
+            text = f"a rise, but not surely one above {DRIFT_BYTES_MAX:g} byte a request"
+        else:
+            text = "no growth that could be told from noise"
+        return text if self.is_sure else f"{text}; the interval is too wide to be sure"
+
+    @property
     def is_sure(self) -> bool:
         """Whether the interval is narrow enough to see a pointer kept for each request."""
         return self.margin < KEPT_BYTES_MIN

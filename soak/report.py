@@ -96,7 +96,7 @@ def page(results: Results) -> str:
     parts = [_HEAD, _conditions(results), f"## Outcome\n\n{_verdict(results)}\n"]
     parts.append(_summary(results.outcomes))
     for outcome in results.outcomes:
-        parts += [f"\n## {TITLES[outcome.drill]}\n", *_details(outcome)]
+        parts += [f"## {TITLES[outcome.drill]}\n", *_details(outcome)]
     return "\n".join(parts) + "\n" + _METHOD
 
 
@@ -171,7 +171,7 @@ def _details(outcome: Outcome) -> list[str]:
     lines += outcome.notes
     parts.append("".join(f"- {text}\n" for text in lines))
     if outcome.samples:
-        parts += [_memory(outcome.samples), f"\n![memory](soak/{PLOT.name})\n"]
+        parts += [_memory(outcome.samples), f"![memory](soak/{PLOT.name})\n"]
     return parts
 
 
@@ -192,12 +192,9 @@ def _memory(samples: Sequence[Sample]) -> str:
     grown = line.growth(samples)
     if grown is None:
         return text + "Too few requests to fit a line.\n"
-    verdict = "memory grows" if grown.grows else "no growth that could be told from noise"
-    if not grown.is_sure:
-        verdict += ", but the interval is too wide to rule it out"
     return text + (
         f"A line fitted from request {grown.first:,} to {grown.last:,} rises by "
-        f"{grown.slope:.2f} ± {grown.margin:.2f} bytes a request (95 %): {verdict}.\n"
+        f"{grown.slope:.2f} ± {grown.margin:.2f} bytes a request (95 %): {grown.verdict}.\n"
     )
 
 

@@ -29,13 +29,22 @@ def samples(per_request: float, noise: float = 200_000.0, count: int = 250) -> l
     return made
 
 
-@pytest.mark.parametrize(("kept", "grows"), [(0.0, False), (-3.0, False), (8.0, True)])
-def test_growth_is_told_from_noise(kept: float, grows: bool) -> None:
+@pytest.mark.parametrize(
+    ("kept", "grows", "says"),
+    [
+        (0.0, False, "no growth"),
+        (-3.0, False, "no growth"),
+        (1.0, False, "not surely one above 1 byte"),
+        (8.0, True, "memory grows"),
+    ],
+)
+def test_growth_is_told_from_noise(kept: float, grows: bool, says: str) -> None:
     """A pointer kept of each request is seen, in memory that goes in steps."""
     found = growth(samples(kept))
     assert found is not None
     assert found.is_sure
     assert found.grows is grows
+    assert says in found.verdict
     assert abs(found.slope - kept) < found.margin
 
 
@@ -44,6 +53,7 @@ def test_a_line_that_is_not_sure_says_so() -> None:
     found = growth(samples(0.0, noise=3e7))
     assert found is not None
     assert not found.is_sure
+    assert "too wide" in found.verdict
 
 
 def test_too_little_to_fit_a_line() -> None:
