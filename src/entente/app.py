@@ -14,7 +14,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
@@ -172,7 +172,7 @@ class _Records(NamedTuple):
     ledger: Ledger
     ring: Callable[[], KeyRing]
     prices: PriceBook
-    recent: list[Settlement]
+    recent: Iterable[Settlement]
     """Settlements of the current minute, for the limits to go on from."""
     admin_key: Secret | None
     """The first admin key, if it has just been made."""
@@ -230,7 +230,8 @@ async def _open_records(
 
     stack.push_async_callback(close)
     await ledger.recover()
-    recent = list(recent_settlements(connection, since_ns=time.time_ns() - WINDOW_MS * NS_PER_MS))
+    since_ns = time.time_ns() - WINDOW_MS * NS_PER_MS
+    recent = recent_settlements(connection, since_ns=since_ns) if rings[0].limited else ()
     return _Records(ledger, lambda: rings[0], prices, recent, admin_key)
 
 

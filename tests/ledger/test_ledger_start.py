@@ -240,3 +240,27 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be taken for one" * 50)
     with pytest.raises(LedgerUnavailable, match="not a database"):
         connect(path)
+
+
+def test_a_database_that_somebody_keeps_locked_is_named(tmp_path: Path) -> None:
+    """A shell left open on the file must not end a start in a traceback."""
+    path = tmp_path / DATABASE_NAME
+    with closing(connect(path)) as other, closing(connect(path)) as connection:
+        connection.execute("PRAGMA busy_timeout = 1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable, match="is locked"):
+            migrate(connection)
+
+
+def test_a_start_reads_back_no_more_than_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the clock set back every settlement is of the future, and recent for ever."""
+    monkeypatch.setattr("entente.ledger.reader.RECENT_ENTRIES_MAX", 4)
+    entries: list[AnyEntry] = []
+    for number in range(10):
+        opened = held(f"r{number}", 1, bounded=False)
+        entries += (opened, settled(opened))
+    with closing(connect(new_database(tmp_path, *entries))) as connection:
+        found = list(recent_settlements(connection, since_ns=AT_NS - 86_400 * 10**9))
+    assert [entry.id for entry in found] == ["r9", "r8"]

@@ -60,11 +60,16 @@ class KeyRing:
     Two rings of the same `generation` hold the same keys.
     """
 
-    __slots__ = ("_principals", "generation")
+    __slots__ = ("_principals", "generation", "limited")
 
     def __init__(self, principals: Mapping[bytes, Principal], generation: int) -> None:
         """Take principals by digest."""
         self._principals = dict(principals)
+        self.limited = any(
+            who.requests_per_minute is not None or who.tokens_per_minute is not None
+            for who in self._principals.values()
+        )
+        """Some key has a limit per minute."""
         self.generation = generation
 
     def __len__(self) -> int:

@@ -63,8 +63,21 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Run the migrations that this file has not seen, each in a transaction of its own.
 
     Two processes may call it at once: the second waits and then finds nothing to do.
-    Raises StartError for a file that a newer program has written.
+    Raises StartError for a file that a newer program has written, and LedgerUnavailable for
+    one that another process keeps locked.
     """
+    try:
+        _migrate(connection)
+    except sqlite3.Error as error:
+        message = (
+            f"Cannot use the database: {error}. Close what else has it open, a shell of sqlite3 "
+            "perhaps, and try again."
+        )
+        raise LedgerUnavailable(message) from error
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Run what is missing."""
     for version in range(1, len(MIGRATIONS) + 1):
         with transaction(connection):
             (current,) = connection.execute("PRAGMA user_version").fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,8 @@ from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, PROBLEMS_MAX, Row, chain, decode
 from entente.ledger.model import Settlement
+
+RECENT_ENTRIES_MAX: Final = 100_000
 
 
 class Position(msgspec.Struct):
@@ -122,8 +125,14 @@ def save_checkpoint(connection: sqlite3.Connection, position: Position) -> None:
 
 
 def recent_settlements(connection: sqlite3.Connection, *, since_ns: int) -> Iterator[Settlement]:
-    """Read back from the end of the journal to `since_ns`, newest first."""
-    cursor = connection.execute("SELECT line FROM entries ORDER BY seq DESC")
+    """Read back from the end of the journal to `since_ns`, newest first.
+
+    At most `RECENT_ENTRIES_MAX` entries are read: a clock that was set back must not make a
+    start read everything.
+    """
+    cursor = connection.execute(
+        "SELECT line FROM entries ORDER BY seq DESC LIMIT ?", (RECENT_ENTRIES_MAX,)
+    )
     for (line,) in cursor:
         entry = decode(line)
         if not isinstance(entry, Settlement):
