@@ -44,6 +44,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 INPUT_CLASSES: Final = ("input", "cache_read", "cache_write", "audio_input")
 OUTPUT_CLASSES: Final = ("output", "reasoning", "audio_output")
 TOKEN_CLASSES: Final = (*INPUT_CLASSES, *OUTPUT_CLASSES)
+"""In the order of `Usage`'s fields, so that a usage as a tuple lines up with it."""
 
 NOTHING: Final = Usage()
 """Known to be zero. Unknown usage is `None` wherever a `Usage` is optional."""

@@ -378,7 +378,6 @@ class Connection(asyncio.Protocol):
         exchange.task = task
         shared.tasks.add(task)
         task.add_done_callback(shared.tasks.discard)
-        task.add_done_callback(lambda _: shared.orphans.discard(exchange))
 
     # ---- the end ----
 

@@ -222,5 +222,5 @@ def settlement(
 def _postings(*moves: tuple[str, str, int], asset: str) -> tuple[Posting, ...]:
     """Make postings of the moves that move something."""
     return tuple(
-        Posting(source, destination, nano, asset) for source, destination, nano in moves if nano
+        [Posting(source, destination, nano, asset) for source, destination, nano in moves if nano]
     )

@@ -39,8 +39,7 @@ class Price(msgspec.Struct, frozen=True):
     def cost(self, usage: Usage) -> int | None:
         """Give the price of a usage in nano-units; None if a used class has no rate."""
         total = 0
-        for name, numerator in zip(TOKEN_CLASSES, self.numerators, strict=True):
-            tokens = getattr(usage, name)
+        for tokens, numerator in zip(msgspec.structs.astuple(usage), self.numerators, strict=True):
             if tokens:
                 if numerator is None:
                     return None

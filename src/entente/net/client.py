@@ -47,6 +47,7 @@ class Client:
                 fixed = b"Proxy-Authorization: " + proxy.authorization + b"\r\n"
         self._encoder = Encoder(prefix, origin.host_header, fixed)
         self._timeouts = options.timeouts
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._pool = Pool(options, Dialler(options, origin, proxy))
 
     async def request(
@@ -68,7 +69,9 @@ class Client:
         can have acted at once. `Response.sends`, or the error's, says so.
         """
         limits = timeouts if timeouts is not None else self._timeouts
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # looked for once: the search costs a system call
+            loop = self._loop = asyncio.get_running_loop()
         now = loop.time()
         total_at = now + limits.total_s
         exchange = Exchange(loop, limits, total_at, head_only=method == b"HEAD")

@@ -278,6 +278,7 @@ class Connection(asyncio.Protocol):
         if reusable:
             self.resume()
             self._reused = True
+            self.idle_since = self._loop.time()
             self._owner.released(self)
         else:
             self.discard()

@@ -175,7 +175,6 @@ class Pool:
 
     def released(self, connection: Connection) -> None:
         """Take back a clean connection."""
-        connection.idle_since = asyncio.get_running_loop().time()
         self._pass_on(connection)
 
     def lost(self, connection: Connection) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Final, TypeAlias
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -79,8 +80,7 @@ class Monitor(Collector):
         self._durations[model].observe(duration_s)
         if estimated:
             self._estimated[(model,)] += 1
-        for name in TOKEN_CLASSES:
-            tokens = getattr(usage, name)
+        for name, tokens in zip(TOKEN_CLASSES, msgspec.structs.astuple(usage), strict=True):
             if tokens:
                 self._tokens[model, name] += tokens
 
