@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ def table(scores: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def commit() -> str:
+    """The last commit of the recipe, which is what made the file if nothing has changed since."""
+    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h", "--", "models/tiny"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def facts(run: dict[str, Any], scores: dict[str, Any], gguf: Path) -> dict[str, Any]:
     """What the product and its users should know about the file."""
     return {
@@ -46,8 +53,8 @@ def facts(run: dict[str, Any], scores: dict[str, Any], gguf: Path) -> dict[str, 
         "parameters": run["parameters"],
         "context_length": run["shape"]["context"],
         "languages": list(LANGUAGES),
-        "recipe": {"path": "models/tiny", "seed": run["seed"], "steps": run["steps"],
-                   "tokens": run["tokens"], "minutes": run["minutes"]},
+        "recipe": {"path": "models/tiny", "commit": commit(), "seed": run["seed"],
+                   "steps": run["steps"], "tokens": run["tokens"], "minutes": run["minutes"]},
         "exact_match": scores,
     }
 
