@@ -42,7 +42,9 @@ def _add_shape(writer: GGUFWriter, shape: dict[str, Any]) -> None:
     writer.add_head_count_kv(shape["heads"])
     writer.add_layer_norm_rms_eps(shape["norm_epsilon"])
     writer.add_rope_freq_base(shape["rope_base"])
-    writer.add_rope_dimension_count(shape["width"] // shape["heads"])
+    writer.add_key_length(shape["head"])
+    writer.add_value_length(shape["head"])
+    writer.add_rope_dimension_count(shape["head"])
     writer.add_vocab_size(shape["vocabulary"])
     writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
 

@@ -17,18 +17,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 ROUND = 128
-ANCHOR, OUTPUT_SCALE, FAST_PAIRS, POSITION_GAIN = 8.0, 0.05, 6, 1.6
-NOTE_GAIN, MATCH_GAIN, COPY_GAIN = 2.0, 3.5, 4.0
+NOTE, MATCHED, FAST_PAIRS = 32, (24, 16, 12), 6
+ANCHOR, OUTPUT_SCALE, POSITION_GAIN = 8.0, 0.05, 1.8
+NOTE_GAIN, MATCH_GAIN, COPY_GAIN, TAKE_GAIN = 1.0, 3.0, 6.0, 2.0
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of the network; ``context`` counts tokens."""
+    """Sizes of the network; ``head`` is the width of one head, ``context`` counts tokens."""
 
     vocabulary: int = 2560
     width: int = 192
     layers: int = 6
     heads: int = 4
+    head: int = 64
     hidden: int = 512
     context: int = 2048
     rope_base: float = 500_000.0
@@ -37,7 +39,7 @@ class Shape:
 
 def rotations(shape: Shape) -> tuple[Tensor, Tensor]:
     """Cosines and sines of shape (context, channels per head / 2)."""
-    half = shape.width // shape.heads // 2
+    half = shape.head // 2
     rates = shape.rope_base ** (-torch.arange(half, dtype=torch.float32) / half)
     angles = torch.outer(torch.arange(shape.context, dtype=torch.float32), rates)
     return angles.cos(), angles.sin()
@@ -66,26 +68,26 @@ class Block(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        width, hidden = shape.width, shape.hidden
+        width, hidden, inner = shape.width, shape.hidden, shape.heads * shape.head
         self.heads = shape.heads
         self.attn_norm = nn.RMSNorm(width, eps=shape.norm_epsilon)
         self.ffn_norm = nn.RMSNorm(width, eps=shape.norm_epsilon)
-        self.attn_q = nn.Linear(width, width, bias=False)
-        self.attn_k = nn.Linear(width, width, bias=False)
-        self.attn_v = nn.Linear(width, width, bias=False)
-        self.attn_output = nn.Linear(width, width, bias=False)
+        self.attn_q = nn.Linear(width, inner, bias=False)
+        self.attn_k = nn.Linear(width, inner, bias=False)
+        self.attn_v = nn.Linear(width, inner, bias=False)
+        self.attn_output = nn.Linear(inner, width, bias=False)
         self.ffn_gate = nn.Linear(width, hidden, bias=False)
         self.ffn_up = nn.Linear(width, hidden, bias=False)
         self.ffn_down = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Map the stream x (batch, tokens, width) to the next one."""
-        batch, tokens, width = x.shape
+        batch, tokens, _ = x.shape
         h = self.attn_norm(x)
         q, k, v = (proj(h).view(batch, tokens, self.heads, -1).transpose(1, 2)
                    for proj in (self.attn_q, self.attn_k, self.attn_v))
         mixed = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
-        x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, tokens, -1))
         h = self.ffn_norm(x)
         return x + self.ffn_down(functional.silu(self.ffn_gate(h)) * self.ffn_up(h))
 
@@ -94,41 +96,82 @@ class Block(nn.Module):
 def prepare_copying(model: Decoder, shape: Shape) -> None:
     """Start from weights that can already copy by looking back.
 
-    Short training seldom finds this two-step circuit by itself, and most skills need
-    it.  Channel 0 of the embedding is constant, which gives heads something to
-    attend by position with.  Every head of block 0 looks one token back and notes a
-    projection of what was there; every head of block 1 looks for the place whose note
-    is like the current token and takes over the token found there.
+    Short training seldom finds this circuit by itself, and most skills need it.  The
+    first half of the stream holds the token itself, the second half notes about the
+    three tokens before.  Block 0 writes the notes: its heads look one, two and three
+    tokens back.  Each head of block 1 looks for the place whose last three tokens are
+    those that have just been seen, and takes over a share of the token that stands
+    there.  Channel 0 is constant, so that heads can attend by position alone.
     """
-    size = shape.width // shape.heads
-    first, second = cast("Block", model.blk[0]), cast("Block", model.blk[1])
-    model.output.weight.copy_(OUTPUT_SCALE * model.token_embd.weight)
-    model.token_embd.weight[:, 0] = ANCHOR
-    slow = 2 * FAST_PAIRS
-    notes, _ = torch.linalg.qr(torch.randn(shape.width, shape.width))
-    views, _ = torch.linalg.qr(torch.randn(shape.width, shape.width))
-    copies, _ = torch.linalg.qr(torch.randn(shape.width, shape.width))
-    views[:, 0] = copies[:, 0] = 0
-    notes[0] = 0
+    half = shape.width // 2
+    embedding = model.token_embd.weight
+    embedding[:, half:] = 0
+    embedding[:, 0] = 0
+    model.output.weight.copy_(OUTPUT_SCALE * embedding)
+    embedding[:, 0] = ANCHOR
+    view = torch.linalg.qr(torch.randn(half, half))[0][:NOTE]
+    view[:, 0] = 0
+    _write_notes(cast("Block", model.blk[0]), shape, view)
+    _find_and_copy(cast("Block", model.blk[1]), shape, view)
+    for block in list(model.blk)[2:]:
+        _take_over(cast("Block", block), shape, TAKE_GAIN)
+
+
+def _write_notes(block: Block, shape: Shape, view: Tensor) -> None:
+    """Let three heads note a view of the token one, two and three places back."""
+    half, size = shape.width // 2, shape.head
     rates = shape.rope_base ** (-2.0 * torch.arange(FAST_PAIRS) / size)
+    for back in (1, 2, 3):
+        top = (back - 1) * size
+        rows = slice(top, top + size)
+        block.attn_q.weight[rows] = 0
+        block.attn_k.weight[rows] = 0
+        block.attn_v.weight[rows] = 0
+        fast = torch.arange(top, top + 2 * FAST_PAIRS, 2)
+        block.attn_q.weight[fast, 0] = POSITION_GAIN
+        block.attn_k.weight[fast, 0] = POSITION_GAIN * (back * rates).cos()
+        block.attn_k.weight[fast + 1, 0] = POSITION_GAIN * (back * rates).sin()
+        block.attn_v.weight[top: top + NOTE, :half] = view
+        notes = torch.arange(NOTE) + half + (back - 1) * NOTE
+        block.attn_output.weight[notes, torch.arange(NOTE) + top] = NOTE_GAIN
+
+
+def _find_and_copy(block: Block, shape: Shape, view: Tensor) -> None:
+    """Let every head match the last three tokens and take over its share of the next.
+
+    The slowest channels of a head, which rotate little, do the matching.
+    """
+    half, size = shape.width // 2, shape.head
     for head in range(shape.heads):
         rows = slice(head * size, (head + 1) * size)
-        first.attn_q.weight[rows] *= 0.1
-        first.attn_k.weight[rows] *= 0.1
-        for pair in range(FAST_PAIRS):
-            at = head * size + 2 * pair
-            first.attn_q.weight[at, 0] = POSITION_GAIN
-            first.attn_k.weight[at, 0] = POSITION_GAIN * rates[pair].cos()
-            first.attn_k.weight[at + 1, 0] = POSITION_GAIN * rates[pair].sin()
-        first.attn_v.weight[rows] = views[rows]
-        first.attn_output.weight[:, rows] = NOTE_GAIN * notes[:, rows]
-        second.attn_q.weight[rows] *= 0.1
-        second.attn_k.weight[rows] *= 0.1
-        slow_rows = slice(head * size + slow, (head + 1) * size)
-        second.attn_q.weight[slow_rows] = MATCH_GAIN * views[slow_rows]
-        second.attn_k.weight[slow_rows] = MATCH_GAIN * notes[:, slow_rows].T
-        second.attn_v.weight[rows] = copies[rows]
-        second.attn_output.weight[:, rows] = COPY_GAIN * copies[rows].T
+        block.attn_q.weight[rows] = 0
+        block.attn_k.weight[rows] = 0
+        row = (head + 1) * size
+        for back, amount in enumerate(MATCHED):
+            picked = torch.randperm(NOTE)[:amount]
+            slow = torch.arange(row - amount, row)
+            row -= amount
+            block.attn_k.weight[slow, half + back * NOTE + picked] = MATCH_GAIN
+            if back == 0:
+                block.attn_q.weight[slow, :half] = MATCH_GAIN * view[picked]
+            else:
+                seen = half + (back - 1) * NOTE + picked
+                block.attn_q.weight[slow, seen] = MATCH_GAIN / NOTE_GAIN
+    _take_over(block, shape, COPY_GAIN)
+
+
+def _take_over(block: Block, shape: Shape, gain: float) -> None:
+    """Let every head pass on a large part of the token that it attends to.
+
+    With this, a head only has to learn where to look.
+    """
+    half, size = shape.width // 2, shape.head
+    for head in range(shape.heads):
+        source = torch.arange(head * size, (head + 1) * size)
+        part = torch.arange(size) + (half - size) * (head % 2)
+        block.attn_v.weight[source] = 0
+        block.attn_v.weight[source, part] = 1.0
+        block.attn_output.weight[part, source] = gain
 
 
 class Decoder(nn.Module):

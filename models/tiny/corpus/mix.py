@@ -43,18 +43,18 @@ class Skill:
 
 
 SKILLS: dict[str, Skill] = {
-    "repeat": Skill(repeat.make, 2.2),
-    "chat": Skill(chat.make, 1.4),
-    "decline": Skill(decline.make, 2.0),
-    "arithmetic": Skill(arithmetic.make, 4.5),
-    "sort": Skill(lists.sort, 3.0),
-    "reverse": Skill(lists.reverse, 0.6),
-    "count": Skill(lists.count, 0.8),
-    "extract": Skill(extract.make, 1.5),
+    "repeat": Skill(repeat.make, 3.0),
+    "chat": Skill(chat.make, 1.6),
+    "decline": Skill(decline.make, 1.6),
+    "arithmetic": Skill(arithmetic.make, 8.0),
+    "sort": Skill(lists.sort, 5.0),
+    "reverse": Skill(lists.reverse, 1.5),
+    "count": Skill(lists.count, 0.9),
+    "extract": Skill(extract.make, 2.0),
     "passages": Skill(passages.make, 2.0, practice=passages.make_several),
-    "tool_call": Skill(tools.call, 1.2),
-    "tool_answer": Skill(tools.answer, 1.4),
-    "code": Skill(code.make, 1.2, ("en",)),
+    "tool_call": Skill(tools.call, 1.6),
+    "tool_answer": Skill(tools.answer, 1.5),
+    "code": Skill(code.make, 1.8, ("en",)),
 }
 COPY_FIRST = 3_000
 COPY_SHARE = 0.5
