@@ -35,7 +35,7 @@
 
 Each error carries a sentence for people (`message`); what an HTTP client sees is
 decided by one table per dialect in `wire`. Foreign errors are mapped in one place
-each: sockets and HTTP in `net`, SQLite in `ledger.sqlite`, TOML in `config`.
+each: sockets and HTTP in `net`, SQLite in `db` and each store on it, TOML in `config`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The edge: ASGI in, bytes out."""
+"""The edge: HTTP/1.1 in, bytes out."""

@@ -1,4 +1,4 @@
-"""The data plane as one ASGI callable: route, authorise, decode, serve, refuse.
+"""The data plane, called once per exchange: route, authorise, decode, serve, refuse.
 
 This is one of the two places that catch everything: whatever a request runs into, its
 client gets an answer in its own dialect, and the server goes on.
