@@ -98,9 +98,9 @@ class Stand:
         await asyncio.to_thread(self.server.start)
         return time.monotonic() - began_s
 
-    async def kill(self) -> None:
-        """End the server as `kill -9` does."""
-        await asyncio.to_thread(self.server.kill)
+    async def kill(self, *, whole: bool = True) -> None:
+        """End the server as `kill -9` does; not `whole`, its journal's writer ends by itself."""
+        await asyncio.to_thread(self.server.kill, whole=whole)
 
     def take_in(self, load: Load | None = None) -> None:
         """Take in what ledger, upstream and clients have said since the last time."""

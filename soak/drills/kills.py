@@ -14,6 +14,8 @@ LOAD_S_MAX: Final = 1.2
 START_KILLED_SHARE: Final = 0.2
 """How often the start after a kill is killed as well, and so on."""
 START_S_MAX: Final = 0.6
+WHOLE_SHARE: Final = 0.5
+"""How often the journal's writer is killed with the server, not left to end by itself."""
 
 
 async def kills(run: Run) -> None:
@@ -35,7 +37,7 @@ async def kills(run: Run) -> None:
             running = asyncio.create_task(load.run(stand.server))
             await asyncio.sleep(chance.uniform(0, LOAD_S_MAX))
             load.stopping = True
-            await stand.kill()
+            await stand.kill(whole=chance.random() < WHOLE_SHARE)
             await running
             check_unbroken(load, killed=True)
             answered_before += sum(one.answered for one in load.sent)

@@ -44,7 +44,7 @@ from entente.ledger.reader import (
     recent_settlements,
     save_checkpoint,
 )
-from entente.ledger.sqlite import SqliteJournal
+from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.metering.prices import PriceBook, compile_price, price_book
 from entente.net import ClientOptions, Timeouts, TlsOptions, proxy_for
 from entente.policy.limits import WINDOW_MS, Limits
@@ -69,17 +69,18 @@ def serve(config: Config, *, environ: Mapping[str, str], say: Callable[[str], No
     """
     data_dir = config.server.data_dir
     with (
-        locked(data_dir),
+        locked(data_dir) as lock,
         _listener(config) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(config, environ, listener, say))
+        runner.run(_serve(config, environ, listener, lock, say))
 
 
 async def _serve(
     config: Config,
     environ: Mapping[str, str],
     listener: socket.socket,
+    lock: int,
     say: Callable[[str], None],
 ) -> None:
     """Run the platform on the event loop until SIGTERM or SIGINT."""
@@ -87,7 +88,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with platform(config, environ, listener, say):
+    async with platform(config, environ, listener, lock, say):
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
 
@@ -97,16 +98,19 @@ async def platform(
     config: Config,
     environ: Mapping[str, str],
     listener: socket.socket,
+    lock: int,
     say: Callable[[str], None],
 ) -> AsyncIterator[DataPlane]:
     """Run every part, serving on `listener`, while the context is open.
+
+    `lock` is the descriptor of the data folder's lock.
 
     On the way out requests finish within `server.shutdown_s`, every settlement is written,
     and only then do providers and runtime go.
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = await _start_runtime(config, stack)
-        records = await _open_records(config, environ, stack)
+        records = await _open_records(config, environ, lock, stack)
         monitor = Monitor()
         limits = Limits()
         for entry in records.recent:
@@ -179,7 +183,7 @@ class _Records(NamedTuple):
 
 
 async def _open_records(
-    config: Config, environ: Mapping[str, str], stack: contextlib.AsyncExitStack
+    config: Config, environ: Mapping[str, str], lock: int, stack: contextlib.AsyncExitStack
 ) -> _Records:
     """Open the database, bring it forward, and settle what a crash left open."""
     path = config.server.data_dir / DATABASE_NAME
@@ -216,6 +220,7 @@ async def _open_records(
         on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
         on_written=checkpoints.written,
         on_change=reload,
+        launch=launch_process(kept_open=(lock,)),
     )
     ledger = Ledger(
         journal,

@@ -12,7 +12,7 @@ from entente.db import DATABASE_NAME, connect, locked
 from entente.domain.chat import Status
 from entente.domain.usage import Usage
 from entente.ledger.model import Hold, Settlement, hold, settlement
-from entente.ledger.sqlite import append_now
+from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
     from pathlib import Path

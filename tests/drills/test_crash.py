@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,7 +51,7 @@ def test_kill_9_at_any_instant_loses_nothing(tmp_path: Path, kills: int, durabil
                     running = asyncio.create_task(load.run(server))
                     await until_calls(upstream, upstream.calls + chance.randint(1, 120))
                     load.stopping = True
-                    await asyncio.to_thread(server.kill)
+                    await asyncio.to_thread(server.kill, whole=chance.random() < 0.5)
                     await running
                     before = server.verify()
                     await asyncio.to_thread(server.start)
@@ -59,6 +61,30 @@ def test_kill_9_at_any_instant_loses_nothing(tmp_path: Path, kills: int, durabil
                 assert await asyncio.to_thread(server.stop) == 0
             verified = server.cli("ledger", "verify")
             assert (verified.returncode, verified.stdout[:3]) == (0, "ok:")
+
+    run(drill())
+
+
+def test_a_killed_writer_is_replaced_under_load(tmp_path: Path, kills: int) -> None:
+    """The process that writes the journal is killed; the server goes on, nothing is lost."""
+    chance = random.Random(SEED)  # noqa: S311 - the same drill every time
+
+    async def drill() -> None:
+        async with Upstream(play_words) as upstream:
+            with EntenteServer(tmp_path, config(upstream.base_url)) as server:
+                load = Load(SEED)
+                running = asyncio.create_task(load.run(server))
+                for _ in range(kills):
+                    await until_calls(upstream, upstream.calls + chance.randint(1, 120))
+                    (writer,) = server.children()
+                    os.kill(writer, signal.SIGKILL)
+                    await until(lambda: server.children() not in ([], [writer]))  # noqa: B023
+                load.stopping = True
+                await running
+                assert all(one.answered for one in load.sent)
+                assert server.verify_at_rest().recovered == 0
+                assert_nothing_is_lost(server, load.sent, upstream.bodies)
+                assert await asyncio.to_thread(server.stop) == 0
 
     run(drill())
 

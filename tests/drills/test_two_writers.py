@@ -11,7 +11,7 @@ from entente.auth import OPERATOR
 from entente.control.budgets import further_grant
 from entente.db import DATABASE_NAME, connect
 from entente.ledger.model import Grant
-from entente.ledger.sqlite import append_now
+from entente.ledger.table import append_now
 from tests.support.load import Load, assert_nothing_is_lost, until_calls
 from tests.support.loops import run
 from tests.support.server import EntenteServer, Key

@@ -13,16 +13,25 @@ from entente.ledger.journal import Report, verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import Position, load, rows
-from entente.ledger.sqlite import SqliteJournal, append_now
+from entente.ledger.sqlite import Launch, SqliteJournal
 from entente.ledger.store import Durability
+from entente.ledger.table import append_now
 from tests.kit.entries import now_ns
+from tests.kit.writers import Threads
 
 
 class Desk:
     """A ledger on SQLite, and what it was told of other writers."""
 
-    def __init__(self, path: Path, durability: Durability = Durability.FULL) -> None:
-        """Open the journal at `path` as a server does at its start."""
+    def __init__(
+        self,
+        path: Path,
+        durability: Durability = Durability.FULL,
+        *,
+        by_hand: bool = False,
+        launch: Launch | None = None,
+    ) -> None:
+        """Open the journal at `path` as a server does at its start, its writer in a thread."""
         with closing(connect(path)) as connection:
             position = load(connection)
         self.path = path
@@ -30,6 +39,7 @@ class Desk:
         self.changes = 0
         self.saved: list[Position] = []
         self.checkpoints = Checkpoints(position, self.saved.append)
+        self.threads = Threads(by_hand=by_hand)
         self.journal = SqliteJournal(
             path,
             seq=position.seq,
@@ -38,6 +48,7 @@ class Desk:
             on_foreign=self._see,
             on_written=self.checkpoints.written,
             on_change=self._note_change,
+            launch=launch or self.threads,
         )
         self.ledger = Ledger(self.journal, position.books, now_ns=now_ns, budget_wait_s=1000.0)
 
@@ -66,8 +77,8 @@ class Desk:
         return report
 
     def writer(self) -> sqlite3.Connection:
-        """Give the writer thread's own connection, to make it fail."""
-        return self.journal._connection
+        """Give the writer's own connection, to make it fail."""
+        return self.threads.writers[-1].connection
 
 
 def new_database(folder: Path, *entries: AnyEntry) -> Path:
@@ -80,9 +91,15 @@ def new_database(folder: Path, *entries: AnyEntry) -> Path:
 
 
 @asynccontextmanager
-async def desk(path: Path, durability: Durability = Durability.FULL) -> AsyncIterator[Desk]:
+async def desk(
+    path: Path,
+    durability: Durability = Durability.FULL,
+    *,
+    by_hand: bool = False,
+    launch: Launch | None = None,
+) -> AsyncIterator[Desk]:
     """Open a desk and close it."""
-    opened = Desk(path, durability)
+    opened = Desk(path, durability, by_hand=by_hand, launch=launch)
     try:
         yield opened
     finally:

@@ -16,8 +16,9 @@ from entente.ledger.journal import GENESIS, Row, decode, verify
 from entente.ledger.memory import MemoryJournal
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import rows
-from entente.ledger.sqlite import BATCH_ENTRIES_MAX, SqliteJournal
+from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.ledger.store import Durability, Journal
+from entente.ledger.writer import BATCH_ENTRIES_MAX
 from tests.kit.entries import granted, held, settled
 from tests.kit.run import run
 
@@ -46,6 +47,7 @@ def _sqlite(durability: Durability) -> Open:
             on_foreign=_nobody,
             on_written=lambda *_: None,
             on_change=lambda: None,
+            launch=launch_process(),
         )
         yield journal, lambda: list(rows(path))
         await journal.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import pytest
 
 from entente.db import connect, transaction
 from entente.domain.errors import IdempotencyConflict, LedgerUnavailable
-from entente.ledger.journal import GENESIS
+from entente.ledger.journal import encode
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import load
-from entente.ledger.sqlite import BATCH_ENTRIES_MAX, SqliteJournal, append_now, insert
+from entente.ledger.sqlite import launch_process
 from entente.ledger.store import Durability
+from entente.ledger.table import append_now, insert
+from entente.ledger.writer import BATCH_ENTRIES_MAX
 from tests.kit.databases import Desk, desk, new_database
 from tests.kit.entries import KEY, USD, granted, held, settled
 from tests.kit.run import run, turns, until
@@ -84,7 +87,7 @@ def test_another_process_appends_while_the_writer_runs(tmp_path: Path) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from entente.db import connect\n"
-        "from entente.ledger.sqlite import append_now\n"
+        "from entente.ledger.table import append_now\n"
         "from tests.kit.entries import granted\n"
         "connection = connect(Path(sys.argv[1]))\n"
         f"for n in range({grants}):\n"
@@ -118,7 +121,8 @@ def test_a_cut_while_bounded_holds_are_in_line(tmp_path: Path) -> None:
         async with desk(new_database(tmp_path, granted("g", 100))) as open_desk:
             ledger = open_desk.ledger
             with closing(connect(open_desk.path)) as other, transaction(other):
-                insert(other, [granted("cut", -70)], *_head(open_desk))
+                cut = granted("cut", -70)
+                insert(other, [(cut.idempotency_key, encode(cut))], *_head(open_desk))
                 task = asyncio.create_task(ledger.hold(held("over", 60)))
                 free = asyncio.create_task(ledger.hold(held("free", 5, "b", bounded=False)))
                 await turns()
@@ -139,35 +143,38 @@ def _head(open_desk: Desk) -> tuple[int, bytes]:
     return open_desk.journal.seq, open_desk.journal.head
 
 
-def test_a_second_cut_is_not_taken_for_seen_with_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_cut_is_not_taken_for_seen_with_the_first(tmp_path: Path) -> None:
     """The mark of the first cut comes back when the second is in the journal, not yet seen.
 
     The writer's turns are taken by hand here: between them stands what must not matter.
     """
-    monkeypatch.setattr("threading.Thread.start", lambda _: None)
 
     async def scenario() -> None:
         path = new_database(tmp_path, granted("g", 100))
-        open_desk = Desk(path)
-        journal, ledger = open_desk.journal, open_desk.ledger
+        open_desk = Desk(path, by_hand=True)
+        ledger, (writer,) = open_desk.ledger, open_desk.threads.writers
+        writer.begin()
+        await turns()
         _append_elsewhere(path, granted("cut1", -10))
-        journal._poll_foreign()
+        writer.poll_foreign()
+        await until(lambda: open_desk.foreign == [granted("cut1", -10)])
         first = asyncio.create_task(ledger.hold(held("first", 50)))
         await turns()  # in line, in this order: the mark of cut1, first
-        assert open_desk.foreign == [granted("cut1", -10)]
         _append_elsewhere(path, granted("cut2", -50))
-        journal._poll_foreign()
-        journal._turn()
-        journal._turn()
+        writer.poll_foreign()
+        writer.turn()
+        writer.turn()
         with pytest.raises(LedgerUnavailable):
             await first
         await turns()
         assert open_desk.names() == ["grant:g", "grant:cut1", "grant:cut2"]
         assert open_desk.verify().problems == []
-        ledger.books.open_holds.clear()
-        journal._connection.close()
+        closing_ = asyncio.create_task(ledger.aclose())
+        await turns()
+        while writer.turn():
+            pass
+        writer.close()
+        await closing_
 
     run(scenario())
 
@@ -320,24 +327,81 @@ def test_one_batch_takes_many_entries(tmp_path: Path) -> None:
     """Group commit: what gathered while the disk was busy becomes one transaction."""
 
     async def scenario() -> int:
-        path = new_database(tmp_path)
         commits: list[str] = []
-        journal = SqliteJournal(
-            path,
-            seq=0,
-            head=GENESIS,
-            durability=Durability.FULL,
-            on_foreign=lambda _: None,
-            on_written=lambda *_: None,
-            on_change=lambda: None,
-        )
-        journal._connection.set_trace_callback(commits.append)
-        with closing(connect(path)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            futures = [journal.append(granted(f"g{number}", 1)) for number in range(100)]
-            other.execute("ROLLBACK")
-        await asyncio.gather(*futures)
-        await journal.aclose()
+        async with desk(new_database(tmp_path)) as open_desk:
+            open_desk.writer().set_trace_callback(commits.append)
+            with closing(connect(open_desk.path)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                grants = [open_desk.journal.append(granted(f"g{n}", 1)) for n in range(100)]
+                other.execute("ROLLBACK")
+            await asyncio.gather(*grants)
         return sum(statement.startswith("INSERT") for statement in commits)
 
     assert run(scenario()) <= 3
+
+
+def test_a_writer_that_dies_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had written is not written twice, what it had not is, in the same order."""
+
+    async def scenario() -> None:
+        path = new_database(tmp_path, granted("g", 10**6))
+        async with desk(path, by_hand=True) as open_desk:
+            ledger, threads = open_desk.ledger, open_desk.threads
+            threads.writers[0].begin()
+            await turns()
+            holds = [asyncio.create_task(ledger.hold(held(f"r{n}", 3))) for n in range(4)]
+            await turns()
+            monkeypatch.setattr(threads.writers[0], "_tell", lambda _: None)
+            threads.writers[0].turn()
+            _append_elsewhere(path, granted("elsewhere", 5))
+            threads.by_hand = False
+            late = [asyncio.create_task(ledger.hold(held(f"s{n}", 3))) for n in range(4)]
+            await turns()
+            threads.writers[0].close()
+            await asyncio.gather(*holds, *late)
+            assert open_desk.journal.trouble is None
+            names = [f"hold:{name}{n}" for name in "rs" for n in range(4)]
+            assert open_desk.names() == ["grant:g", *names[:4], "grant:elsewhere", *names[4:]]
+            assert open_desk.foreign == [granted("elsewhere", 5)]
+            assert open_desk.verify().problems == []
+
+    run(scenario())
+
+
+def test_the_writers_process_is_killed_under_load(tmp_path: Path) -> None:
+    """As often as one likes: every hold is written once, every settlement behind its hold."""
+    kills = 5
+
+    async def scenario() -> None:
+        started: list[subprocess.Popen[bytes]] = []
+        launch = launch_process()
+
+        def launch_and_note(
+            link: socket.socket, path: Path, seq: int, head: bytes
+        ) -> subprocess.Popen[bytes]:
+            started.append(launch(link, path, seq, head))
+            return started[-1]
+
+        async with desk(new_database(tmp_path), launch=launch_and_note) as open_desk:
+
+            async def serve(client: int) -> int:
+                served = 0
+                while len(started) <= kills:
+                    opened = held(f"r{client}-{served}", 3, bounded=False)
+                    await open_desk.ledger.hold(opened)
+                    await open_desk.ledger.settle(settled(opened, 1))
+                    served += 1
+                return served
+
+            async def kill() -> None:
+                for number in range(kills):
+                    await until(lambda: len(open_desk.names()) > 50 * (number + 1))  # noqa: B023
+                    started[-1].kill()
+                    await until(lambda: len(started) > number + 1)  # noqa: B023
+
+            *served, _ = await asyncio.gather(*(serve(client) for client in range(8)), kill())
+            report = open_desk.verify()
+            assert report.problems == []
+            assert (report.requests, report.open_holds) == (sum(served), 0)
+
+    run(scenario())

@@ -26,7 +26,7 @@ from entente.ledger.reader import (
     rows,
     save_checkpoint,
 )
-from entente.ledger.sqlite import append_now
+from entente.ledger.table import append_now
 from tests.kit.databases import desk, new_database
 from tests.kit.entries import AT_NS, granted, held, journals, settled
 from tests.kit.run import PROPERTY, run

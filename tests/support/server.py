@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from entente.auth import OPERATOR, KeyStore
 from entente.control.budgets import initial_grant
 from entente.control.keys import Keys, KeyWish
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, connect, is_locked, migrate
 from entente.domain.ids import Ids
 from entente.ledger.journal import decode, verify
 from entente.ledger.model import Settlement
 from entente.ledger.reader import rows
-from entente.ledger.sqlite import append_now
+from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,9 +175,24 @@ class EntenteServer:
         except OSError:
             return False
 
-    def kill(self) -> None:
-        """End it as `kill -9` does: nothing in it gets to run any more."""
-        self._end(signal.SIGKILL)
+    def kill(self, *, whole: bool = True) -> None:
+        """End it as `kill -9` does: nothing in it gets to run any more.
+
+        Not `whole`, only the server dies; its journal's writer ends by itself.
+        """
+        children = self.children() if whole else []
+        assert self._process is not None
+        self._process.kill()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.wait()
+        wait_until(lambda: not is_locked(self.data_dir), "the writer to end")
+
+    def children(self) -> list[int]:
+        """List the processes that the server has started."""
+        listed = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return [int(pid) for each in listed for pid in each.read_text().split()]
 
     def stop(self) -> int:
         """Ask it to stop, and give its exit status."""

@@ -29,7 +29,7 @@ from entente.control.budgets import (
 from entente.domain.money import format_nano
 from entente.ledger.journal import entries
 from entente.ledger.reader import rows
-from entente.ledger.sqlite import append_now
+from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable

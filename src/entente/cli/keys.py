@@ -25,7 +25,7 @@ from entente.control.keys import KeyWish, NewKey
 from entente.control.reports import utc
 from entente.domain.errors import InvalidParameter, LedgerError
 from entente.domain.principal import Role
-from entente.ledger.sqlite import append_now
+from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

@@ -1,10 +1,15 @@
-"""The lock on a data folder: one server at a time, and a way to see that one runs."""
+"""The lock on a data folder: one server at a time, and a way to see that one runs.
+
+The lock belongs to whoever has its descriptor open: the server, and the process that
+writes its journal, which may outlive a server that was killed by a moment.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,13 +17,16 @@ from typing import Final
 from entente.domain.errors import StartError
 
 LOCK_NAME: Final = "server.lock"
+WAIT_S: Final = 10.0
+"""How long what a dead server left behind may take to end."""
+POLL_S: Final = 0.01
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[int]:
     """Make the folder, for its owner only, and keep other servers out of it.
 
-    Raises StartError where that cannot be.
+    Gives the descriptor of the lock. Raises StartError where that cannot be.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -30,17 +38,43 @@ def locked(folder: Path) -> Iterator[None]:
         )
         raise StartError(message) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        message = (
-            f"Another entente serves from the data folder {folder}. Stop it, or name another "
-            "folder as server.data_dir."
-        )
-        raise StartError(message) from None
-    else:
-        yield
+        if not _taken(descriptor):
+            message = (
+                f"Another entente serves from the data folder {folder}. Stop it, or name another "
+                "folder as server.data_dir."
+            )
+            raise StartError(message)
+        with contextlib.suppress(OSError):  # a full disk; then nobody waits for us to end
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d" % os.getpid(), 0)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Take the lock; wait for it only if the server that had it is dead."""
+    give_up_s = time.monotonic() + WAIT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up_s or _lives(os.pread(descriptor, 20, 0)):
+                return False
+            time.sleep(POLL_S)
+        else:
+            return True
+
+
+def _lives(pid: bytes) -> bool:
+    """Say whether there is a process of this id; when that is not known, there is."""
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OSError):
+        return True
+    return True
 
 
 def is_locked(folder: Path) -> bool:
