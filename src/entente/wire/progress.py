@@ -1,0 +1,98 @@
+"""How far a provider's stream has come, kept the same way for every dialect. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from entente.domain.chat import Status
+from entente.domain.events import (
+    Ended,
+    Event,
+    Failed,
+    RedactedThinkingPart,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+)
+from entente.domain.inference import STATUSES, Stop
+from entente.domain.usage import Usage
+
+_ORDER: Final = (Status.FILTERED, Status.LENGTH)
+"""Of several choices a filter weighs more than a length, and a length more than an end."""
+
+
+def status_of(stops: Iterable[Stop]) -> Status:
+    """Give the one status of an answer whose choices stopped so."""
+    statuses = {STATUSES[stop] for stop in stops}
+    return next((status for status in _ORDER if status in statuses), Status.COMPLETE)
+
+
+class Progress:
+    """The part of a stream reader that does not depend on the dialect.
+
+    A reader passes the events that it makes through `note`. `usage` is set by the reader,
+    and only to what can be charged for the whole answer so far.
+    """
+
+    __slots__ = ("_choices", "_output_bytes", "done", "failed", "stops", "usage")
+
+    def __init__(self, *, choices: int = 1) -> None:
+        """Start before the first byte; so many choices have to end."""
+        self._choices = choices
+        self._output_bytes = 0
+        self.stops: dict[int, Stop] = {}
+        self.usage: Usage | None = None
+        self.done = False
+        self.failed = False
+
+    def note(self, events: list[Event]) -> list[Event]:
+        """Take notice of events that go on; give them back."""
+        for event in events:
+            match event:
+                case TextDelta() | RefusalDelta() | ToolArgumentsDelta():
+                    self._output_bytes += _size(event.text)
+                case ThinkingDelta():
+                    self._output_bytes += _size(event.text) + len(event.signature or "")
+                case RedactedThinkingPart():
+                    self._output_bytes += _size(event.data)
+                case ToolCallStarted():
+                    self._output_bytes += _size(event.name)
+                case Ended():
+                    self.stops[event.choice] = event.stop
+                case Failed():
+                    self.failed = True
+                case Started():
+                    self._output_bytes += 1
+                case _:
+                    pass
+        return events
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer came to an end of its own: every choice gave its reason.
+
+        A provider that gives fewer choices than were asked for says so by its end marker.
+        """
+        enough = 1 if self.done else self._choices
+        return len(self.stops) >= enough and not self.failed
+
+    @property
+    def status(self) -> Status:
+        """How the stream ended, once no more comes. The end of the bytes alone is no end."""
+        if self.failed:
+            return Status.FAILED
+        return status_of(self.stops.values()) if self.whole else Status.TRUNCATED
+
+    @property
+    def output_tokens_bound(self) -> int:
+        """An upper bound of the output tokens so far: a byte of text each, and one a delta."""
+        return self._output_bytes
+
+
+def _size(text: str) -> int:
+    """Count the bytes of a text, and one."""
+    return 1 + (len(text) if text.isascii() else len(text.encode()))

@@ -1,0 +1,500 @@
+"""Chat completions in canonical values: what is written reads back as it was."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entente.domain.chat import Status
+from entente.domain.errors import EntenteError, InvalidParameter, UpstreamClosed
+from entente.domain.events import (
+    Ended,
+    Event,
+    Failed,
+    Failure,
+    LogprobsDelta,
+    RedactedThinkingPart,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+    Used,
+)
+from entente.domain.features import OnLoss
+from entente.domain.inference import (
+    ChatAnswer,
+    ChatRequest,
+    Stop,
+    TokenLogprob,
+    ToolCall,
+)
+from entente.domain.usage import Usage
+from entente.wire import openai_chat
+from entente.wire.dialect import Head, Inbound, Outbound, StreamReader
+from entente.wire.openai import decode_chat
+from tests.kit.run import PROPERTY
+from tests.wire.canonical import openai_answers, openai_requests, streams
+
+CAPTURES = Path(__file__).parent / "captures"
+HEAD = Head(id="req_1", model="asked", created_s=7)
+INBOUND: Inbound = openai_chat
+OUTBOUND: Outbound = openai_chat
+
+
+def _read(**members: Any) -> ChatRequest:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **members}
+    return openai_chat.read_request(decode_chat(json.dumps(body).encode()))
+
+
+@PROPERTY
+@given(openai_requests())
+def test_requests_read_back_as_they_were(request: ChatRequest) -> None:
+    """Nothing of what this dialect can express is lost on the way through it."""
+    written = OUTBOUND.write_request(
+        request, model="m", output_tokens_max=None, on_loss=OnLoss.REFUSE
+    )
+    assert written.dropped == ()
+    assert INBOUND.read_request(decode_chat(written.body)) == request
+
+
+@PROPERTY
+@given(openai_answers())
+def test_answers_read_back_as_they_were(answer: ChatAnswer) -> None:
+    """With their logprobs, reasons and usage in disjoint classes."""
+    assert OUTBOUND.read_answer(INBOUND.write_answer(answer, HEAD)) == answer
+
+
+def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    at = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[start:stop] for start, stop in itertools.pairwise(at)]
+
+
+def _follow(data: bytes, *cuts: int, choices: int = 1) -> tuple[StreamReader, list[Event]]:
+    """Read a stream to its end."""
+    reader = OUTBOUND.stream_reader(choices=choices)
+    found = [event for piece in _pieces(data, list(cuts)) for event in reader.feed(piece)]
+    return reader, found + reader.close()
+
+
+def _write(*events: Event, include_usage: bool = True) -> bytes:
+    head = Head(id="req_1", model="asked", created_s=7, include_usage=include_usage)
+    writer = INBOUND.stream_writer(head)
+    return b"".join([*map(writer.feed, events), writer.end()])
+
+
+@PROPERTY
+@given(streams(signed=False), st.lists(st.integers(0, 10**6), max_size=8))
+def test_streams_read_back_as_they_were(events: list[Event], cuts: list[int]) -> None:
+    """However the bytes are cut."""
+    reader, found = _follow(_write(*events), *cuts)
+    assert found == events
+    assert (reader.done, reader.whole) == (True, True)
+    assert Used(reader.usage or Usage()) == events[-1]
+
+
+# ---- the vendor's own streams ----
+
+PARALLEL = [
+    Started("chatcmpl-ASv9l0RKJrq2fTx2dK5jhJoIr4rMI", "gpt-4o-mini-2024-07-18", 1731456257),
+    ToolCallStarted(0, "call_hqkL24CLEwnniv4GDrjk14Iu", "get_current_weather"),
+    *(ToolArgumentsDelta(0, text) for text in ('{"lo', "catio", 'n": "S', "eatt", "le, W", 'A"}')),
+    ToolCallStarted(1, "call_0s1enkFttXjIR7ozHoGMcnUu", "get_current_weather"),
+    *(
+        ToolArgumentsDelta(1, text)
+        for text in ('{"lo', "catio", 'n": "S', "an F", "ranci", "sco, C", 'A"}')
+    ),
+    Ended(Stop.TOOL_CALLS),
+    Used(Usage(input=75, output=51)),
+]
+TEXT = [
+    Started("chatcmpl-EI641q9iLECfmezx9sQaWT2B9Ahoy", "gpt-5.6-terra", 1787981921),
+    TextDelta("pong"),
+    Ended(Stop.END),
+]
+AZURE = [
+    Started("chatcmpl-DPTBaSsimU1JbOyrWiQNkSSfOPQE7", "gpt-4.1-mini-2025-04-14", 1774962762),
+    TextDelta("Why"),
+    Ended(Stop.END),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("openai-parallel-tools", PARALLEL), ("openai-text", TEXT), ("azure-text", AZURE)],
+)
+@pytest.mark.parametrize("step", [1, 7, 64, 10**6])
+def test_recorded_streams(name: str, expected: list[Event], step: int) -> None:
+    """Parallel calls with streamed arguments, and Azure's empty first chunk."""
+    data = (CAPTURES / f"{name}.sse").read_bytes()
+    reader, found = _follow(data, *range(0, len(data), step))
+    assert found == expected
+    assert (reader.done, reader.status) == (True, Status.COMPLETE)
+    assert _follow(_write(*found))[1] == expected
+
+
+def _chunk(delta: object, reason: object = None, **more: object) -> dict[str, object]:
+    choice = {"index": 0, "delta": delta, **more, "finish_reason": reason}
+    return {
+        "id": "chatcmpl-req_1",
+        "object": "chat.completion.chunk",
+        "created": 7,
+        "model": "asked",
+        "system_fingerprint": None,
+        "choices": [choice],
+    }
+
+
+def _data(body: bytes) -> list[object]:
+    events = body.decode().split("\n\n")
+    assert events.pop() == ""
+    assert events.pop() == "data: [DONE]"
+    return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+def test_the_form_of_a_stream() -> None:
+    """SURFACE 3.1: the role comes first, usage only if asked for, the marker last."""
+    events: list[Event] = [
+        Started("", ""),
+        TextDelta("hi"),
+        Ended(Stop.LENGTH),
+        Used(Usage(input=3, output=1)),
+    ]
+    role = {"role": "assistant", "content": "", "refusal": None}
+    chunks = [_chunk(role), _chunk({"content": "hi"}), _chunk({}, "length")]
+    assert _data(_write(*events, include_usage=False)) == chunks
+    usage = {
+        **_chunk({}),
+        "choices": [],
+        "usage": {
+            "prompt_tokens": 3,
+            "completion_tokens": 1,
+            "total_tokens": 4,
+            "prompt_tokens_details": {
+                "cached_tokens": 0,
+                "cache_write_tokens": 0,
+                "audio_tokens": 0,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": 0,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        },
+    }
+    assert _data(_write(*events)) == [*({**chunk, "usage": None} for chunk in chunks), usage]
+
+
+def test_the_form_of_calls_thoughts_and_refusals() -> None:
+    """A call begins with its name; a first chunk without text says so."""
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    events: list[Event] = [
+        ToolCallStarted(0, "c", "f"),
+        ToolArgumentsDelta(0, "{}"),
+        RefusalDelta("no"),
+        ThinkingDelta("hm"),
+        ThinkingDelta("", "signature"),
+        RedactedThinkingPart("secret"),
+        Ended(Stop.TOOL_CALLS),
+    ]
+    assert _data(_write(*events, include_usage=False)) == [
+        _chunk({"role": "assistant", "content": None}),
+        _chunk({"tool_calls": [call]}),
+        _chunk({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
+        _chunk({"refusal": "no"}),
+        _chunk({"reasoning_content": "hm"}),
+        _chunk({}, "tool_calls"),
+    ]
+
+
+def test_choices_and_logprobs() -> None:
+    """Each choice has its role, its reason and its logprobs; the latter go with their text."""
+    token = TokenLogprob("hi", -0.5, (104, 105), (TokenLogprob("ho", -1.5),))
+    events: list[Event] = [
+        Started("chatcmpl-a", "m", 5),
+        LogprobsDelta((token,)),
+        TextDelta("hi"),
+        TextDelta("ho", choice=1),
+        LogprobsDelta((token,), refusal=True, choice=1),
+        RefusalDelta("no", choice=1),
+        Ended(Stop.END),
+        Ended(Stop.FILTERED, choice=1),
+    ]
+    reader, found = _follow(_write(*events), choices=2)
+    assert found == events
+    assert reader.status is Status.FILTERED
+
+
+@pytest.mark.parametrize(
+    ("events", "message", "kind"),
+    [
+        ([TextDelta("hi")], "The provider's answer broke off", "server_error"),
+        ([], "The provider's answer broke off", "server_error"),
+        ([TextDelta("a"), TextDelta("b", 1), Ended(Stop.END)], "The provider's", "server_error"),
+        (
+            [TextDelta("hi"), Ended(Stop.END), Failed(Failure.OVERLOADED, "Busy.")],
+            "Busy.",
+            "service_unavailable_error",
+        ),
+    ],
+)
+def test_an_answer_that_breaks_off_has_no_end(events: list[Event], message: str, kind: str) -> None:
+    """Promise 5: an error event in place of a reason, and no marker."""
+    body = _write(*events)
+    last = json.loads(body.split(b"data: ")[-1])
+    assert last["error"]["message"].startswith(message)
+    assert last["error"]["type"] == kind
+    assert b"[DONE]" not in body
+    assert b'"finish_reason":"' not in body
+    writer = INBOUND.stream_writer(HEAD)
+    writer.feed(TextDelta("hi"))
+    assert b'{"error":{"message":"Gone."' in writer.fail(UpstreamClosed("Gone."))
+
+
+def _sse(*chunks: object) -> bytes:
+    return b"".join(b"data: %s\n\n" % json.dumps(chunk).encode() for chunk in chunks)
+
+
+def _deltas(*deltas: object, reason: str = "stop") -> bytes:
+    choices = [{"index": 0, "delta": delta} for delta in deltas]
+    last = {"index": 0, "delta": {}, "finish_reason": reason}
+    return _sse(*({"id": "chatcmpl-1", "choices": [choice]} for choice in [*choices, last]))
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        (
+            [{"reasoning_content": "a"}, {"reasoning": "b"}],
+            [ThinkingDelta("a"), ThinkingDelta("b")],
+        ),
+        ([{"content": None}, {"content": ""}, {}], []),
+        (
+            [{"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}],
+            [ToolCallStarted(0, "call_chatcmpl1_0_0", "f"), ToolArgumentsDelta(0, "{}")],
+        ),
+        (
+            [
+                {"tool_calls": [{"index": 0, "id": name, "function": {"name": name}}]}
+                for name in "fg"
+            ],
+            [ToolCallStarted(0, "f", "f"), ToolCallStarted(1, "g", "g")],
+        ),
+        (
+            [
+                {"tool_calls": [{"index": at, "id": "x", "function": {}} for at in (3, 1)]},
+                {"tool_calls": [{"index": 3, "function": {"arguments": "1"}}]},
+            ],
+            [
+                ToolCallStarted(0, "x", ""),
+                ToolCallStarted(1, "x", ""),
+                ToolArgumentsDelta(0, "1"),
+            ],
+        ),
+    ],
+)
+def test_variants_of_other_servers(deltas: list[object], expected: list[Event]) -> None:
+    """Two names for thoughts; calls without an index, an id, or an index of their own."""
+    _, found = _follow(_deltas(*deltas))
+    called = any(isinstance(event, ToolCallStarted) for event in expected)
+    ended = Ended(Stop.TOOL_CALLS if called else Stop.END)
+    assert found == [Started("chatcmpl-1", ""), *expected, ended]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", Status.TRUNCATED),
+        (_deltas({"content": "hi"})[:-30], Status.TRUNCATED),
+        (_deltas({"content": "hi"}, reason=""), Status.TRUNCATED),
+        (_sse({"choices": []}) + b"data: [DONE]\n\n", Status.TRUNCATED),
+        (_deltas({"content": "hi"})[:-1], Status.COMPLETE),
+        (_deltas(reason="length"), Status.LENGTH),
+        (_deltas(reason="content_filter"), Status.FILTERED),
+        (_deltas() + _sse({"error": {"message": "x", "code": 503}}), Status.FAILED),
+        (_sse({"error": "x"}), Status.FAILED),
+        (_sse({"error": [1]}), Status.FAILED),
+        (b": comment\n\ndata: no json\n\nevent: x\n\n" + _deltas(), Status.COMPLETE),
+    ],
+)
+def test_how_a_stream_ended(data: bytes, status: Status) -> None:
+    """As `ChatStream` has it for bytes that pass through."""
+    assert _follow(data)[0].status is status
+
+
+def test_usage_that_makes_no_sense_is_unknown() -> None:
+    """The chunk that reports it counts all the same."""
+    chunk = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": "x"}}
+    reader, found = _follow(_sse(chunk))
+    assert (reader.usage, reader.status) == (None, Status.COMPLETE)
+    assert found == [Started("", ""), Ended(Stop.END)]
+
+
+def test_an_unreported_stream_is_bounded_from_above() -> None:
+    """A token is at least a byte."""
+    reader, _ = _follow(_deltas({"content": "\u4e16"}, {"reasoning": "abc"}))
+    assert 6 <= reader.output_tokens_bound <= 10
+
+
+@PROPERTY
+@given(st.binary(max_size=200))
+def test_any_bytes_can_be_read(data: bytes) -> None:
+    """A stream of garbage is truncated; it never breaks the reader."""
+    assert _follow(data)[0].status is Status.TRUNCATED
+    assert openai_chat.read_answer(data) is None
+
+
+# ---- requests that are wrong ----
+
+WRONG = [
+    (
+        {"messages": [{"role": "bogus", "content": "hi"}]},
+        "messages[0].role",
+        "invalid_value",
+        (
+            "Invalid value: 'bogus'. Supported values are: 'system', 'assistant', 'user', "
+            "'function', 'tool', and 'developer'."
+        ),
+    ),
+    (
+        {"messages": [{"role": "user"}]},
+        "messages[0].content",
+        "missing_required_parameter",
+        "Missing required parameter: 'messages[0].content'.",
+    ),
+    (
+        {"messages": [{"role": "user", "content": 5}]},
+        "messages[0].content",
+        "invalid_type",
+        (
+            "Invalid type for 'messages[0].content': expected one of a string or an array, "
+            "but got an integer instead."
+        ),
+    ),
+    (
+        {"temperature": 2.5},
+        "temperature",
+        "decimal_above_max_value",
+        (
+            "Invalid 'temperature': decimal above maximum value. "
+            "Expected a value <= 2, but got 2.5 instead."
+        ),
+    ),
+    (
+        {"top_logprobs": -1},
+        "top_logprobs",
+        "integer_below_min_value",
+        (
+            "Invalid 'top_logprobs': integer below minimum value. "
+            "Expected a value >= 0, but got -1 instead."
+        ),
+    ),
+    (
+        {"tools": [{"type": "function", "function": {}}]},
+        "tools[0].function.name",
+        "missing_required_parameter",
+        "Missing required parameter: 'tools[0].function.name'.",
+    ),
+    (
+        {"tools": [{"type": "function"}]},
+        "tools[0].function",
+        "missing_required_parameter",
+        "Missing required parameter: 'tools[0].function'.",
+    ),
+    (
+        {"tool_choice": "all"},
+        "tool_choice",
+        "invalid_value",
+        "Invalid value: 'all'. Supported values are: 'none', 'auto', and 'required'.",
+    ),
+    (
+        {"response_format": {"type": "json_schema"}},
+        "response_format.json_schema",
+        "missing_required_parameter",
+        "Missing required parameter: 'response_format.json_schema'.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("members", "param", "code", "message"), WRONG)
+def test_errors_in_the_vendors_words(
+    members: dict[str, Any], param: str, code: str, message: str
+) -> None:
+    """Paths as in SURFACE 5.2."""
+    with pytest.raises(InvalidParameter) as caught:
+        _read(**members)
+    assert (caught.value.param, caught.value.code, caught.value.message) == (param, code, message)
+
+
+@pytest.mark.parametrize("url", ["data:image/png,xx", "data:text/html;base64,aGk=", "data:"])
+def test_images_in_data_urls_that_are_none(url: str) -> None:
+    """Refused, as nobody could show them."""
+    part = {"type": "image_url", "image_url": {"url": url}}
+    with pytest.raises(InvalidParameter, match="base64-encoded data URL"):
+        _read(messages=[{"role": "user", "content": [part]}])
+
+
+def test_what_has_no_canonical_place_is_named() -> None:
+    """And what asks for nothing beyond the default is not."""
+    request = _read(
+        logit_bias={"5": 1},
+        metadata={},
+        store=False,
+        prediction=None,
+        modalities=["text"],
+        web_search_options={"a": 1},
+        prompt_cache_key="k",
+    )
+    assert request.others == ("logit_bias", "web_search_options", "prompt_cache_key")
+    with pytest.raises(InvalidParameter) as caught:
+        OUTBOUND.write_request(request, model="m", output_tokens_max=9, on_loss=OnLoss.REFUSE)
+    assert caught.value.param == "logit_bias"
+    assert caught.value.message == (
+        "Unsupported parameter: 'logit_bias' cannot be expressed in the Chat Completions API, "
+        "which serves this model."
+    )
+    written = OUTBOUND.write_request(request, model="m", output_tokens_max=9, on_loss=OnLoss.DROP)
+    assert written.dropped == request.others
+    assert json.loads(written.body)["max_completion_tokens"] == 9
+
+
+def test_older_forms_of_messages() -> None:
+    """A custom tool's call keeps its text; a function's message is named as lost."""
+    call = {"id": "c", "type": "custom", "custom": {"name": "f", "input": "x"}}
+    request = _read(
+        messages=[
+            {"role": "assistant", "tool_calls": [call], "audio": {"id": "a"}},
+            {"role": "function", "name": "f", "content": "x"},
+            {"role": "assistant", "function_call": {"name": "f", "arguments": ""}},
+        ]
+    )
+    assert request.messages[0].parts == (ToolCall("c", "f", '{"input":"x"}'),)
+    assert request.others == ("audio", "function", "function_call")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+@PROPERTY
+@given(st.dictionaries(st.sampled_from(sorted(openai_chat.form.ChatForm.__struct_fields__)), JSON))
+def test_any_json_is_a_request_or_a_clean_error(members: dict[str, Any]) -> None:
+    """Nothing that is JSON makes the server fail."""
+    try:
+        request = _read(**members)
+    except EntenteError:
+        return
+    assert request.model == "m"
