@@ -1,0 +1,404 @@
+"""CPU time of the request path in one process, without sockets.
+
+    python -m bench.path                    a small request and its whole answer
+    python -m bench.path --stream           a streamed answer, per chunk
+    python -m bench.path --body-bytes N     a request with a body of N bytes
+    python -m bench.path --profile          where the time goes, by part of the path
+
+Everything between the bytes of a client and the bytes of a provider is the product's own
+and is put together as `app` does. Transports on both sides are stand-ins that answer at
+the loop's next turn, and the journal is one that takes note two turns later, as a writer
+that needs no time would. What is left out is what the kernel and the disk do.
+
+The figure is the least of several rounds of the thread's CPU time: what disturbs a round
+only ever adds to it. Compare figures of one machine in one hour.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import pstats
+import random
+import socket
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from typing import Any, Final
+
+import uvloop
+
+from bench.traffic import KEY, MODEL, chat_body, stream_body
+from entente.auth import KeyRing
+from entente.auth.keys import digest_of
+from entente.domain.ids import Ids
+from entente.domain.principal import Principal, Role
+from entente.domain.secret import Secret
+from entente.gateway.pipeline import Gateway
+from entente.http.data_plane import DataPlane, Settings
+from entente.http.protocol import Connection, Shared
+from entente.http.routes import Router
+from entente.ledger.books import Books
+from entente.ledger.ledger import Ledger
+from entente.ledger.model import AnyEntry
+from entente.metering.prices import compile_price, price_book
+from entente.net import Client, ClientOptions
+from entente.policy.limits import Limits
+from entente.providers.openai import OpenAIProvider
+from entente.routing.catalog import Model, Target
+from entente.telemetry.metrics import Monitor
+
+CONNECTIONS: Final = 32
+ROUNDS: Final = 7
+REQUESTS: Final = 6_000
+"""Of one round."""
+STREAMS: Final = 200
+BODIES: Final = 600
+CHUNKS: Final = 50
+BODY_BYTES: Final = 1_000
+READ_BYTES: Final = 128 * 1024
+"""How much of a request comes in one read."""
+FUNCTIONS_SHOWN: Final = 40
+US_PER_S: Final = 1_000_000
+
+_ANSWER: Final = (
+    b'{"id":"chatcmpl-1","object":"chat.completion","created":1795289284,"model":"m","choices":'
+    b'[{"index":0,"message":{"role":"assistant","content":"Hello to you, dear friend. How can I '
+    b'help you today?","refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}],'
+    b'"usage":{"prompt_tokens":12,"completion_tokens":12,"total_tokens":24,'
+    b'"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},'
+    b'"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0}},'
+    b'"service_tier":"default","system_fingerprint":"fp_x"}'
+)
+_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 21 Nov 2026 20:00:00 GMT\r\n"
+    b"Connection: keep-alive\r\n"
+)
+_EVENT: Final = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1795289284,"model":"m",'
+    b'"choices":[{"index":0,"delta":{%s},"logprobs":null,"finish_reason":%s}],"usage":null}\n\n'
+)
+_USAGE: Final = (
+    b'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1795289284,"model":"m",'
+    b'"choices":[],"usage":{"prompt_tokens":12,"completion_tokens":50,"total_tokens":62}}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+def unary_answer() -> list[bytes]:
+    """Write a whole answer, which comes in one read."""
+    head = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_ANSWER)
+    return [_HEAD + head + _ANSWER]
+
+
+def streamed_answer(chunks: int) -> list[bytes]:
+    """Write a streamed answer of so many chunks with text, each in a read of its own."""
+    texts = [_EVENT % (b'"content":" word%d"' % number, b"null") for number in range(chunks)]
+    framed = [b"%x\r\n%b\r\n" % (len(event), event) for event in texts]
+    end = _EVENT % (b"", b'"stop"') + _USAGE
+    framed.append(b"%x\r\n%b\r\n0\r\n\r\n" % (len(end), end))
+    head = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [_HEAD + head + framed[0], *framed[1:]]
+
+
+class _Upstream(asyncio.Transport):
+    """A provider: takes a request of a known size and answers in so many reads."""
+
+    def __init__(self, loop: _Loop, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._loop = loop
+        self._protocol = protocol
+        self._taken = 0
+        self._socket, self._other = socket.socketpair()
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return self._socket if name == "socket" else default
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._taken += len(data)
+        if self._taken > self._loop.body_bytes:  # there is a head as well
+            self._taken = 0
+            self._loop.call_soon(self._answer, 0)
+
+    def _answer(self, number: int) -> None:
+        pieces = self._loop.answer
+        self._protocol.data_received(pieces[number])
+        if number + 1 < len(pieces):  # behind whoever that has woken
+            self._loop.call_soon(self._answer, number + 1)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None:
+        message = "a reader that is always at once has nothing to pause for"
+        raise RuntimeError(message)
+
+    def abort(self) -> None:
+        self._socket.close()
+        self._other.close()
+        self._loop.call_soon(self._protocol.connection_lost, None)
+
+
+class _Loop(uvloop.Loop):
+    """An event loop whose connections lead to the stand-in of the provider."""
+
+    body_bytes = 0
+    answer: list[bytes]
+
+    async def create_connection(  # type: ignore[override]
+        self, factory: Callable[[], asyncio.Protocol], *_: object, **__: object
+    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+        protocol = factory()
+        transport = _Upstream(self, protocol)
+        protocol.connection_made(transport)
+        return transport, protocol
+
+
+class _Round:
+    """So many requests, one after the other on each connection."""
+
+    def __init__(self, loop: _Loop, requests: int, pieces: list[bytes], end: bytes) -> None:
+        self.loop = loop
+        self.left = requests
+        self.pieces = pieces
+        self.end = end
+        """What the last write of an answer ends with."""
+        self.over = loop.create_future()
+
+    def begin(self, protocol: asyncio.Protocol) -> None:
+        """Send a request, in as many reads as it takes."""
+        for piece in self.pieces:
+            self.loop.call_soon(protocol.data_received, piece)
+
+
+class _Downstream(asyncio.Transport):
+    """A client: sends the next request when it has the answer."""
+
+    def __init__(self, round_: _Round, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._round = round_
+        self._protocol = protocol
+        self._begun = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._begun and not bytes(data).startswith(b"HTTP/1.1 200"):
+            sys.exit(f"Not an answer: {bytes(data)[:500]!r}")
+        self._begun = True
+        this = self._round
+        if bytes(data).endswith(this.end):
+            self._begun = False
+            this.left -= 1
+            if this.left >= CONNECTIONS:
+                this.begin(self._protocol)
+            elif not this.left:
+                this.over.set_result(None)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class _Journal:
+    """Takes note of everything in line two turns of the loop later, and keeps nothing."""
+
+    trouble: str | None = None
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._line: list[asyncio.Future[None]] = []
+
+    def append(self, entry: AnyEntry) -> asyncio.Future[None]:
+        del entry
+        if not self._line:
+            self._loop.call_soon(self._loop.call_soon, self._written)
+        done = self._loop.create_future()
+        self._line.append(done)
+        return done
+
+    def _written(self) -> None:
+        line, self._line = self._line, []
+        for done in line:
+            if not done.done():
+                done.set_result(None)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def _plane(loop: _Loop) -> DataPlane:
+    """Put the parts together as `app` does."""
+    monitor = Monitor()
+    catalog = {
+        name: Model(name=name, targets=(Target("main", name),), output_tokens_max=4096)
+        for name in (MODEL, "s")
+    }
+    rates = {"input": Fraction("0.15"), "output": Fraction("0.60")}
+    price = compile_price("USD", rates, US_PER_S)
+    client = Client(ClientOptions(base_url="http://127.0.0.1:1/v1"))
+    gateway = Gateway(
+        catalog=catalog,
+        providers={"main": OpenAIProvider("main", client, Secret("sk-provider"))},
+        prices=price_book(dict.fromkeys(catalog, price)),
+        limits=Limits(),
+        ledger=Ledger(_Journal(loop), Books(), now_ns=time.time_ns, budget_wait_s=30.0),
+        monitor=monitor,
+        now_ns=time.time_ns,
+    )
+    who = Principal(key_id="key_0193f0c7a1b2", name="bench", role=Role.MEMBER)
+    ring = KeyRing({digest_of(KEY.encode()): who}, 1)
+    return DataPlane(
+        router=Router(),
+        gateway=gateway,
+        catalog=catalog,
+        ring=lambda: ring,
+        trouble=dict,
+        monitor=monitor,
+        ids=Ids(time.time_ns, random.Random(1).getrandbits),  # noqa: S311
+        settings=Settings(inflight_max=8192, started_s=0),
+    )
+
+
+def _request(body: bytes) -> list[bytes]:
+    """Write a request as a client does, cut into reads."""
+    data = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
+        b"Authorization: Bearer %b\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (KEY.encode(), len(body), body)
+    )
+    return [data[at : at + READ_BYTES] for at in range(0, len(data), READ_BYTES)]
+
+
+async def _measure(
+    requests: int, body: bytes, answer: list[bytes], end: bytes, rounds: int
+) -> float:
+    """Give the microseconds of CPU time per request of the best round."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, _Loop):
+        message = "the stand-ins belong to a loop of their own"
+        raise TypeError(message)
+    loop.body_bytes, loop.answer = len(body), answer
+    plane = _plane(loop)
+    best_s = float("inf")
+    for _ in range(rounds):
+        shared = Shared(loop, plane, body_bytes_max=1 << 26, connections_max=CONNECTIONS)
+        this = _Round(loop, requests, _request(body), end)
+        gc.collect()
+        began_s = time.thread_time()
+        for _ in range(CONNECTIONS):
+            connection = Connection(shared)
+            connection.connection_made(_Downstream(this, connection))
+            this.begin(connection)
+        await this.over
+        best_s = min(best_s, time.thread_time() - began_s)
+        await asyncio.sleep(0)
+    return best_s / requests * US_PER_S
+
+
+def _run(requests: int, body: bytes, answer: list[bytes], end: bytes, rounds: int) -> float:
+    """Measure on a loop of its own."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        return runner.run(_measure(requests, body, answer, end, rounds))
+
+
+def unary(body_bytes: int, rounds: int = ROUNDS) -> float:
+    """Give the microseconds per request with a whole answer."""
+    requests = REQUESTS if body_bytes < READ_BYTES // 2 else BODIES
+    return _run(requests, chat_body(body_bytes), unary_answer(), _ANSWER, rounds)
+
+
+def stream(chunks: int, rounds: int = ROUNDS) -> float:
+    """Give the microseconds per streamed answer of so many chunks."""
+    body = stream_body(chunks, 0)
+    return _run(STREAMS, body, streamed_answer(chunks), b"\r\n0\r\n\r\n", rounds)
+
+
+_PARTS: Final = {
+    "http/": "HTTP in front",
+    "gateway/": "pipeline and relay",
+    "auth/": "key",
+    "policy/": "limits, access",
+    "metering/": "bounds and prices",
+    "ledger/": "ledger",
+    "routing/": "routing",
+    "providers/": "provider",
+    "net/": "upstream client",
+    "wire/": "dialect",
+    "telemetry/": "metrics",
+    "domain/": "values",
+}
+_OTHER: Final = "event loop"
+"""And the standard library."""
+
+
+def _part(where: tuple[str, int, str]) -> str | None:
+    """Name the part of the path that a function belongs to; None for C functions."""
+    file = where[0]
+    if file.startswith(("~", "<")):
+        return None
+    if file == __file__:
+        return "stand-ins"
+    name = file.rpartition("/entente/")[2]
+    return next((part for prefix, part in _PARTS.items() if name.startswith(prefix)), _OTHER)
+
+
+def shares(profile: cProfile.Profile) -> dict[str, float]:
+    """Give each part's share of the time; a C function's counts for who calls it."""
+    parts: dict[str, float] = {}
+    stats: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    for where, (_, _, own_s, _, callers) in stats.items():
+        part = _part(where)
+        if part is not None:
+            parts[part] = parts.get(part, 0.0) + own_s
+            continue
+        for caller, (_, _, called_s, _) in callers.items():
+            part = _part(caller) or _OTHER
+            parts[part] = parts.get(part, 0.0) + called_s
+    total = sum(parts.values())
+    return {part: spent / total for part, spent in sorted(parts.items(), key=lambda p: -p[1])}
+
+
+def _profiled(measure: Callable[[], float]) -> None:
+    """Print where the time of one round goes: by function, then by part."""
+    profile = cProfile.Profile()
+    profile.runcall(measure)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(FUNCTIONS_SHOWN)
+    for part, share in shares(profile).items():
+        print(f"{share:6.1%}  {part}")
+
+
+def main() -> None:
+    """Measure and print one line, or a profile."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--stream", action="store_true", help="a streamed answer, per chunk")
+    parser.add_argument("--body-bytes", type=int, default=BODY_BYTES, metavar="N")
+    parser.add_argument("--profile", action="store_true", help="where the time goes")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
+    options = parser.parse_args()
+    if options.profile:
+        _profiled(
+            partial(stream, CHUNKS, 1) if options.stream else partial(unary, options.body_bytes, 1)
+        )
+    elif options.stream:
+        one, many = stream(1, options.rounds), stream(1 + CHUNKS, options.rounds)
+        print(f"{(many - one) / CHUNKS:.2f} µs per chunk; {one:.1f} µs for a stream of one")
+    else:
+        print(f"{unary(options.body_bytes, options.rounds):.1f} µs per request")
+
+
+if __name__ == "__main__":
+    main()
