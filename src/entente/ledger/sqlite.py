@@ -79,12 +79,13 @@ def launch_process(kept_open: Sequence[int] = ()) -> LaunchProcess:
 class _Pending:
     """An entry that the writer has not told the end of, and who waits for it."""
 
-    __slots__ = ("done", "entry", "item")
+    __slots__ = ("done", "entry", "item", "on_its_way")
 
     def __init__(self, entry: AnyEntry, item: Item, done: asyncio.Future[None]) -> None:
         self.entry = entry
         self.item = item
         self.done = done
+        self.on_its_way = True
 
 
 class SqliteJournal:
@@ -111,13 +112,15 @@ class SqliteJournal:
         self._loop = asyncio.get_running_loop()
         self._path = path
         self.seq, self.head = seq, head
-        self._durability = durability
+        self._fsync = durability is not Durability.ASYNC
+        self._fsync_holds = durability is Durability.FULL
         self._on_foreign, self._on_change = on_foreign, on_change
         self._on_written = on_written
         self._launch = launch
         self._numbers = 0
         self._pending: dict[int, _Pending] = {}
         self._line: list[Item] = []
+        self._on_their_way = 0
         self._unsent = bytearray()
         self._closing = False
         self._ended = self._loop.create_future()
@@ -127,19 +130,13 @@ class SqliteJournal:
     def append(self, entry: AnyEntry) -> asyncio.Future[None]:
         """Put an entry in line; see `Journal.append`."""
         done = self._loop.create_future()
-        match self._durability:
-            case Durability.FULL:
-                fsync = True
-            case Durability.SETTLE:
-                fsync = not isinstance(entry, Hold)
-            case Durability.ASYNC:
-                fsync = False
+        fsync = self._fsync_holds if isinstance(entry, Hold) else self._fsync
         number = self._numbers
         self._numbers = number + 1
         keep = isinstance(entry, Settlement)
         item = Item(number, entry.idempotency_key, encode(entry), fsync, keep)
         self._pending[number] = _Pending(entry, item, done)
-        if not self._line:
+        if not self._line and not self._on_their_way:
             self._loop.call_soon(self._send_line)
         self._line.append(item)
         return done
@@ -168,8 +165,20 @@ class SqliteJournal:
     def _send_line(self) -> None:
         """Send what was appended since the last time."""
         if self._line and self._ready:
+            self._on_their_way += len(self._line)
             self._send(Append(self._line))
         self._line = []
+
+    def _answered(self, entries: Iterable[_Pending]) -> None:
+        """Take note that the writer has an answer for entries; when it has for all, send more.
+
+        What comes meanwhile gathers here, so that the writer is woken once a batch.
+        """
+        for each in entries:
+            self._on_their_way -= each.on_its_way
+            each.on_its_way = False
+        if not self._on_their_way:
+            self._send_line()
 
     def _send(self, message: ToWriter) -> None:
         """Send a message, or as much as the socket takes now and the rest later."""
@@ -258,14 +267,17 @@ class SqliteJournal:
     def _written(self, numbers: Iterable[int], seq: int, head: bytes) -> None:
         """Tell of entries that stand in the journal."""
         pending = self._pending
-        self._tell_written([pending.pop(number) for number in numbers], [], seq, head)
+        written = [pending.pop(number) for number in numbers]
+        self._answered(written)
+        self._tell_written(written, [], seq, head)
 
     def _fail(self, numbers: Iterable[int], error: LedgerError) -> None:
         """Tell who waits that entries are not written; the writer keeps some of them."""
-        for number in numbers:
-            failed = self._pending[number]
+        entries = [self._pending[number] for number in numbers]
+        self._answered(entries)
+        for failed in entries:
             if not failed.item.keep:
-                del self._pending[number]
+                del self._pending[failed.item.number]
             if not failed.done.done():
                 failed.done.set_exception(error)
                 failed.done.exception()  # who waited may have been cancelled
@@ -294,6 +306,9 @@ class SqliteJournal:
         if foreign:
             self._on_foreign(foreign)
         self._tell_written(written, foreign, found.seq, found.head)
+        self._on_their_way = len(self._pending)
+        for each in self._pending.values():
+            each.on_its_way = True
         if self._pending:
             self._send(Append([each.item for each in self._pending.values()]))
         if foreign:
