@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import EntenteError, InvalidParameter, MalformedJson
 from entente.domain.usage import Usage
+from entente.wire.members import hidden_names, misspelt, rewrite, split
 
 CHOICES_MAX: Final = 128
 MODEL_CHARS_MAX: Final = 256
@@ -37,14 +38,8 @@ _GOVERNING: Final = (
 _ATTACHMENT: Final = re.compile(
     rb'"(?:image_url|file_id|file_url)"\s*:|"audio"\s*:\s*\{\s*"id"\s*:'
 )
-_ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5f|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
-"""An escape of a letter or underscore: no encoder needs it, but a name can hide behind it."""
-_NAME: Final = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
-_SEPARATOR: Final = re.compile(rb"[ \t\n\r]*[,}][ \t\n\r]*")
 _NULL: Final = b"null"
 _MS_PER_S: Final = 1_000
-
-_members_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
 class StreamOptions(msgspec.Struct):
@@ -67,11 +62,9 @@ def decode_chat(body: bytes) -> Call:
     Raises MalformedJson or InvalidParameter, worded as OpenAI does, in OpenAI's order:
     model, messages, then types and bounds.
     """
-    try:
-        members = _members_decoder.decode(body)
-        attachments = _attachments(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedJson(MALFORMED) from None
+    members = split(body)
+    if members is None:
+        raise MalformedJson(MALFORMED)
     model = _string(members, "model")
     _check_messages(members)
     _check_names(members)
@@ -87,7 +80,7 @@ def decode_chat(body: bytes) -> Call:
         wants_usage=stream and _wants_usage(members),
         output_tokens_max=max(limit or 0, legacy_limit or 0) or None,
         choices=_integer(members, "n", 1, CHOICES_MAX) or 1,
-        attachments=attachments,
+        attachments=_attachments(body),
     )
 
 
@@ -106,42 +99,7 @@ def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> byt
         changes["stream_options"] = msgspec.json.encode({**(merged or {}), "include_usage": True})
     if output_tokens_max is not None and call.output_tokens_max is None:
         changes["max_completion_tokens"] = b"%d" % output_tokens_max
-    if not changes and _says_each_once(call):
-        return call.body
-    members: dict[str, Raw | bytes] = {**call.members, **changes}
-    return b"{%s}" % b",".join(
-        msgspec.json.encode(name) + b":" + bytes(value) for name, value in members.items()
-    )
-
-
-def _says_each_once(call: Call) -> bool:
-    """Say whether each member stands once in the body, its name written out.
-
-    Of two equal members we act on the last; a provider that acts on the first would do
-    what nobody checked. Such a body is written anew, each member once.
-    """
-    body = call.body
-    compact = 1 + sum(len(name) + 4 + len(memoryview(raw)) for name, raw in call.members.items())
-    if len(body) == compact:
-        return True
-    position = body.index(b"{") + 1
-    for name, raw in call.members.items():
-        found = _NAME.match(body, position)
-        value = bytes(raw)
-        if found is None or not _writes(found[1], name) or not body.startswith(value, found.end()):
-            return False
-        separator = _SEPARATOR.match(body, found.end() + len(value))
-        if separator is None:
-            return False
-        position = separator.end()
-    return position == len(body)
-
-
-def _writes(literal: bytes, name: str) -> bool:
-    """Say whether a JSON string is this name, with no ASCII letter of it escaped."""
-    if b"\\" not in literal:
-        return literal[1:-1] == name.encode()
-    return not _ESCAPED_LETTER.search(literal) and bool(msgspec.json.decode(literal) == name)
+    return rewrite(call, changes)
 
 
 def _attachments(body: bytes) -> int:
@@ -149,9 +107,7 @@ def _attachments(body: bytes) -> int:
     count = 0
     if b'"image_url"' in body or b'"file_' in body or b'"audio"' in body:
         count = len(_ATTACHMENT.findall(body))
-    if b"\\u00" in body:
-        count += len(_ESCAPED_LETTER.findall(body))
-    return count
+    return count + hidden_names(body)
 
 
 def _wants_usage(members: Mapping[str, Raw]) -> bool:
@@ -183,12 +139,10 @@ def _check_names(members: Mapping[str, Raw]) -> None:
     Servers whose JSON library ignores case (Go's does) would act on `"Model"`, which
     nobody has checked.
     """
-    for name in members:
-        if name.isascii() and name.islower():
-            continue
-        if name not in _GOVERNING and name.casefold() in _GOVERNING:
-            message = f"Unknown parameter: '{name}'. Did you mean '{name.casefold()}'?"
-            raise InvalidParameter(message, param=name, code="unknown_parameter")
+    name = misspelt(members, _GOVERNING)
+    if name is not None:
+        message = f"Unknown parameter: '{name}'. Did you mean '{name.casefold()}'?"
+        raise InvalidParameter(message, param=name, code="unknown_parameter")
 
 
 def _string(members: Mapping[str, Raw], name: str) -> str:

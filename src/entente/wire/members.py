@@ -1,0 +1,91 @@
+"""A request's top-level members with their bytes, for dialects whose requests are JSON. Pure.
+
+A request is scanned once into its members; only the few that govern it are decoded. What
+goes to a provider of the same dialect is the client's own body or, where a member has to
+change, the same members with the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from entente.domain.chat import Call
+
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5f|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
+"""An escape of a letter or underscore: no encoder needs it, but a name can hide behind it."""
+_NAME: Final = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
+_SEPARATOR: Final = re.compile(rb"[ \t\n\r]*[,}][ \t\n\r]*")
+
+_decoder = msgspec.json.Decoder(dict[str, Raw])
+
+
+def split(body: bytes) -> dict[str, Raw] | None:
+    """Scan a body into its members, the last of two with one name; None if it is no object."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def rewrite(call: Call, changes: Mapping[str, bytes]) -> bytes:
+    """Give the call's body with these members changed or added: its own bytes, if it can be.
+
+    Of two equal members we act on the last; a provider that acts on the first would do
+    what nobody checked. Such a body is written anew, each member once.
+    """
+    if not changes and _says_each_once(call):
+        return call.body
+    members: dict[str, Raw | bytes] = {**call.members, **changes}
+    return b"{%s}" % b",".join(
+        msgspec.json.encode(name) + b":" + bytes(value) for name, value in members.items()
+    )
+
+
+def misspelt(members: Mapping[str, Raw], governing: Collection[str]) -> str | None:
+    """Find a second spelling of a governing member.
+
+    Servers whose JSON library ignores case (Go's does) would act on `"Model"`, which
+    nobody has checked.
+    """
+    for name in members:
+        if name.isascii() and name.islower():
+            continue
+        if name not in governing and name.casefold() in governing:
+            return name
+    return None
+
+
+def hidden_names(body: bytes) -> int:
+    """Count the places in which a body may hide a name from a search for its bytes."""
+    return len(_ESCAPED_LETTER.findall(body)) if b"\\u00" in body else 0
+
+
+def _says_each_once(call: Call) -> bool:
+    """Say whether each member stands once in the body, its name written out."""
+    body = call.body
+    compact = 1 + sum(len(name) + 4 + len(memoryview(raw)) for name, raw in call.members.items())
+    if len(body) == compact:
+        return True
+    position = body.index(b"{") + 1
+    for name, raw in call.members.items():
+        found = _NAME.match(body, position)
+        value = bytes(raw)
+        if found is None or not _writes(found[1], name) or not body.startswith(value, found.end()):
+            return False
+        separator = _SEPARATOR.match(body, found.end() + len(value))
+        if separator is None:
+            return False
+        position = separator.end()
+    return position == len(body)
+
+
+def _writes(literal: bytes, name: str) -> bool:
+    """Say whether a JSON string is this name, with no ASCII letter of it escaped."""
+    if b"\\" not in literal:
+        return literal[1:-1] == name.encode()
+    return not _ESCAPED_LETTER.search(literal) and bool(msgspec.json.decode(literal) == name)
