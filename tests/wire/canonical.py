@@ -122,11 +122,11 @@ def _openai_message() -> st.SearchStrategy[Message]:
     )
 
 
-def _no_twins(messages: list[Message]) -> tuple[Message, ...]:
-    """Leave out a message of results that would follow another one."""
+def _no_twins(messages: list[Message], *roles: Role) -> tuple[Message, ...]:
+    """Leave out a message that would follow another one of the same role, if it is of these."""
     kept: list[Message] = []
     for message in messages:
-        if not (kept and kept[-1].role is message.role is Role.TOOL):
+        if not (kept and kept[-1].role is message.role and message.role in roles):
             kept.append(message)
     return tuple(kept)
 
@@ -147,7 +147,7 @@ def openai_requests(draw: st.DrawFn) -> ChatRequest:
     ]
     return ChatRequest(
         model="m",
-        messages=draw(st.lists(_openai_message(), min_size=1, max_size=5).map(_no_twins)),
+        messages=_no_twins(draw(st.lists(_openai_message(), min_size=1, max_size=5)), Role.TOOL),
         tools=tools,
         tool_choice=draw(st.sampled_from(choices)) if tools else None,
         parallel_tool_calls=draw(maybe(st.booleans())) if tools else None,
@@ -254,7 +254,7 @@ def anthropic_requests(draw: st.DrawFn) -> ChatRequest:
         several(st.builds(Tool, NAMES, maybe(TEXTS), SCHEMAS, maybe(st.booleans()), CACHE))
     )
     system = draw(several(st.builds(Text, TEXTS, CACHE)))
-    messages = draw(st.lists(_anthropic_message(), min_size=1, max_size=5).map(_no_twins))
+    messages = _no_twins(draw(st.lists(_anthropic_message(), min_size=1, max_size=5)), *Role)
     modes = [ToolMode.AUTO, ToolMode.REQUIRED]
     choices = [*[ToolChoice(mode) for mode in modes], ToolChoice(ToolMode.NAMED, "a")]
     parallel = draw(maybe(st.booleans())) if tools else None
@@ -345,7 +345,8 @@ def streams(draw: st.DrawFn, *, signed: bool) -> list[Event]:
     calls = draw(st.integers(0, 3))
     for index in range(calls):
         found.append(ToolCallStarted(index, f"call_{index}", draw(NAMES)))
-        found.extend(ToolArgumentsDelta(index, text) for text in draw(several(TEXTS)))
+        pieces = draw(several(TEXTS, 1 if signed else 0))
+        found.extend(ToolArgumentsDelta(index, text) for text in pieces)
     stops = [Stop.TOOL_CALLS if calls else Stop.END, Stop.LENGTH]
     found.append(Ended(draw(st.sampled_from(stops))))
     found.append(Used(draw(ANTHROPIC_USAGES)))

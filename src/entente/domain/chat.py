@@ -12,6 +12,7 @@ class Surface(StrEnum):
     """The kind of API called."""
 
     CHAT = "chat.completions"
+    MESSAGES = "messages"
     MODELS = "models"
     OPERATIONS = "operations"
 

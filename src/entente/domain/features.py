@@ -94,12 +94,17 @@ HINTS: Final[frozenset[str]] = frozenset(
         Feature.STRICT_TOOLS,
         Feature.TOOL_ERRORS,
         Feature.USER,
+        "context_management",
+        "diagnostics",
         "metadata",
         "prediction",
         "prompt_cache_key",
         "prompt_cache_options",
         "prompt_cache_retention",
+        "speed",
         "store",
+        "thinking.display",
+        "tools.input_examples",
     }
 )
 """What changes cost, speed or bookkeeping, but not what is asked.

@@ -130,7 +130,8 @@ def _put_sampling(
         if len(sampling.stop) > STOPS_MAX:
             losses.note(Feature.STOP)
         body["stop"] = sampling.stop[:STOPS_MAX]
-    limit = sampling.output_tokens_max or output_tokens_max
+    limit = sampling.output_tokens_max
+    limit = output_tokens_max if limit is None else limit
     if limit is not None:
         body["max_completion_tokens"] = limit
     if sampling.choices != 1:
