@@ -214,7 +214,7 @@ def openai_answers(draw: st.DrawFn) -> ChatAnswer:
         choices=tuple(choice(index) for index in range(draw(st.integers(1, 3)))),
         usage=draw(USAGES),
         created_s=draw(COUNTS),
-        service_tier=draw(maybe(NAMES)),
+        service_tier=draw(st.sampled_from([None, "default", "flex"])),
     )
 
 

@@ -183,6 +183,8 @@ def read_tokens(tokens: list[TokenForm] | None) -> tuple[TokenLogprob, ...] | No
 
 # ---- writing ----
 
+_TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast")
+"""OpenAI's words; client libraries take no other."""
 _REASONS: Final[Mapping[Stop, str]] = {
     Stop.END: "stop",
     Stop.STOP_SEQUENCE: "stop",
@@ -217,7 +219,7 @@ def write_answer(answer: ChatAnswer, head: Head) -> bytes:
     }
     if answer.usage is not None:
         body["usage"] = write_usage(answer.usage)
-    if answer.service_tier is not None:
+    if answer.service_tier in _TIERS:
         body["service_tier"] = answer.service_tier
     body["system_fingerprint"] = None
     return msgspec.json.encode(body)
