@@ -1,0 +1,53 @@
+"""Anthropic's Messages API, or any server that speaks its dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from entente.domain.secret import Secret
+from entente.net import Client, Response
+from entente.providers.base import Ask
+from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+
+BASE_URL: Final = "https://api.anthropic.com"
+VERSION: Final = "2023-06-01"
+PATH: Final = b"/v1/messages"
+
+
+class AnthropicProvider:
+    """A provider that gets Messages, with our credentials."""
+
+    dialect = "anthropic"
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        api_key: Secret | None,
+        *,
+        version: str = VERSION,
+        betas: Sequence[str] = (),
+    ) -> None:
+        """Send to where `client` points, `BASE_URL` or a path that `/v1/messages` goes behind.
+
+        `version` is the `anthropic-version`, `betas` what `anthropic-beta` names.
+        """
+        self.name = name
+        self._client = client
+        self._block = (
+            JSON_BLOCK
+            + ACCEPT_EVENTS
+            + secret_line(b"x-api-key", api_key)
+            + b"anthropic-version: %b\r\n" % version.encode("ascii")
+        )
+        if betas:
+            self._block += b"anthropic-beta: %b\r\n" % ",".join(betas).encode("ascii")
+
+    async def open(self, ask: Ask) -> Response:
+        """Send the call; see `Provider.open`."""
+        return await self._client.request(b"POST", PATH, self._block, ask.body)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()

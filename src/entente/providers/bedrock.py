@@ -1,0 +1,104 @@
+"""AWS Bedrock's Converse: signed requests, the model in the path, streams in AWS's framing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+from entente.domain.ids import NowNs
+from entente.domain.secret import Secret
+from entente.net import Client, ClientOptions, Response
+from entente.net.options import split_base_url
+from entente.providers.base import Ask
+from entente.providers.headers import JSON_BLOCK, secret_line
+from entente.providers.sigv4 import AwsCredentials, AwsScope, sign
+
+SERVICE: Final = "bedrock"
+THREAD_BYTES_MIN: Final = 1024 * 1024
+"""From here on a body is hashed in a thread, so that others do not wait for it."""
+
+_JSON: Final = "application/json"
+_EVENT_STREAM: Final = "application/vnd.amazon.eventstream"
+_NS_PER_S: Final = 1_000_000_000
+
+
+def base_url_of(region: str) -> str:
+    """Give the address of Bedrock in a region of AWS's public cloud."""
+    return f"https://bedrock-runtime.{region}.amazonaws.com"
+
+
+class BedrockProvider:
+    """A provider that gets Converse, with our credentials."""
+
+    dialect = "bedrock"
+
+    def __init__(
+        self,
+        name: str,
+        options: ClientOptions,
+        credentials: AwsCredentials | Secret,
+        *,
+        region: str,
+        now_ns: NowNs,
+    ) -> None:
+        """Send to `options.base_url`, which the signature covers.
+
+        `credentials` sign each request with the time of `now_ns`; a Secret is an API key of
+        Bedrock's own, and is sent as it is.
+        """
+        origin, prefix = split_base_url(options.base_url)
+        self.name = name
+        self._client = Client(options)
+        self._host = origin.host_header
+        self._prefix = prefix.decode("ascii")
+        self._credentials = credentials
+        self._scope = AwsScope(region, SERVICE)
+        self._now_ns = now_ns
+
+    async def open(self, ask: Ask) -> Response:
+        """Send the call; see `Provider.open`. A model is an id, or the ARN of one."""
+        path = f"/model/{quote(ask.model, safe='')}/converse{'-stream' if ask.stream else ''}"
+        accept = _EVENT_STREAM if ask.stream else _JSON
+        headers = b"accept: %b\r\n" % accept.encode("ascii")
+        if isinstance(self._credentials, Secret):
+            headers += JSON_BLOCK + secret_line(b"authorization", self._credentials, b"Bearer")
+        else:
+            signing = self._signing(self._credentials, path, ask.body)
+            is_large = len(ask.body) >= THREAD_BYTES_MIN
+            headers += JSON_BLOCK + (await asyncio.to_thread(signing) if is_large else signing())
+        return await self._client.request(b"POST", path.encode("ascii"), headers, ask.body)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    def _signing(self, credentials: AwsCredentials, path: str, body: bytes) -> Callable[[], bytes]:
+        """Prepare the headers that sign a request."""
+        return partial(
+            _signed,
+            credentials,
+            self._scope,
+            path=self._prefix + path,
+            host=self._host,
+            body=body,
+            at_s=self._now_ns() // _NS_PER_S,
+        )
+
+
+def _signed(
+    credentials: AwsCredentials, scope: AwsScope, *, path: str, host: str, body: bytes, at_s: int
+) -> bytes:
+    """Write the headers that sign a request; they cover the host and the type of its body."""
+    added = sign(
+        credentials,
+        scope,
+        method="POST",
+        path=path,
+        headers=[("host", host), ("content-type", _JSON)],
+        body=body,
+        at_s=at_s,
+    )
+    return b"".join(f"{name}: {value}\r\n".encode() for name, value in added)

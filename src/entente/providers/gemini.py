@@ -1,0 +1,46 @@
+"""Google's Gemini API: the model and the kind of answer are in the path."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from entente.domain.secret import Secret
+from entente.net import Client, Response
+from entente.providers.base import Ask
+from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+
+BASE_URL: Final = "https://generativelanguage.googleapis.com/v1beta"
+
+_COLLECTIONS: Final = ("models/", "tunedModels/")
+_UNARY: Final = ":generateContent"
+_STREAM: Final = ":streamGenerateContent?alt=sse"
+"""Without `alt` a stream would be one JSON list."""
+
+
+class GeminiProvider:
+    """A provider that gets generateContent, with our credentials."""
+
+    dialect = "gemini"
+
+    def __init__(self, name: str, client: Client, api_key: Secret | None) -> None:
+        """Send to where `client` points, `BASE_URL` or a path that `/models/…` goes behind."""
+        self.name = name
+        self._client = client
+        self._block = JSON_BLOCK + ACCEPT_EVENTS + secret_line(b"x-goog-api-key", api_key)
+
+    async def open(self, ask: Ask) -> Response:
+        """Send the call; see `Provider.open`. A model is `gemini-…` or `tunedModels/…`."""
+        return await self._client.request(b"POST", _target(ask), self._block, ask.body)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+
+def _target(ask: Ask) -> bytes:
+    """Write path and query of a call."""
+    collection = next((c for c in _COLLECTIONS if ask.model.startswith(c)), "")
+    name = quote(ask.model.removeprefix(collection), safe="")
+    method = _STREAM if ask.stream else _UNARY
+    return f"/{collection or _COLLECTIONS[0]}{name}{method}".encode("ascii")

@@ -1,0 +1,21 @@
+"""Blocks of headers that are the same for every call of a provider, written once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from entente.domain.secret import Secret
+
+JSON_BLOCK: Final = (
+    b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: entente\r\n"
+)
+"""JSON goes out, and what comes back is not compressed."""
+ACCEPT_EVENTS: Final = b"accept: application/json, text/event-stream\r\n"
+
+
+def secret_line(name: bytes, secret: Secret | None, scheme: bytes = b"") -> bytes:
+    """Write the line with a credential, behind its `scheme` if it has one; b"" for none."""
+    if secret is None:
+        return b""
+    value = secret.reveal().encode()
+    return b"%b: %b\r\n" % (name, b"%b %b" % (scheme, value) if scheme else value)
