@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from entente.domain.secret import Secret
 from entente.providers.sigv4 import AwsCredentials, AwsScope, canonical_path, sign
+from tests.kit.run import PROPERTY
 
 # From AWS's signing test suite: one key pair, 2015-08-30T12:36:00Z, us-east-1, "service".
 KEY_ID: Final = "AKIDEXAMPLE"
@@ -169,6 +170,7 @@ class _At(SigV4Auth):  # type: ignore[misc]
         return str(request.headers["Authorization"])
 
 
+@PROPERTY
 @given(
     st.lists(segments, max_size=4),
     st.dictionaries(query_names, segments, max_size=3),

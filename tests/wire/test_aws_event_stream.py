@@ -22,6 +22,7 @@ from entente.wire.aws_event_stream import (
     Message,
     encode,
 )
+from tests.kit.run import PROPERTY
 
 # Written by hand from the format's description: three headers, and a payload of two bytes.
 BY_HAND_HEADERS = (
@@ -73,6 +74,7 @@ messages = st.builds(
 )
 
 
+@PROPERTY
 @given(st.lists(messages, max_size=5), st.randoms(use_true_random=False))
 def test_any_messages_over_any_split(sent: list[Message], random: Any) -> None:
     """What was written is read, whatever pieces it comes in."""
@@ -93,6 +95,7 @@ def plain(value: HeaderValue) -> object:
     return int(value.timestamp() * 1000) if isinstance(value, datetime) else value
 
 
+@PROPERTY
 @given(messages.filter(lambda message: len(message.payload) + len(message.headers) > 0))
 def test_the_sdk_reads_the_same(message: Message) -> None:
     """Headers and payload, as the SDK's own decoder gives them."""

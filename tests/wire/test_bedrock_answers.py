@@ -38,6 +38,7 @@ from entente.domain.usage import Usage
 from entente.wire import bedrock
 from entente.wire.aws_event_stream import Message, encode
 from tests.kit.aws import event, exception, sdk_answer, sdk_events
+from tests.kit.run import PROPERTY
 
 USAGE = {
     "inputTokens": 30,
@@ -248,6 +249,7 @@ def test_the_fixture_is_a_stream_to_the_sdk() -> None:
     assert events[-1]["metadata"]["usage"]["cacheWriteInputTokens"] == 40
 
 
+@PROPERTY
 @given(st.lists(st.integers(min_value=1, max_value=200), max_size=200))
 def test_any_split(sizes: list[int]) -> None:
     """However it is cut, it says the same."""

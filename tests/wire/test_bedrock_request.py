@@ -150,6 +150,13 @@ def test_a_conversation() -> None:
     ]
 
 
+def test_the_operator_alone() -> None:
+    """Converse does not answer to instructions alone, so they are the user's turn."""
+    body, lost = written(Message(Role.SYSTEM, (Text("Say hi."),)))
+    assert body == {"messages": [{"role": "user", "content": [{"text": "Say hi."}]}]}
+    assert lost == ("system_position",)
+
+
 def test_arguments_keep_their_bytes() -> None:
     """A number that no float holds, and the order of members, go on as they are."""
     arguments = '{"z":12345678901234567890123,"a":1.10}'
@@ -261,6 +268,12 @@ def test_thoughts_of_others_are_left_out(part: Part, model: str) -> None:
     body, lost = written(HELLO, Message(Role.ASSISTANT, (part, Text("Yes."))), model=model)
     assert body["messages"][1]["content"] == [{"text": "Yes."}]
     assert lost == ("earlier_thinking",)
+
+
+def test_a_turn_of_which_nothing_is_left() -> None:
+    """Those around it are one, for turns have to alternate."""
+    body, _ = written(HELLO, Message(Role.ASSISTANT, (Thinking("Hm."), Text(" "))), HELLO)
+    assert body["messages"] == [{"role": "user", "content": [{"text": "Hello"}] * 2}]
 
 
 def test_the_cache() -> None:
@@ -430,9 +443,28 @@ THINKING: dict[str, tuple[str, Reasoning, dict[str, Any], tuple[str, ...]]] = {
         {"thinking": {"type": "adaptive"}},
         ("reasoning_budget",),
     ),
-    "budget by effort": (
+    "effort alone": (CLAUDE_NEW, Reasoning(effort="low"), {}, ()),
+    "both": (
+        CLAUDE_NEW,
+        Reasoning(enabled=True, effort="low", budget_tokens=2000),
+        {"thinking": {"type": "adaptive"}},
+        ("reasoning_budget",),
+    ),
+    "effort alone, before there was one": (
         CLAUDE_OLD,
         Reasoning(effort="low"),
+        {},
+        ("reasoning_effort",),
+    ),
+    "both, before there was an effort": (
+        CLAUDE_OLD,
+        Reasoning(enabled=True, effort="low", budget_tokens=2000),
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        ("reasoning_effort",),
+    ),
+    "budget by effort": (
+        CLAUDE_OLD,
+        Reasoning(enabled=True, effort="low"),
         {"thinking": {"type": "enabled", "budget_tokens": 2048}},
         (),
     ),
@@ -479,7 +511,7 @@ def test_thinking(name: str) -> None:
 def test_what_thinking_rules_out() -> None:
     """A model that thinks draws tokens and chooses tools in its own way."""
     body, lost = written(
-        reasoning=Reasoning(effort="high"),
+        reasoning=Reasoning(enabled=True, effort="high"),
         sampling=Sampling(temperature=0.2, top_p=1, top_k=5),
         tools=(F,),
         tool_choice=ToolChoice(ToolMode.REQUIRED),
@@ -492,7 +524,7 @@ def test_what_thinking_rules_out() -> None:
 
 def test_a_budget_leaves_room_for_the_answer() -> None:
     """It is below the bound on the output, or there is no thought at all."""
-    asked = Reasoning(effort="high")
+    asked = Reasoning(enabled=True, effort="high")
     body, lost = written(reasoning=asked, model=CLAUDE_OLD, bound=4000)
     assert body["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 3999
     assert lost == ()
@@ -510,7 +542,7 @@ def test_going_on_in_the_middle_of_a_turn(kept: bool) -> None:
         Message(Role.ASSISTANT, (*thought, ToolCall("c1", "f", "{}"))),
         Message(Role.TOOL, (ToolResult("c1", (Text("1"),)),)),
         tools=(F,),
-        reasoning=Reasoning(effort="low"),
+        reasoning=Reasoning(enabled=True, effort="low"),
         model=CLAUDE_OLD,
     )
     assert ("additionalModelRequestFields" in body) is kept

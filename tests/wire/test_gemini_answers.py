@@ -36,6 +36,7 @@ from entente.domain.inference import (
 )
 from entente.domain.usage import Usage
 from entente.wire import gemini
+from tests.kit.run import PROPERTY
 
 ID = "Il0taoSYJ5Cez7IPr_b32QI"
 USAGE = {
@@ -271,6 +272,7 @@ def test_a_whole_stream() -> None:
     assert reader.output_tokens_bound > 0
 
 
+@PROPERTY
 @given(st.lists(st.integers(min_value=1, max_value=300), max_size=200))
 def test_any_split(sizes: list[int]) -> None:
     """However it is cut, it says the same."""

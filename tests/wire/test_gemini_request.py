@@ -134,6 +134,13 @@ def test_a_conversation() -> None:
     assert "toolConfig" not in body
 
 
+def test_the_operator_alone() -> None:
+    """Gemini does not answer to instructions alone, so they are the user's turn."""
+    body, lost = written(Message(Role.SYSTEM, (Text("Say hi."),)))
+    assert body == {"contents": [{"role": "user", "parts": [{"text": "Say hi."}]}]}
+    assert lost == ("system_position",)
+
+
 @pytest.mark.parametrize(
     ("text", "output"),
     [
@@ -226,6 +233,12 @@ def test_thoughts_of_others_are_left_out(thought: Part) -> None:
     assert lost == ("earlier_thinking",)
 
 
+def test_a_turn_of_which_nothing_is_left() -> None:
+    """Those around it are one."""
+    body, _ = written(HELLO, Message(Role.ASSISTANT, (Thinking("Hm."),)), HELLO)
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "Hello"}] * 2}]
+
+
 def test_sampling() -> None:
     """All of it has a member."""
     config, lost = generation(
@@ -304,15 +317,22 @@ def test_tools_that_are_allowed() -> None:
     ("model", "asked", "expected", "lost"),
     [
         (NEW, Reasoning(enabled=True), {"includeThoughts": True}, ()),
-        (NEW, Reasoning(effort="low"), {"includeThoughts": True, "thinkingLevel": "LOW"}, ()),
+        (NEW, Reasoning(effort="low"), {"thinkingLevel": "LOW"}, ()),
+        (
+            NEW,
+            Reasoning(enabled=True, effort="low", budget_tokens=99),
+            {"includeThoughts": True, "thinkingBudget": 99},
+            ("reasoning_effort",),
+        ),
         (
             "gemini-flash-latest",
-            Reasoning(effort="max"),
+            Reasoning(enabled=True, effort="max"),
             {"includeThoughts": True, "thinkingLevel": "HIGH"},
             ("reasoning_effort",),
         ),
-        (OLD, Reasoning(effort="medium"), {"includeThoughts": True, "thinkingBudget": 8192}, ()),
-        (NEW, Reasoning(budget_tokens=99), {"includeThoughts": True, "thinkingBudget": 99}, ()),
+        (OLD, Reasoning(effort="medium"), {"thinkingBudget": 8192}, ()),
+        (NEW, Reasoning(budget_tokens=99), {"thinkingBudget": 99}, ()),
+        (NEW, Reasoning(summary="auto"), {"includeThoughts": True}, ()),
         (OLD, Reasoning(enabled=False), {"thinkingBudget": 0}, ()),
         (
             "gemini-2.5-pro",

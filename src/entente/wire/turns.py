@@ -51,6 +51,18 @@ def split(messages: Sequence[Message], losses: Losses) -> tuple[list[Text], list
     return system, _turns(rest)
 
 
+def opened(messages: Sequence[Message], losses: Losses) -> tuple[list[Text], list[Turn]]:
+    """Do as `split`, but let the operator's words be the user's turn where there is no other.
+
+    Dialects of this kind do not answer to instructions alone.
+    """
+    system, turns = split(messages, losses)
+    if turns or not system:
+        return system, turns
+    losses.note(Feature.SYSTEM_POSITION, "messages")
+    return [], [Turn(by_model=False, parts=tuple(system))]
+
+
 def _turns(messages: Sequence[Message]) -> list[Turn]:
     """Join the messages of one side."""
     turns = []

@@ -25,7 +25,7 @@ from entente.wire.bedrock.content import ContentWriter
 from entente.wire.bedrock.families import Family, family_of
 from entente.wire.bedrock.thinking import Thought, thought
 from entente.wire.dialect import Written
-from entente.wire.turns import Turn, split
+from entente.wire.turns import Turn, opened
 
 TITLE: Final = "Amazon Bedrock Converse"
 TEMPERATURE_MAX: Final = 1.0
@@ -70,12 +70,8 @@ class _Writer:
     def body(self) -> dict[str, Any]:
         """Write all members that are not empty."""
         request = self._request
-        system, turns = split(request.messages, self._losses)
-        messages: list[dict[str, Any]] = [
-            {"role": "assistant" if turn.by_model else "user", "content": content}
-            for turn in turns
-            if (content := self._content.turn(turn))
-        ]
+        system, turns = opened(request.messages, self._losses)
+        messages = self._messages(turns)
         if request.cache is not None and messages:
             messages[-1]["content"] += self._content.caching(request.cache)
         self._thought = thought(request.reasoning, self._model, self._bound, turns, self._losses)
@@ -95,6 +91,18 @@ class _Writer:
         }
         self._leave_out()
         return {name: value for name, value in members.items() if value}
+
+    def _messages(self, turns: list[Turn]) -> list[dict[str, Any]]:
+        """Write the turns. Where nothing of one is left, those around it are one."""
+        messages: list[dict[str, Any]] = []
+        for turn in turns:
+            content = self._content.turn(turn)
+            role = "assistant" if turn.by_model else "user"
+            if content and messages and messages[-1]["role"] == role:
+                messages[-1]["content"] += content
+            elif content:
+                messages.append({"role": role, "content": content})
+        return messages
 
     # ---- sampling ----
 

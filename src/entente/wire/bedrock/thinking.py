@@ -63,14 +63,22 @@ def thought(
 
 
 def _adaptive(asked: Reasoning, losses: Losses) -> Thought:
-    """Let a Claude model think as it sees fit."""
-    vague = asked.effort is None and asked.budget_tokens is None
-    effort = None if vague else _effort(asked, _EFFORTS, losses)
+    """Let a Claude model think as it sees fit; an effort alone is not a wish to see it think."""
+    effort = None
+    if asked.effort is not None or asked.budget_tokens is not None:
+        effort = _effort(asked, _EFFORTS, losses)
+    if asked.enabled is None and asked.budget_tokens is None:
+        return Thought(effort=effort)
     return Thought(enabled=True, additional={"thinking": {"type": "adaptive"}}, effort=effort)
 
 
 def _budgeted(asked: Reasoning, bound: int | None, turns: list[Turn], losses: Losses) -> Thought:
     """Let a Claude model think within a budget, which has to leave room for the answer."""
+    wants = asked.enabled or asked.budget_tokens is not None
+    if asked.effort is not None and (not wants or asked.budget_tokens is not None):
+        losses.note(Feature.REASONING_EFFORT)
+    if not wants:
+        return Thought()
     wanted = asked.budget_tokens or _BUDGETS.get(asked.effort or "medium", _BUDGETS["high"])
     budget = max(wanted, BUDGET_TOKENS_MIN)
     if bound is not None:
@@ -86,15 +94,15 @@ def _budgeted(asked: Reasoning, bound: int | None, turns: list[Turn], losses: Lo
 
 def _effort(asked: Reasoning, words: tuple[str, ...], losses: Losses) -> str:
     """Give the nearest effort that there is a word for."""
+    if asked.budget_tokens is not None:
+        losses.note(Feature.REASONING_BUDGET)
     if asked.effort in words:
         return asked.effort
     if asked.effort is not None:
         losses.note(Feature.REASONING_EFFORT)
         return _NEAREST.get(asked.effort, "high")
-    if asked.budget_tokens is None:
-        return "medium"
-    losses.note(Feature.REASONING_BUDGET)
-    return next((word for word in words if asked.budget_tokens <= _BUDGETS[word]), words[-1])
+    budget = asked.budget_tokens or _BUDGETS["medium"]
+    return next((word for word in words if budget <= _BUDGETS[word]), words[-1])
 
 
 def _calls_without_thought(turns: list[Turn]) -> bool:

@@ -85,9 +85,13 @@ def _thinking(asked: Reasoning | None, model: str, losses: Losses) -> dict[str, 
         return None
     if asked.enabled is False:
         return _least(model, losses)
-    written: dict[str, Any] = {"includeThoughts": True}
+    written: dict[str, Any] = {}
+    if asked.enabled or asked.summary is not None:
+        written["includeThoughts"] = True
     if asked.budget_tokens is not None:
         written["thinkingBudget"] = asked.budget_tokens
+        if asked.effort is not None:
+            losses.note(Feature.REASONING_EFFORT)
     elif asked.effort is not None:
         effort = asked.effort
         if effort not in _LEVELS:
@@ -97,7 +101,7 @@ def _thinking(asked: Reasoning | None, model: str, losses: Losses) -> dict[str, 
             written["thinkingLevel"] = effort.upper()
         else:
             written["thinkingBudget"] = _BUDGETS[effort]
-    return written
+    return written or None
 
 
 def _least(model: str, losses: Losses) -> dict[str, Any]:

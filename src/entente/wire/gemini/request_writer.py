@@ -12,7 +12,7 @@ from entente.domain.inference import ChatRequest, Tool, ToolCall, ToolChoice, To
 from entente.wire.dialect import Written
 from entente.wire.gemini.content import ContentWriter
 from entente.wire.gemini.generation import config, has_levels
-from entente.wire.turns import Turn, split
+from entente.wire.turns import Turn, opened
 
 TITLE: Final = "Gemini"
 
@@ -37,16 +37,12 @@ def write_request(
     losses = Losses(TITLE, on_loss)
     for name in request.others:
         losses.note(name)
-    system, turns = split(request.messages, losses)
+    system, turns = opened(request.messages, losses)
     modern = has_levels(model)
     content = ContentWriter(_names(turns), losses, signed=modern, sees_results=modern)
     tools = _tools(request, losses)
     members = {
-        "contents": [
-            {"role": "model" if turn.by_model else "user", "parts": parts}
-            for turn in turns
-            if (parts := content.turn(turn))
-        ],
+        "contents": _contents(turns, content),
         "systemInstruction": content.system(system),
         "tools": [{"functionDeclarations": tools}] if tools else None,
         "toolConfig": _choice(request.tool_choice) if tools else None,
@@ -56,6 +52,19 @@ def write_request(
     _leave_out(request, losses)
     body = {name: value for name, value in members.items() if value}
     return Written(msgspec.json.encode(body), losses.names)
+
+
+def _contents(turns: list[Turn], writer: ContentWriter) -> list[dict[str, Any]]:
+    """Write the turns. Where nothing of one is left, those around it are one."""
+    contents: list[dict[str, Any]] = []
+    for turn in turns:
+        parts = writer.turn(turn)
+        role = "model" if turn.by_model else "user"
+        if parts and contents and contents[-1]["role"] == role:
+            contents[-1]["parts"] += parts
+        elif parts:
+            contents.append({"role": role, "parts": parts})
+    return contents
 
 
 def _names(turns: list[Turn]) -> dict[str, str]:
