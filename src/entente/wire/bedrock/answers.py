@@ -191,7 +191,8 @@ def _parts(block: _Block) -> list[Part]:
         parts += _thoughts(block.reasoning_content)
     if block.tool_use and block.tool_use.type is None:
         used = block.tool_use
-        parts.append(ToolCall(used.tool_use_id, used.name, bytes(used.input).decode()))
+        arguments = bytes(used.input).decode(errors="replace")
+        parts.append(ToolCall(used.tool_use_id, used.name, arguments))
     if block.image and block.image.source.bytes:
         image = block.image
         parts.append(Image(Inline(f"image/{image.format}", block.image.source.bytes)))

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from entente.domain.errors import InvalidParameter
 from entente.domain.features import Feature, Losses, OnLoss
 from entente.domain.inference import (
     ChatRequest,
@@ -149,7 +150,7 @@ class _Writer:
         """Write which form the answer has to have."""
         match self._request.response_format:
             case JsonSchema() as asked:
-                schema: dict[str, Any] = {"schema": asked.schema.decode()}
+                schema: dict[str, Any] = {"schema": _text(asked.schema)}
                 if asked.name:
                     schema["name"] = asked.name
                 if asked.description:
@@ -231,6 +232,16 @@ class _Writer:
         for feature, is_lost in lost.items():
             if is_lost:
                 self._losses.note(feature)
+
+
+def _text(schema: bytes) -> str:
+    """Give a schema as text, which is how Converse wants it."""
+    try:
+        return schema.decode()
+    except UnicodeDecodeError:
+        message = "Invalid schema for response_format: it is not UTF-8."
+        param = "response_format"
+        raise InvalidParameter(message, param=param, code="invalid_value") from None
 
 
 def _spec(name: str, schema: bytes | None = None) -> dict[str, Any]:

@@ -87,8 +87,8 @@ class FunctionCall(msgspec.Struct, rename="camel"):
     id: str | None = None
 
     def arguments(self) -> str:
-        """Give the arguments as JSON."""
-        return bytes(self.args).decode()
+        """Give the arguments as JSON; bytes that are no text become signs that say so."""
+        return bytes(self.args).decode(errors="replace")
 
     def call_id(self, response_id: str | None, number: int) -> str:
         """Give its id; older models give none, and get one that is theirs alone."""
