@@ -60,6 +60,7 @@ STATUSES = {
     "AuthenticationError": 401,
     "MissingKey": 401,
     "InvalidKey": 401,
+    "InvalidToken": 401,
     "PermissionDenied": 403,
     "ModelNotFound": 404,
     "LimitError": 429,
@@ -79,6 +80,7 @@ STATUSES = {
     "IdempotencyConflict": 503,
     "LedgerCorrupt": 503,
     "Overloaded": 503,
+    "IssuerUnavailable": 503,
 }
 """A new error has to be entered here, and so somebody has to think what a client sees."""
 

@@ -13,6 +13,7 @@
     ├── AuthenticationError
     │   ├── MissingKey
     │   └── InvalidKey
+    │       └── InvalidToken        a bearer token of an issuer, not one of our keys
     ├── PermissionDenied
     ├── ModelNotFound
     ├── LimitError                  429
@@ -32,6 +33,7 @@
     │   ├── IdempotencyConflict     the same idempotency key with another content
     │   └── LedgerCorrupt           the journal does not read back as it was written
     └── Overloaded                  the server stops or has reached one of its own bounds
+        └── IssuerUnavailable       the keys of a token's issuer cannot be fetched now
 
 Each error carries a sentence for people (`message`); what an HTTP client sees is
 decided by one table per dialect in `wire`. Foreign errors are mapped in one place
@@ -113,6 +115,10 @@ class MissingKey(AuthenticationError):
 
 class InvalidKey(AuthenticationError):
     """The key is not known, or was revoked."""
+
+
+class InvalidToken(InvalidKey):
+    """A bearer token is not valid here: signature, issuer, audience, time, or nobody's."""
 
 
 class PermissionDenied(EntenteError):
@@ -219,3 +225,7 @@ class LedgerCorrupt(LedgerError):
 
 class Overloaded(EntenteError):
     """The server is stopping, or one of its own bounds is reached."""
+
+
+class IssuerUnavailable(Overloaded):
+    """Whether a token is valid cannot be said: its issuer's keys cannot be fetched now."""
