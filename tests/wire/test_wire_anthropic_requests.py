@@ -33,9 +33,9 @@ from entente.domain.inference import (
     Thinking,
     VendorTool,
 )
-from entente.wire import anthropic
+from entente.wire import anthropic, openai_chat, openai_errors
 from entente.wire.anthropic import form
-from entente.wire.anthropic_errors import TABLE, rate_limit_headers, render
+from entente.wire.anthropic_errors import TABLE, passed_on, rate_limit_headers, render
 from tests.kit.run import PROPERTY
 
 MESSAGES = [{"role": "user", "content": "hi"}]
@@ -324,6 +324,35 @@ def test_every_error_has_a_row() -> None:
         rows = [TABLE[base] for base in kind.__mro__ if base in TABLE]
         assert rows
         assert rows[0].status >= 400
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, "invalid_request_error"),
+        (404, "not_found_error"),
+        (418, "invalid_request_error"),
+        (429, "rate_limit_error"),
+        (500, "api_error"),
+        (503, "overloaded_error"),
+    ],
+)
+def test_a_providers_error_is_written_anew(status: int, kind: str) -> None:
+    """With the sentence of the provider, and the type of its status."""
+    written = json.loads(passed_on(status, "No.", "req_1"))
+    assert written["error"] == {"type": kind, "message": "No."}
+    assert anthropic.read_error(json.dumps(written).encode()) == "No."
+    assert openai_chat.read_error(openai_errors.passed_on(status, "No.")) == "No."
+    assert anthropic.read_error(b"{}") is None
+    assert anthropic.read_error(b"<html>") is None
+
+
+def test_bytes_that_nobody_decodes_are_text_too() -> None:
+    """Arguments of a call go on as they are, so they have to be UTF-8 like the rest."""
+    block = b'{"type":"tool_use","id":"c","name":"f","input":{"x":"\xff"}}'
+    body = b'{"model":"m","max_tokens":5,"messages":[{"role":"assistant","content":[%b]}]}' % block
+    with pytest.raises(MalformedJson):
+        anthropic.read_request(anthropic.decode_messages(body))
 
 
 def test_where_a_key_stands() -> None:

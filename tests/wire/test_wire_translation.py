@@ -27,7 +27,7 @@ from entente.domain.events import (
     ToolCallStarted,
     Used,
 )
-from entente.domain.features import HINTS, Feature, Losses, OnLoss
+from entente.domain.features import HINTS, OnLoss
 from entente.domain.inference import STATUSES, ChatAnswer, ChatRequest, Stop, TokenLogprob
 from entente.domain.usage import Usage
 from entente.wire import anthropic, openai_chat
@@ -333,14 +333,6 @@ def test_any_request_can_be_written_with_its_losses_named(request: ChatRequest) 
         else:
             assert strict == written
             assert set(written.dropped) <= HINTS
-
-
-def test_losses_are_named_once() -> None:
-    """In the order of noticing."""
-    losses = Losses("Test", OnLoss.DROP)
-    for name in (Feature.N, Feature.SEED, Feature.N, "logit_bias"):
-        losses.note(name)
-    assert losses.names == ("n", "seed", "logit_bias")
 
 
 # ---- answers ----

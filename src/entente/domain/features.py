@@ -7,6 +7,7 @@ caller puts the names into a response header.
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Final
 
@@ -113,6 +114,12 @@ Left out it is named as anything else, but never a reason to refuse.
 """
 
 
+NAME_CHARS_MAX: Final = 64
+NAMES_MAX: Final = 32
+"""No header names more; what comes beyond is lost with the rest."""
+_NOT_IN_NAME: Final = re.compile(r"[^A-Za-z0-9_.\[\]-]")
+
+
 class OnLoss(StrEnum):
     """What to do with a request of which something cannot be expressed."""
 
@@ -135,15 +142,18 @@ class Losses:
         """Note a feature, or a member of the client's that nobody knows, as lost.
 
         `param` is its place in the request, where that says more than the name. Raises
-        InvalidParameter where losses are refused and the name is no hint.
+        InvalidParameter where losses are refused and the name is no hint. A name of the
+        client's is kept only in letters that a header may have.
         """
         if self._on_loss is OnLoss.REFUSE and name not in HINTS:
+            place = str(param or name)[:NAME_CHARS_MAX]
             message = (
-                f"Unsupported parameter: '{param or name}' cannot be expressed in the "
+                f"Unsupported parameter: '{place}' cannot be expressed in the "
                 f"{self._target} API, which serves this model."
             )
-            raise InvalidParameter(message, param=param or name, code="unsupported_parameter")
-        self._found[str(name)] = None
+            raise InvalidParameter(message, param=place, code="unsupported_parameter")
+        if len(self._found) < NAMES_MAX:
+            self._found[_NOT_IN_NAME.sub("_", name[:NAME_CHARS_MAX])] = None
 
     @property
     def names(self) -> tuple[str, ...]:

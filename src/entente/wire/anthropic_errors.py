@@ -73,6 +73,20 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
 }
 """By class; a class without a row takes the row of its nearest base."""
 
+_BY_STATUS: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: _DENIED,
+    404: _NOT_FOUND,
+    408: "timeout_error",
+    413: "request_too_large",
+    429: _LIMITED,
+    503: _BUSY,
+    504: "timeout_error",
+    529: _BUSY,
+}
+_HTTP_SERVER: Final = 500
+
 
 def render(error: EntenteError, request_id: str) -> ErrorReply:
     """Write an error as Anthropic would; `request_id` is the one in the answer's headers."""
@@ -94,6 +108,13 @@ def render(error: EntenteError, request_id: str) -> ErrorReply:
         headers.append((b"x-should-retry", b"true" if retry else b"false"))
     body = {"type": "error", "error": _error(error, row), "request_id": request_id}
     return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
+
+
+def passed_on(status: int, message: str, request_id: str) -> bytes:
+    """Write the body of an error that a provider of another dialect answered with."""
+    kind = _INVALID if status < _HTTP_SERVER else "api_error"
+    error = {"type": _BY_STATUS.get(status, kind), "message": message}
+    return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
 
 
 def stream_error(error: EntenteError) -> bytes:

@@ -138,6 +138,10 @@ class Outbound(Protocol):
         """Read a whole answer; None when the body is no such answer."""
         ...
 
+    def read_error(self, body: bytes, /) -> str | None:
+        """Read the sentence of the body of an answer that is an error; None if it has none."""
+        ...
+
     def stream_reader(self, *, choices: int = 1) -> StreamReader:
         """Start to read a streamed answer of so many choices."""
         ...

@@ -32,6 +32,17 @@ def split(body: bytes) -> dict[str, Raw] | None:
         return None
 
 
+def is_text(body: bytes) -> bool:
+    """Say whether a body is UTF-8 all through, also where nobody has decoded it."""
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def rewrite(call: Call, changes: Mapping[str, bytes]) -> bytes:
     """Give the call's body with these members changed or added: its own bytes, if it can be.
 

@@ -76,6 +76,16 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
 """By class; a class without a row takes the row of its nearest base."""
 
 
+_BY_STATUS: Final[Mapping[int, tuple[str, str | None]]] = {
+    408: ("timeout", "timeout"),
+    429: ("requests", "rate_limit_exceeded"),
+    503: (_BUSY, "server_is_overloaded"),
+    504: ("timeout", "timeout"),
+    529: (_BUSY, "server_is_overloaded"),
+}
+_HTTP_SERVER: Final = 500
+
+
 class ErrorReply(msgspec.Struct, frozen=True):
     """An error as an HTTP answer."""
 
@@ -109,3 +119,11 @@ def render(error: EntenteError) -> ErrorReply:
         headers.append((b"x-should-retry", b"true" if retry else b"false"))
     body = {"error": {"message": error.message, "type": kind, "param": param, "code": code}}
     return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
+
+
+def passed_on(status: int, message: str) -> bytes:
+    """Write the body of an error that a provider of another dialect answered with."""
+    kind = _INVALID if status < _HTTP_SERVER else "server_error"
+    kind, code = _BY_STATUS.get(status, (kind, None))
+    body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return msgspec.json.encode(body)

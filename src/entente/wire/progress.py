@@ -62,7 +62,7 @@ class Progress:
                 case ToolCallStarted():
                     self._output_bytes += _size(event.name)
                 case Ended():
-                    self.stops[event.choice] = event.stop
+                    self.stops.setdefault(event.choice, event.stop)
                 case Failed():
                     self.failed = True
                 case Started():

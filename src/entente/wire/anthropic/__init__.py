@@ -7,7 +7,7 @@ another dialect.
 An answer of this dialect always has a usage; where it is not known, it says zero.
 """
 
-from entente.wire.anthropic.answers import read_answer, write_answer
+from entente.wire.anthropic.answers import read_answer, read_error, write_answer
 from entente.wire.anthropic.decode import decode_count_tokens, decode_messages, encode_messages
 from entente.wire.anthropic.passing import MessagesStream
 from entente.wire.anthropic.request_reader import read_request
@@ -21,6 +21,7 @@ __all__ = [
     "decode_messages",
     "encode_messages",
     "read_answer",
+    "read_error",
     "read_request",
     "stream_reader",
     "stream_writer",

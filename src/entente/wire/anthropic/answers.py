@@ -20,7 +20,7 @@ from entente.domain.inference import (
     ToolCall,
 )
 from entente.domain.usage import NOTHING, Usage
-from entente.wire.anthropic.form import NULL, Block
+from entente.wire.anthropic.form import NULL, Block, arguments
 from entente.wire.dialect import Head
 from entente.wire.openai import REPORTED_TOKENS_MAX
 from entente.wire.turns import json_object
@@ -145,13 +145,33 @@ def _parts(content: Iterable[Block]) -> Iterable[Part]:
             case "text" if block.text:
                 yield Text(block.text)
             case "tool_use":
-                yield ToolCall(block.id or "", block.name or "", bytes(block.input).decode())
+                yield ToolCall(block.id or "", block.name or "", arguments(block))
             case "thinking":
                 yield Thinking(block.thinking or "", block.signature or None)
             case "redacted_thinking":
                 yield RedactedThinking(block.data or "")
             case _:
                 pass
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+
+
+class _ErrorForm(msgspec.Struct):
+    error: _Error | None = None
+
+
+_error_decoder = msgspec.json.Decoder(_ErrorForm)
+
+
+def read_error(body: bytes) -> str | None:
+    """Read the sentence of an error's body; None when there is none."""
+    try:
+        error = _error_decoder.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return (error.message or None) if error is not None else None
 
 
 # ---- writing ----

@@ -64,6 +64,12 @@ class Block(msgspec.Struct):
     cache_control: CacheControl | None = None
 
 
+def arguments(block: Block) -> str:
+    """Give the arguments of a call as JSON text; none are an empty object."""
+    data = bytes(block.input)
+    return "{}" if data == NULL else data.decode(errors="replace")
+
+
 class Citations(msgspec.Struct):
     """Whether a document is to be cited."""
 

@@ -38,6 +38,7 @@ from entente.domain.inference import (
 )
 from entente.wire.anthropic import form
 from entente.wire.anthropic.decode import MALFORMED
+from entente.wire.members import is_text
 
 _T = TypeVar("_T")
 _READ: Final = frozenset(form.MessagesForm.__struct_fields__) | {"model", "max_tokens", "stream"}
@@ -64,6 +65,8 @@ _content_decoder: Final[msgspec.json.Decoder[str | list[form.Block] | None]] = m
 
 def read_request(call: Call) -> ChatRequest:
     """Read a call of this dialect. Raises InvalidParameter or MalformedJson."""
+    if not is_text(call.body):
+        raise MalformedJson(MALFORMED)
     asked = _read(_decoder, call.body, "")
     others = [
         name for name, raw in call.members.items() if name not in _READ and bytes(raw) not in _EMPTY
@@ -172,7 +175,8 @@ def _part(block: form.Block, path: str, others: list[str]) -> Part | None:
             part = _document(block, path)
         case "tool_use":
             name = _there(block.name, f"{path}.name")
-            part = ToolCall(_there(block.id, f"{path}.id"), name, _input(block), _cache(block))
+            call_id = _there(block.id, f"{path}.id")
+            part = ToolCall(call_id, name, form.arguments(block), _cache(block))
         case "tool_result":
             part = _result(block, path, others)
         case "thinking":
@@ -190,12 +194,6 @@ def _there(value: str | None, path: str) -> str:
     if value is None:
         raise form.missing(path)
     return value
-
-
-def _input(block: form.Block) -> str:
-    """Give the arguments of a call, as JSON text."""
-    data = bytes(block.input)
-    return "{}" if data == form.NULL else data.decode()
 
 
 def _source(raw: Raw, path: str) -> Source:

@@ -22,12 +22,12 @@ from entente.domain.events import (
 )
 from entente.domain.usage import NOTHING
 from entente.wire.anthropic.answers import AnswerForm, UsageForm, read_stop, read_usage
-from entente.wire.anthropic.form import NULL, Block
+from entente.wire.anthropic.form import NULL, Block, arguments
 from entente.wire.progress import Progress
 from entente.wire.sse import Splitter, events, payload
 
 UNSAID: Final = "The provider failed while it answered."
-_EMPTY_OBJECT: Final = (NULL, b"{}", b"{ }")
+_EMPTY_OBJECT: Final = ("{}", "{ }")
 
 
 class _Delta(msgspec.Struct):
@@ -148,11 +148,11 @@ class MessagesStreamReader(Progress):
             case "tool_use":
                 number = self._calls[index] = len(self._calls)
                 found.append(ToolCallStarted(number, block.id or "", block.name or ""))
-                arguments = bytes(block.input)
-                if arguments in _EMPTY_OBJECT:
+                text = arguments(block)
+                if text in _EMPTY_OBJECT:
                     self._without_arguments.add(index)
                 else:
-                    found.append(ToolArgumentsDelta(number, arguments.decode()))
+                    found.append(ToolArgumentsDelta(number, text))
             case _:
                 pass
 
@@ -174,7 +174,8 @@ class MessagesStreamReader(Progress):
         """Read why the answer ended, and what it used in all."""
         delta = event.delta
         if delta is not None and delta.stop_reason and not self.stops:
-            found.append(Ended(read_stop(delta.stop_reason), delta.stop_sequence))
+            self.stops[0] = read_stop(delta.stop_reason)
+            found.append(Ended(self.stops[0], delta.stop_sequence))
         report = read_usage(event.usage)
         if report is not None:
             self._reported = report.over(self._reported)

@@ -8,7 +8,7 @@ and encrypted thoughts, which only their vendor can read. Thoughts in the clear 
 `reasoning_content`, the name that most servers and clients use for them.
 """
 
-from entente.wire.openai_chat.answers import read_answer, write_answer
+from entente.wire.openai_chat.answers import read_answer, read_error, write_answer
 from entente.wire.openai_chat.request_reader import read_request
 from entente.wire.openai_chat.request_writer import write_request
 from entente.wire.openai_chat.stream_reader import ChatStreamReader as stream_reader  # noqa: N813
@@ -16,6 +16,7 @@ from entente.wire.openai_chat.stream_writer import ChatStreamWriter as stream_wr
 
 __all__ = [
     "read_answer",
+    "read_error",
     "read_request",
     "stream_reader",
     "stream_writer",

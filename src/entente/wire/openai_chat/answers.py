@@ -181,6 +181,26 @@ def read_tokens(tokens: list[TokenForm] | None) -> tuple[TokenLogprob, ...] | No
     return None if tokens is None else tuple(token.canonical() for token in tokens)
 
 
+class _Error(msgspec.Struct):
+    message: str | None = None
+
+
+class _ErrorForm(msgspec.Struct):
+    error: _Error | str | None = None
+
+
+_error_decoder = msgspec.json.Decoder(_ErrorForm)
+
+
+def read_error(body: bytes) -> str | None:
+    """Read the sentence of an error's body; None when there is none."""
+    try:
+        error = _error_decoder.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return (error.message if isinstance(error, _Error) else error) or None
+
+
 # ---- writing ----
 
 _TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast")
@@ -221,7 +241,6 @@ def write_answer(answer: ChatAnswer, head: Head) -> bytes:
         body["usage"] = write_usage(answer.usage)
     if answer.service_tier in _TIERS:
         body["service_tier"] = answer.service_tier
-    body["system_fingerprint"] = None
     return msgspec.json.encode(body)
 
 

@@ -40,6 +40,7 @@ from entente.domain.inference import (
     ToolResult,
     VendorTool,
 )
+from entente.wire.members import is_text
 from entente.wire.openai import MALFORMED
 from entente.wire.openai_chat import form
 
@@ -71,6 +72,8 @@ _ROLES: Final = {form.SystemForm: Role.SYSTEM, form.DeveloperForm: Role.DEVELOPE
 
 def read_request(call: Call) -> ChatRequest:
     """Read a call of this dialect. Raises InvalidParameter or MalformedJson."""
+    if not is_text(call.body):
+        raise MalformedJson(MALFORMED)
     try:
         asked = _decoder.decode(call.body)
     except msgspec.ValidationError as error:

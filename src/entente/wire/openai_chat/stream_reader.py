@@ -146,6 +146,7 @@ class ChatStreamReader(Progress):
                     calls.read(call, self._id, index, found)
         if form.finish_reason and index not in self.stops:
             stop = read_stop(form.finish_reason, called=index in self._calls)
+            self.stops[index] = stop
             found.append(Ended(stop, None, index))
 
 

@@ -74,7 +74,6 @@ class ChatStreamWriter:
             "object": "chat.completion.chunk",
             "created": head.created_s if created_s is None else created_s,
             "model": model or head.model,
-            "system_fingerprint": None,
         }
         self._before = b"data: " + _encode(frame)[:-1] + b',"choices":['
 
