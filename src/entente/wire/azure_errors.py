@@ -1,0 +1,163 @@
+"""Azure's error bodies: one table from our errors to status and code. Pure.
+
+Azure has three forms. Its front answers with a `code` and a `message`; the model's own
+checks come through in OpenAI's form; and a token that is not accepted has no `error`
+around it. Where clients are known to read a sentence of Azure's, it is that sentence. The
+event that breaks a stream off is OpenAI's, `wire.openai.stream_error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from entente.domain.errors import (
+    AuthenticationError,
+    BodyTimeout,
+    BodyTooLarge,
+    BudgetExceeded,
+    EntenteError,
+    InvalidParameter,
+    InvalidToken,
+    LedgerError,
+    LimitError,
+    MethodNotAllowed,
+    ModelNotFound,
+    Overloaded,
+    PermissionDenied,
+    RequestError,
+    RequestTooLarge,
+    UnknownRoute,
+    Unpriced,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
+from entente.wire.azure import VERSION_PARAMETER
+from entente.wire.openai_errors import OVERLOADED_RETRY_MS, ErrorReply
+
+ACCESS_DENIED: Final = (
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide "
+    "a valid key for an active subscription and use a correct regional API endpoint for your "
+    "resource."
+)
+NO_DEPLOYMENT: Final = (
+    "The API deployment for this resource does not exist. If you created the deployment within "
+    "the last 5 minutes, please wait a moment and try again."
+)
+UNAUTHORIZED: Final = (
+    "Unauthorized. Access token is missing, invalid, audience is incorrect "
+    "(https://cognitiveservices.azure.com), or have expired."
+)
+PROMPT_FILTERED: Final = (
+    "The response was filtered due to the prompt triggering Azure OpenAI's content management "
+    "policy. Please modify your prompt and retry. To learn more about our content filtering "
+    "policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
+)
+_INVALID: Final = "invalid_request_error"
+_MS_PER_S: Final = 1_000
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """How one kind of error looks to a client of Azure."""
+
+    status: int
+    code: str | None
+    message: str | None = None
+    """Azure's own sentence; None for the error's."""
+    type: str | None = None
+    """Set for what Azure says in OpenAI's form."""
+    retry: bool | None = None
+    """What `x-should-retry` says; None leaves it to the status."""
+
+
+TABLE: Final[Mapping[type[EntenteError], _Row]] = {
+    RequestError: _Row(400, None, type=_INVALID),
+    BodyTooLarge: _Row(413, "RequestEntityTooLarge"),
+    BodyTimeout: _Row(408, "RequestTimeout", retry=False),
+    UnknownRoute: _Row(404, "404", "Resource not found"),
+    MethodNotAllowed: _Row(405, "405"),
+    AuthenticationError: _Row(401, "401", ACCESS_DENIED),
+    InvalidToken: _Row(401, None, UNAUTHORIZED),
+    PermissionDenied: _Row(401, "PermissionDenied"),
+    ModelNotFound: _Row(404, "DeploymentNotFound", NO_DEPLOYMENT, type=_INVALID),
+    LimitError: _Row(429, "429"),
+    RequestTooLarge: _Row(429, "429", retry=False),
+    BudgetExceeded: _Row(429, "insufficient_quota", type="insufficient_quota", retry=False),
+    Unpriced: _Row(403, "403"),
+    UpstreamError: _Row(502, "BadGateway"),
+    UpstreamTimeout: _Row(504, "Timeout"),
+    UpstreamBusy: _Row(503, "ServiceUnavailable"),
+    UpstreamRefused: _Row(502, "BadGateway", retry=False),
+    LedgerError: _Row(503, "ServiceUnavailable", retry=True),
+    Overloaded: _Row(503, "ServiceUnavailable", retry=True),
+    EntenteError: _Row(500, "InternalServerError"),
+}
+"""By class; a class without a row takes the row of its nearest base."""
+
+
+def render(error: EntenteError) -> ErrorReply:
+    """Write an error as Azure would."""
+    row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    headers: list[tuple[bytes, bytes]] = []
+    retry, retry_after_ms = row.retry, None
+    match error:
+        case LimitError():
+            retry_after_ms = error.retry_after_ms
+        case MethodNotAllowed():
+            headers.append((b"allow", ", ".join(error.allow).encode()))
+        case LedgerError() | Overloaded() | UpstreamBusy():
+            retry_after_ms = OVERLOADED_RETRY_MS
+    if retry_after_ms is not None:
+        headers.append((b"retry-after-ms", b"%d" % retry_after_ms))
+        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // _MS_PER_S)))
+        retry = True
+    if retry is not None:
+        headers.append((b"x-should-retry", b"true" if retry else b"false"))
+    body = _body(error, row, retry_after_ms)
+    return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
+
+
+def _body(error: EntenteError, row: _Row, retry_after_ms: int | None) -> dict[str, object]:
+    """Write the body in the form that Azure has for this kind of error."""
+    message = row.message or error.message
+    if isinstance(error, InvalidToken):
+        return {"statusCode": row.status, "message": message}
+    if isinstance(error, InvalidParameter) and error.param == VERSION_PARAMETER:
+        return {"error": {"code": error.code, "message": message}}
+    if isinstance(error, LimitError) and retry_after_ms is not None:
+        message = f"{message} Please retry after {-(-retry_after_ms // _MS_PER_S)} seconds."
+    if isinstance(error, ModelNotFound):
+        return {"error": {"type": row.type, "code": row.code, "message": message}}
+    if row.type is None:
+        return {"error": {"code": row.code, "message": message}}
+    known = error if isinstance(error, InvalidParameter) else None
+    param, code = (known.param, known.code) if known else (None, row.code)
+    return {"error": {"message": message, "type": row.type, "param": param, "code": code}}
+
+
+def prompt_filtered(results: Mapping[str, object]) -> ErrorReply:
+    """Write the refusal of a prompt by a content filter.
+
+    `results` are those of the filter by category, as in `content_filter_results`. The live
+    service says `innererror` and `content_filter_result`, whatever its specification says.
+    """
+    inner = {
+        "code": "ResponsibleAIPolicyViolation",
+        "content_filter_result": dict(sorted(results.items())),
+    }
+    body = {
+        "error": {
+            "message": PROMPT_FILTERED,
+            "type": None,
+            "param": "prompt",
+            "code": "content_filter",
+            "status": 400,
+            "innererror": inner,
+        }
+    }
+    headers = ((b"x-should-retry", b"false"),)
+    return ErrorReply(400, headers, msgspec.json.encode(body))
