@@ -80,7 +80,9 @@ def _write(*events: Event) -> bytes:
 def test_streams_read_back_as_they_were(events: list[Event], cuts: list[int]) -> None:
     """However the bytes are cut."""
     reader, found = _follow(_write(*events), *cuts)
-    assert found == events
+    reports = [event for event in found if isinstance(event, Used)]
+    said = [event for event in found if not isinstance(event, Used)]
+    assert [*said, *reports[-1:]] == events
     assert (reader.done, reader.whole) == (True, True)
     assert Used(reader.usage or Usage()) == events[-1]
 

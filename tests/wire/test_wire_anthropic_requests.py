@@ -28,6 +28,7 @@ from entente.domain.inference import (
     JsonSchema,
     Message,
     Reasoning,
+    RedactedThinking,
     Role,
     Text,
     Thinking,
@@ -238,11 +239,18 @@ def test_the_operator_may_speak_in_the_middle() -> None:
         anthropic.write_request(request, model="m", output_tokens_max=None, on_loss=OnLoss.REFUSE)
 
 
-def test_thoughts_without_a_signature_are_another_vendors() -> None:
-    """Read as such, and not sent back to this one."""
+def test_thoughts_of_other_vendors() -> None:
+    """Without a signature, or with a marked one: read as such, and not sent back to this one."""
     thought = {"type": "thinking", "thinking": "hm", "signature": ""}
-    request = _read(messages=[{"role": "assistant", "content": [thought]}, *MESSAGES])
-    assert request.messages[0].parts == (Thinking("hm"),)
+    marked = {"type": "thinking", "thinking": "ah", "signature": "other:aGk="}
+    sealed = {"type": "redacted_thinking", "data": "other:aGk="}
+    content = [thought, marked, sealed]
+    request = _read(messages=[{"role": "assistant", "content": content}, *MESSAGES])
+    assert request.messages[0].parts == (
+        Thinking("hm"),
+        Thinking("ah", "other:aGk="),
+        RedactedThinking("other:aGk="),
+    )
     written = anthropic.write_request(
         request, model="m", output_tokens_max=None, on_loss=OnLoss.REFUSE
     )

@@ -130,7 +130,11 @@ class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Thinking(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the model thought. The signature lets its vendor take it back unchanged."""
+    """What the model thought. The signature lets its vendor take it back unchanged.
+
+    A vendor whose signatures could be taken for Anthropic's puts its name and a colon before
+    them, so that a writer can tell which it may send back.
+    """
 
     text: str
     signature: str | None = None

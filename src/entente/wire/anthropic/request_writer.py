@@ -53,6 +53,8 @@ _MODES: Final = {
     ToolMode.NONE: "none",
 }
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
+_MARK: Final = ":"
+"""Stands behind the name of the vendor in signatures that are not Anthropic's."""
 _NOT_IN_ID: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 _Json = dict[str, Any]
@@ -149,13 +151,14 @@ def _blocks(parts: Iterable[Part], losses: Losses) -> Iterable[_Json]:
 
 
 def _thought(part: Thinking | RedactedThinking, losses: Losses) -> Iterable[_Json]:
-    """Write an earlier thought. One without a signature is another vendor's."""
-    if isinstance(part, RedactedThinking):
-        yield {"type": "redacted_thinking", "data": part.data}
-    elif part.signature:
-        yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
-    else:
+    """Write an earlier thought. One without a signature, or with a mark, is another vendor's."""
+    proof = part.signature if isinstance(part, Thinking) else part.data
+    if not proof or _MARK in proof:
         losses.note(Feature.EARLIER_THINKING)
+    elif isinstance(part, RedactedThinking):
+        yield {"type": "redacted_thinking", "data": proof}
+    else:
+        yield {"type": "thinking", "thinking": part.text, "signature": proof}
 
 
 def _media(part: Image | Document, losses: Losses) -> Iterable[_Json]:
