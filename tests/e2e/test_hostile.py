@@ -26,8 +26,8 @@ MEMORY_BYTES_MAX: Final = 200 * 1024 * 1024
 _SHORT_PATIENCE: Final = """
 import entente.http.protocol as p
 p.BODY_IDLE_S = 1.0
-for phase in (p.Phase.HEAD, p.Phase.BODY, p.Phase.IDLE, p.Phase.READER):
-    p._PATIENCE_S[phase] = 1.0
+for name in ("HEAD", "BODY", "IDLE", "READER"):
+    setattr(p, name, getattr(p, name)._replace(patience_s=1.0))
 """
 
 

@@ -26,7 +26,7 @@ from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.gateway.pipeline import Gateway
 from entente.http.exchange import ClientGone, Exchange
-from entente.http.routes import Route, Router
+from entente.http.routes import Match, Route, Router
 from entente.policy.access import may_use
 from entente.routing.catalog import Catalog, Model
 from entente.telemetry.metrics import CONTENT_TYPE, Monitor
@@ -93,7 +93,9 @@ class DataPlane:
         exchange.request_id = self._ids.new("req")
         self.inflight += 1
         try:
-            await self._serve(exchange)
+            match = self._find(exchange)
+            who = self._authorise(match.route, exchange.headers)
+            await self._handlers[match.route.action](exchange, who, match.parameter)
         except ClientGone:
             exchange.abandon()
         except EntenteError as error:
@@ -110,15 +112,13 @@ class DataPlane:
         finally:
             self.inflight -= 1
 
-    async def _serve(self, exchange: Exchange) -> None:
-        """Route, authorise and hand over to the route's handler."""
+    def _find(self, exchange: Exchange) -> Match:
+        """Find the route, if another request can be served now."""
         if self.stopping and exchange.path not in OPEN_WHILE_STOPPING:
             raise Overloaded(_STOPPING)
         if self.inflight > self._settings.inflight_max:
             raise Overloaded(_FULL)
-        match = self._router.find(exchange.method, exchange.path)
-        who = self._authorise(match.route, exchange.headers)
-        await self._handlers[match.route.action](exchange, who, match.parameter)
+        return self._router.find(exchange.method, exchange.path)
 
     def _authorise(self, route: Route, headers: list[tuple[bytes, bytes]]) -> Principal | None:
         """Find who is asking and whether the route is theirs. None on routes for anyone."""
@@ -204,8 +204,8 @@ def presented_key(headers: list[tuple[bytes, bytes]]) -> bytes | None:
     for name, value in headers:
         if name == b"authorization":
             scheme, _, key = value.partition(b" ")
-            if scheme.lower() == b"bearer" and key.strip():
-                return key.strip()
+            if scheme.lower() == b"bearer" and (key := key.strip()):
+                return key
         elif name == b"api-key" and value:
             return value.strip()
     return None

@@ -29,11 +29,12 @@ class ClientGone(Exception):
 class Wire(Protocol):
     """What an exchange needs of its connection."""
 
+    paused: asyncio.Future[None] | None
+    """While the client reads more slowly than it is written to: done when it has caught up,
+    or left."""
+
     def write(self, data: bytes) -> None:
         """Write to the socket, or its buffer."""
-
-    async def writable(self) -> None:
-        """Wait until the client has read enough of the buffer; at once when it has left."""
 
     def answered(self, exchange: Exchange) -> None:
         """Take note that the answer is complete."""
@@ -55,7 +56,6 @@ class Exchange:
         "body_bytes_max",
         "complete",
         "cut",
-        "expects_continue",
         "gone",
         "headers",
         "http_1_0",
@@ -82,6 +82,7 @@ class Exchange:
         self._body_done: asyncio.Future[None] | None = None
         self._body_error: Exception | None = None
         self._head = b""
+        """What has not gone out of the head of the answer."""
         self._chunked = False
         self._arrived_s = 0.0
         self.body_bytes = 0
@@ -93,7 +94,6 @@ class Exchange:
         self.request_id = ""
         """Goes on the answer as `x-request-id`."""
         self.http_1_0 = False
-        self.expects_continue = False
         self.keep_alive = True
         self.task: asyncio.Task[None] | None = None
         self.whole = False
@@ -127,7 +127,8 @@ class Exchange:
     def received(self) -> None:
         """Take note that the request is whole."""
         self.whole = True
-        self._wake()
+        if self._body_done is not None:
+            self._wake()
 
     def fail_body(self, error: Exception) -> None:
         """End the wait for the body with an error; what still comes is dropped."""
@@ -167,7 +168,7 @@ class Exchange:
                 message = "Compressed request bodies are not supported. Send the JSON as it is."
                 raise InvalidParameter(message, param=None, code="unsupported_content_encoding")
         if not self.whole and self._body_error is None:
-            if self.expects_continue:
+            if (b"expect", b"100-continue") in [(n, v.lower()) for n, v in self.headers]:
                 self._wire.write(_CONTINUE)
             self._body_done = self._loop.create_future()
             await self._body_done
@@ -185,14 +186,17 @@ class Exchange:
         if self.gone or not data:
             return
         if self._chunked:
-            data = b"%x\r\n%s\r\n" % (len(data), data)
-        self._put(data)
-        await self._wire.writable()
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        self._wire.write(self._head + data)
+        self._head = b""
+        paused = self._wire.paused
+        if paused is not None:
+            await asyncio.shield(paused)
 
     async def finish(self, data: bytes) -> None:
         """Send the last piece of a streamed answer."""
         if self._chunked:
-            data = b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
+            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
         self._end(data)
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
@@ -211,38 +215,35 @@ class Exchange:
         """Write the head, to be sent with what follows."""
         self.started = True
         elapsed_ms = (self._loop.time() - self._arrived_s) * _MS_PER_S
-        lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status]
-        lines += [b"%s: %s\r\n" % header for header in headers]
-        lines.append(
-            b"x-request-id: %s\r\nopenai-processing-ms: %d\r\n"
-            % (self.request_id.encode(), elapsed_ms)
-        )
+        lines = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+        for name, value in headers:
+            lines += name + b": " + value + b"\r\n"
+        framing = connection = b""
         if length is not None:
-            lines.append(b"content-length: %d\r\n" % length)
+            framing = b"content-length: %d\r\n" % length
         elif self.http_1_0:
             self.keep_alive = False
         else:
             self._chunked = True
-            lines.append(b"transfer-encoding: chunked\r\n")
+            framing = b"transfer-encoding: chunked\r\n"
         if not self.whole:
             self.keep_alive = False
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            connection = b"connection: close\r\n"
         elif self.http_1_0:
-            lines.append(b"connection: keep-alive\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)
-
-    def _put(self, data: bytes) -> None:
-        """Write, with the head in front if it has not gone out."""
-        if self._head:
-            data, self._head = self._head + data, b""
-        self._wire.write(data)
+            connection = b"connection: keep-alive\r\n"
+        self._head = b"%bx-request-id: %b\r\nopenai-processing-ms: %d\r\n%b%b\r\n" % (
+            lines,
+            self.request_id.encode(),
+            elapsed_ms,
+            framing,
+            connection,
+        )
 
     def _end(self, data: bytes) -> None:
         """Write the last bytes."""
         if not self.gone:
-            self._put(data)
+            self._wire.write(self._head + data)
         self.complete = True
         self._wire.answered(self)
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 import httptools
@@ -34,7 +33,17 @@ STALL_S: Final = 120.0
 BODIES_BYTES_MAX: Final = 2 * 1024**3
 """Bodies of all requests together."""
 WRITE_BUFFER_BYTES: Final = 256 * 1024
-NEVER: Final = float("inf")
+HEADERS_READ: Final = frozenset(
+    {
+        b"api-key",
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"expect",
+        b"transfer-encoding",
+    }
+)
+"""All that anything here acts on; other headers are dropped as they come."""
 
 _MALFORMED: Final = (
     b'{"error":{"message":"This is not an HTTP/1.1 request.","type":"invalid_request_error",'
@@ -54,26 +63,20 @@ _BODIES_FULL: Final = (
 )
 
 
-class Phase(IntEnum):
-    """What a connection waits for."""
+class Phase(NamedTuple):
+    """What a connection waits for, and for how long at most."""
 
-    HEAD = 0
-    BODY = 1
-    ANSWER = 2
-    READER = 3
-    """The client, to read what is in the buffer."""
-    IDLE = 4
-    LINGER = 5
+    name: str
+    patience_s: float
 
 
-_PATIENCE_S: Final = {
-    Phase.HEAD: HEAD_S,
-    Phase.BODY: BODY_IDLE_S,
-    Phase.ANSWER: NEVER,
-    Phase.READER: STALL_S,
-    Phase.IDLE: KEEP_ALIVE_S,
-    Phase.LINGER: LINGER_S,
-}
+HEAD: Final = Phase("head", HEAD_S)
+BODY: Final = Phase("body", BODY_IDLE_S)
+ANSWER: Final = Phase("answer", float("inf"))
+READER: Final = Phase("reader", STALL_S)
+"""The client, to read what is in the buffer."""
+IDLE: Final = Phase("idle", KEEP_ALIVE_S)
+LINGER: Final = Phase("linger", LINGER_S)
 
 
 class Shared:
@@ -90,7 +93,6 @@ class Shared:
         "orphans",
         "service",
         "stopping",
-        "tasks",
     )
 
     def __init__(
@@ -111,12 +113,20 @@ class Shared:
         self.connections: set[Connection] = set()
         self.emptied = asyncio.Event()
         """Set when the last connection has gone."""
-        self.tasks: set[asyncio.Task[None]] = set()
         self.orphans: set[Exchange] = set()
         """Exchanges that go on after their client has left."""
         self.now_s = loop.time()
         """The clock of the sweep."""
         self.stopping = False
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Give the tasks of the requests that are being served."""
+        served = [connection.current for connection in self.connections]
+        return [
+            exchange.task
+            for exchange in (*served, *self.orphans)
+            if exchange is not None and exchange.task is not None
+        ]
 
 
 class Connection(asyncio.Protocol):
@@ -125,7 +135,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_begun",
         "_body_came",
-        "_current",
         "_deadline_s",
         "_deaf",
         "_framing",
@@ -135,13 +144,15 @@ class Connection(asyncio.Protocol):
         "_incoming",
         "_overhead",
         "_parser",
-        "_paused",
         "_phase",
         "_shared",
         "_transport",
         "_unread",
         "_url",
         "_waiting",
+        "current",
+        "paused",
+        "write",
     )
 
     def __init__(self, shared: Shared) -> None:
@@ -149,6 +160,7 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set when connected
+        self.write: Callable[[bytes], None]
         self._headers: list[tuple[bytes, bytes]] = []
         self._url = b""
         self._in_head = True
@@ -163,27 +175,28 @@ class Connection(asyncio.Protocol):
         """The head being parsed is our own; see `_parse`."""
         self._deaf = False
         """What still comes is dropped."""
-        self._current: Exchange | None = None
+        self.current: Exchange | None = None
         """The exchange that is being served."""
         self._incoming: Exchange | None = None
         """The exchange whose request is coming in."""
         self._waiting: deque[Exchange] = deque()
         """Requests that a client sent before the answer to the one before."""
-        self._paused: asyncio.Future[None] | None = None
+        self.paused: asyncio.Future[None] | None = None
         self._unread = 0
         """Bytes in the buffer when the wait for the reader began."""
-        self._enter(Phase.HEAD)
+        self._enter(HEAD)
 
     def _enter(self, phase: Phase) -> None:
         """Begin to wait for something."""
         self._phase = phase
-        self._deadline_s = self._shared.now_s + _PATIENCE_S[phase]
+        self._deadline_s = self._shared.now_s + phase.patience_s
 
     # ---- asyncio's side ----
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Join the others, or be refused past the bound."""
         self._transport = transport  # type: ignore[assignment]  # a stream's transport
+        self.write = self._transport.write
         self._transport.set_write_buffer_limits(WRITE_BUFFER_BYTES)
         self._shared.connections.add(self)
         if len(self._shared.connections) > self._shared.connections_max:
@@ -194,7 +207,7 @@ class Connection(asyncio.Protocol):
         self._shared.connections.discard(self)
         if not self._shared.connections:
             self._shared.emptied.set()
-        current = self._current
+        current = self.current
         if current is not None:
             current.leave()
             self._shared.orphans.add(current)
@@ -222,7 +235,7 @@ class Connection(asyncio.Protocol):
             self._overhead = max(grown, 0)
             if self._overhead > HEAD_BYTES_MAX:
                 self._refuse(431, _HEAD_TOO_LARGE)
-        if self._phase is Phase.BODY:
+        if self._phase is BODY:
             self._deadline_s = self._shared.now_s + BODY_IDLE_S
 
     def _parse(self, data: bytes) -> None:
@@ -247,17 +260,17 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads more slowly than it is written to."""
-        if self._paused is None:
-            self._paused = self._shared.loop.create_future()
+        if self.paused is None:
+            self.paused = self._shared.loop.create_future()
             self._await_reader()
 
     def resume_writing(self) -> None:
         """The client has caught up, or left."""
-        paused, self._paused = self._paused, None
+        paused, self.paused = self.paused, None
         if paused is not None:
-            if self._phase is Phase.READER and self._current is not None:
-                self._enter(Phase.ANSWER)
-            elif self._phase is Phase.READER and not self._transport.is_closing():
+            if self._phase is READER and self.current is not None:
+                self._enter(ANSWER)
+            elif self._phase is READER and not self._transport.is_closing():
                 self._go_on()
             if not paused.done():
                 paused.set_result(None)
@@ -273,8 +286,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._in_head = True
         self._head_bytes = 0
-        if self._current is None:
-            self._enter(Phase.HEAD)
+        if self.current is None:
+            self._enter(HEAD)
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the target."""
@@ -284,7 +297,9 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         if self._in_head and not self._framing:  # trailers say nothing that we act on
-            self._headers.append((name.lower(), value))
+            name = name.lower()
+            if name in HEADERS_READ:
+                self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Make the exchange; serve it, or put it in line behind the one being served."""
@@ -301,12 +316,9 @@ class Connection(asyncio.Protocol):
         exchange.path = unquote(path) if "%" in path else path
         exchange.http_1_0 = self._parser.get_http_version() == "1.0"
         exchange.keep_alive = self._parser.should_keep_alive()
-        exchange.expects_continue = any(
-            name == b"expect" and value.lower() == b"100-continue" for name, value in self._headers
-        )
         self._incoming = exchange
         self._overhead = 0
-        if self._current is None:
+        if self.current is None:
             self._serve(exchange)
         else:
             self._waiting.append(exchange)
@@ -329,30 +341,21 @@ class Connection(asyncio.Protocol):
         exchange, self._incoming = self._incoming, None
         if exchange is not None:
             exchange.received()
-            if exchange is self._current and self._phase is Phase.BODY:
-                self._enter(Phase.ANSWER)
+            if exchange is self.current and self._phase is BODY:
+                self._enter(ANSWER)
 
     # ---- the exchange's side ----
 
-    def write(self, data: bytes) -> None:
-        """Write to the socket, or its buffer."""
-        self._transport.write(data)
-
-    async def writable(self) -> None:
-        """Wait until the client has read enough of the buffer; at once when it has left."""
-        if self._paused is not None:
-            await asyncio.shield(self._paused)
-
     def answered(self, exchange: Exchange) -> None:
         """Go on with the next request, wait for one, or close."""
-        self._current = None
+        self.current = None
         self._shared.orphans.discard(exchange)
         self._shared.body_bytes -= exchange.body_bytes
         if exchange.gone or self._transport.is_closing():
             return
         if not exchange.keep_alive or self._shared.stopping:
             self._close(linger=not exchange.whole)
-        elif self._paused is None:
+        elif self.paused is None:
             self._go_on()
         else:  # a client that asks and does not read would fill the buffer without an end
             self._await_reader()
@@ -360,24 +363,22 @@ class Connection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Serve the next request, or wait for one."""
-        if self._waiting:
-            self._serve(self._waiting.popleft())
-        else:
-            self._enter(Phase.IDLE)
+        if not self._waiting:
+            self._enter(IDLE)
+            self._transport.resume_reading()
+            return
+        exchange = self._waiting.popleft()
+        self._serve(exchange)
+        if not exchange.whole:
             self._transport.resume_reading()
 
     def _serve(self, exchange: Exchange) -> None:
         """Serve an exchange in a task of its own."""
         shared = self._shared
-        self._current = exchange
+        self.current = exchange
         exchange.begin()
-        self._enter(Phase.ANSWER if exchange.whole else Phase.BODY)
-        if not exchange.whole:
-            self._transport.resume_reading()
-        task = shared.loop.create_task(shared.service(exchange))
-        exchange.task = task
-        shared.tasks.add(task)
-        task.add_done_callback(shared.tasks.discard)
+        self._enter(ANSWER if exchange.whole else BODY)
+        exchange.task = shared.loop.create_task(shared.service(exchange))
 
     # ---- the end ----
 
@@ -385,17 +386,17 @@ class Connection(asyncio.Protocol):
         """End what the connection has no more patience for."""
         if self._shared.now_s < self._deadline_s:
             return
-        if self._phase is Phase.BODY and self._current is not None:
-            self._enter(Phase.ANSWER)
-            self._current.fail_body(timed_out(BODY_IDLE_S))
-        elif self._phase is Phase.READER and self._transport.get_write_buffer_size() < self._unread:
+        if self._phase is BODY and self.current is not None:
+            self._enter(ANSWER)
+            self.current.fail_body(timed_out(BODY_IDLE_S))
+        elif self._phase is READER and self._transport.get_write_buffer_size() < self._unread:
             self._await_reader()  # it reads, if slowly
         else:
             self._transport.abort()
 
     def stop(self) -> None:
         """Close now if nothing is being served; otherwise after the answer."""
-        if self._current is None:
+        if self.current is None:
             self._transport.close()
 
     def close(self) -> None:
@@ -411,8 +412,8 @@ class Connection(asyncio.Protocol):
         self._deaf = True
         if self._incoming is not None:
             self._incoming.fail_body(RequestError(_MALFORMED_BODY))
-        if self._current is not None:
-            self._current.keep_alive = False
+        if self.current is not None:
+            self.current.keep_alive = False
             return
         self.write(
             b"HTTP/1.1 %d \r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
@@ -425,7 +426,7 @@ class Connection(asyncio.Protocol):
         if linger and self._transport.can_write_eof():
             self._deaf = True
             self._transport.write_eof()
-            self._enter(Phase.LINGER)
+            self._enter(LINGER)
             self._transport.resume_reading()
         else:
             self._await_reader()
@@ -434,4 +435,4 @@ class Connection(asyncio.Protocol):
     def _await_reader(self) -> None:
         """Begin to wait for the client to read what is in the buffer."""
         self._unread = self._transport.get_write_buffer_size()
-        self._enter(Phase.READER)
+        self._enter(READER)

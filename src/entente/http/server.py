@@ -75,8 +75,8 @@ class Server:
             self._listening.close()
         for connection in list(shared.connections):
             connection.stop()
-        if shared.tasks:
-            _, late = await asyncio.wait(list(shared.tasks), timeout=within_s)
+        if running := shared.tasks():
+            _, late = await asyncio.wait(running, timeout=within_s)
             for task in late:
                 task.cancel()
             if late:
