@@ -188,9 +188,9 @@ def test_raw_bytes_are_sent_as_they_are() -> None:
         whole, streamed = await provider.open(ask()), await provider.open(ask(stream=True))
         assert await until_the_break(whole) == [b'{"x":  ', b"1}"]
         assert await until_the_break(streamed) == [b"data: \xc3", b"\xa9\r\n\r\n"]
-        assert whole.headers["content-type"] == "application/json"
-        assert streamed.headers["content-type"] == "text/event-stream; charset=utf-8"
-        assert streamed.headers["x-region"] == "here"
+        assert whole.headers[b"content-type"] == b"application/json"
+        assert streamed.headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+        assert streamed.headers[b"x-region"] == b"here"
 
     asyncio.run(body())
 
@@ -203,7 +203,7 @@ def test_one_raw_form_alone_answers_every_request() -> None:
         """Ask for the form that is not there."""
         provider = provider_of(text)
         plain, empty = await provider.open(ask(stream=True)), await provider.open(ask())
-        assert plain.headers["content-type"] == "application/json"
+        assert plain.headers[b"content-type"] == b"application/json"
         assert await until_the_break(plain) == [b"{}"]
         assert await until_the_break(empty) == []
 

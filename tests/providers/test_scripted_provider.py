@@ -79,7 +79,7 @@ def test_it_is_a_provider() -> None:
         assert provider.name == "main"
         answer: Answer = await provider.open(ask())
         assert answer.status == 200
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers[b"content-type"] == b"application/json"
 
     asyncio.run(body())
 
@@ -249,14 +249,14 @@ def test_an_error_carries_its_headers_or_a_raw_body() -> None:
         """Take the three errors."""
         provider = provider_of(text)
         first, second, third = [await provider.open(ask(stream=True)) for _ in range(3)]
-        assert first.headers["retry-after-ms"] == "20"
+        assert first.headers[b"retry-after-ms"] == b"20"
         assert await first.read(BYTES_MAX) == (
             b'{"error":{"message":"Slowly.","type":"requests","param":null,'
             b'"code":"rate_limit_exceeded"}}'
         )
-        assert second.headers["content-type"] == "text/plain; charset=utf-8"
+        assert second.headers[b"content-type"] == b"text/plain; charset=utf-8"
         assert await second.read(BYTES_MAX) == b"upstream request timeout"
-        assert (third.status, third.headers["content-type"]) == (502, "text/html")
+        assert (third.status, third.headers[b"content-type"]) == (502, b"text/html")
 
     asyncio.run(body())
 

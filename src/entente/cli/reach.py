@@ -80,7 +80,7 @@ async def _answers(host: str, number: int) -> bool:
         return False
     finally:
         await client.aclose()
-    return response.headers.get("x-request-id", "").startswith("req_") and b'"ok"' in body
+    return response.headers.get(b"x-request-id", b"").startswith(b"req_") and b'"ok"' in body
 
 
 async def provider(name: str, settings: ProviderConfig, environ: Mapping[str, str]) -> Finding:
@@ -118,7 +118,7 @@ def _judged(check: str, name: str, settings: ProviderConfig, response: Response)
     if status >= SERVER_ERROR or status != OK:
         text = f"{url} is reached and answers {status}"
         return _finding(check, State.WARN, text, "look at the provider's status page")
-    skew_s = _skew_s(response.headers.get("date", ""), time.time())
+    skew_s = _skew_s(response.headers.get(b"date", b"").decode("latin-1"), time.time())
     if abs(skew_s) > CLOCK_SKEW_S_MAX:
         text = f"{url} has a clock that differs from ours by {skew_s:.0f} s"
         return _finding(check, State.WARN, text, "set this machine's clock, and keep it with NTP")

@@ -194,7 +194,7 @@ class Gateway:
                 continue
             outcome.attempts += answer.sends - 1
             outcome.upstream_status = answer.status
-            outcome.upstream_id = answer.headers.get("x-request-id", "")[:128]
+            outcome.upstream_id = answer.headers.get(b"x-request-id", b"")[:128].decode("latin-1")
             if answer.status in (401, 403):
                 await answer.aclose()
                 raise UpstreamRefused(_refused(target, answer.status))

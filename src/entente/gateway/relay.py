@@ -27,15 +27,15 @@ AFTER_DONE_S: Final = 1.0
 """A provider that keeps its connection open behind `[DONE]` is left after so long."""
 
 _HTTP_NO_ANSWER: Final = 300
-_STREAM_TYPE: Final = "text/event-stream"
+_STREAM_TYPE: Final = b"text/event-stream"
 _STREAM_HEADERS: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _PASSED_HEADERS: Final = (
-    "content-encoding",
-    "content-type",
-    "openai-version",
-    "retry-after",
-    "retry-after-ms",
-    "x-should-retry",
+    b"content-encoding",
+    b"content-type",
+    b"openai-version",
+    b"retry-after",
+    b"retry-after-ms",
+    b"x-should-retry",
 )
 _BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
@@ -58,13 +58,14 @@ async def relay(
     call: Call, answer: Answer, standings: Iterable[Standing], outcome: Outcome, client: Client
 ) -> Reply | bytes:
     """Pass an answer on; give what is to be sent once the request is settled."""
-    headers = _headers(answer, standings)
+    streamed = answer.headers.get(b"content-type", b"").startswith(_STREAM_TYPE)
+    headers = _headers(answer, standings, streamed=streamed)
     if answer.status >= _HTTP_NO_ANSWER:
         outcome.refused(answer.status)
         return Reply(answer.status, headers, await answer.read(ERROR_BYTES_MAX))
-    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+    if answer.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UpstreamProtocolError(_COMPRESSED)
-    if answer.headers.get("content-type", "").startswith(_STREAM_TYPE):
+    if streamed:
         return await _relay_stream(call, answer, headers, outcome, client)
     body = await answer.read(ANSWER_BYTES_MAX)
     _read_unary(body, outcome)
@@ -92,7 +93,7 @@ async def _relay_stream(
     await client.start(answer.status, headers)
     end: bytes
     try:
-        while data := await _next(answer, stream):
+        while data := await (_end_of_body(answer) if stream.done else answer.chunk()):
             block = stream.feed(data)
             if block:
                 await client.write(block)
@@ -109,10 +110,8 @@ async def _relay_stream(
     return end
 
 
-async def _next(answer: Answer, stream: ChatStream) -> bytes:
-    """Read on. Behind the end marker only the end of the body is still awaited, briefly."""
-    if not stream.done:
-        return await answer.chunk()
+async def _end_of_body(answer: Answer) -> bytes:
+    """Read on behind the end marker, where nothing but the end is still awaited, briefly."""
     try:
         async with asyncio.timeout(AFTER_DONE_S):
             return await answer.chunk()
@@ -128,8 +127,8 @@ def _read_unary(body: bytes, outcome: Outcome) -> None:
     completion = openai.read_completion(body)
     if completion is None or completion.failed or not completion.choices:
         outcome.status = Status.FAILED
-    elif completion.reasons:
-        outcome.status = openai.ending(completion.reasons.values())
+    elif reasons := completion.reasons:
+        outcome.status = openai.ending(reasons.values())
     else:
         outcome.status = Status.TRUNCATED
     usage = completion.usage.disjoint() if completion and completion.usage else None
@@ -149,15 +148,11 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _headers(answer: Answer, standings: Iterable[Standing]) -> Headers:
+def _headers(answer: Answer, standings: Iterable[Standing], *, streamed: bool) -> Headers:
     """Choose the provider's headers that a client may see, and add where it stands."""
     theirs = answer.headers
-    passed = [
-        (name.encode(), theirs[name].encode("latin-1"))
-        for name in _PASSED_HEADERS
-        if name in theirs
-    ]
-    if theirs.get("content-type", "").startswith(_STREAM_TYPE):
+    passed = [(name, theirs[name]) for name in _PASSED_HEADERS if name in theirs]
+    if streamed:
         passed += _STREAM_HEADERS
     for standing in standings:
         unit = standing.unit.encode()

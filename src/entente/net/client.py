@@ -8,7 +8,7 @@ is a `ValueError`: a defect of the caller, found before anything is sent.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from entente.domain.errors import UpstreamClosed, UpstreamError
 from entente.net.connect import Dialler
@@ -21,7 +21,7 @@ from entente.net.response import Response
 from entente.net.upload import send_chunks, send_slices
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
     from entente.net.connection import Connection
     from entente.net.options import ClientOptions, Timeouts
@@ -115,17 +115,24 @@ class Client:
         return self._pool.stats()
 
 
-async def _send(connection: Connection, exchange: Exchange, data: bytes, late: bytes) -> None:
-    """Write `data`, then `late` in slices, and wait for the head of the answer."""
+def _send(
+    connection: Connection, exchange: Exchange, data: bytes, late: bytes
+) -> Coroutine[Any, Any, None]:
+    """Write `data`, then `late` in slices; await it for the head of the answer."""
     connection.begin(exchange, data)
     if late:
-        try:
-            await send_slices(connection, exchange, late)
-        except asyncio.CancelledError:
-            exchange.abandon()
-            raise
-    else:
-        exchange.mark_sent()
+        return _send_late(connection, exchange, late)
+    exchange.mark_sent()
+    return exchange.head()
+
+
+async def _send_late(connection: Connection, exchange: Exchange, late: bytes) -> None:
+    """Write the rest of a request in slices, and wait for the head of the answer."""
+    try:
+        await send_slices(connection, exchange, late)
+    except asyncio.CancelledError:
+        exchange.abandon()
+        raise
     await exchange.head()
 
 

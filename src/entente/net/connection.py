@@ -221,7 +221,7 @@ class Connection(asyncio.Protocol):
         """Keep a field of the head; those of a trailer are dropped."""
         exchange = self.exchange
         if exchange is not None and not exchange.head_done:
-            exchange.raw_headers.append((name, value))
+            exchange.fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Publish the head, unless it is an interim one (1xx)."""
@@ -232,7 +232,7 @@ class Connection(asyncio.Protocol):
         if parser.get_http_version() not in _VERSIONS:
             self._defect = "its version is not HTTP/1.1 or HTTP/1.0"
         elif status <= _INTERIM_MAX:
-            exchange.raw_headers.clear()
+            exchange.fields.clear()
             if status == _SWITCHING_PROTOCOLS:
                 self._defect = "it switched protocols, which nobody asked for"
             return
@@ -276,7 +276,8 @@ class Connection(asyncio.Protocol):
             and not self._transport.get_write_buffer_size()
         )
         if reusable:
-            self.resume()
+            if self._paused:
+                self.resume()
             self._reused = True
             self.idle_since = self._loop.time()
             self._owner.released(self)
@@ -302,7 +303,7 @@ class Connection(asyncio.Protocol):
 
     def _head_is_too_long(self, exchange: Exchange) -> bool:
         """Measure the head itself: much of a body may have come in the same segment."""
-        size = sum(len(name) + len(value) + 4 for name, value in exchange.raw_headers)
+        size = sum(len(name) + len(value) + 4 for name, value in exchange.fields)
         return size > self._header_bytes_max
 
     def _too_long(self) -> str:
@@ -328,10 +329,9 @@ def _ends_at_eof(exchange: Exchange) -> bool:
     """Tell whether the body has no length of its own, so that EOF is its end (RFC 9112, 6.3)."""
     if not exchange.head_done:
         return False
-    for name, value in exchange.raw_headers:
-        lower = name.lower()
-        if lower == b"content-length":
+    for name, value in exchange.fields:
+        if name == b"content-length":
             return False
-        if lower == b"transfer-encoding":
+        if name == b"transfer-encoding":
             return value.lower().rpartition(b",")[2].strip() != b"chunked"
     return exchange.status not in _BODILESS

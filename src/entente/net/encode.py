@@ -25,13 +25,15 @@ class Encoder:
     the scheme and authority as well. `fixed` is the block of headers of the client's own.
     """
 
-    __slots__ = ("_checked_block", "_line_end", "_target_prefix")
+    __slots__ = ("_asked", "_front", "_line_end", "_target_prefix")
 
     def __init__(self, target_prefix: bytes, host_header: str, fixed: bytes = b"") -> None:
         """Encode the constant parts."""
         self._target_prefix = target_prefix
         self._line_end = b" HTTP/1.1\r\nHost: " + host_header.encode("ascii") + b"\r\n" + fixed
-        self._checked_block = b""
+        self._asked: tuple[bytes, bytes, bytes] | None = None
+        self._front = b""
+        """What came of the method, target and block of headers that were asked for last."""
 
     def whole(
         self,
@@ -42,8 +44,7 @@ class Encoder:
     ) -> bytes:
         """Head and body in one piece: one join, so one write."""
         length = b"Content-Length: %d\r\n" % len(body) if body or method in _WITH_BODY else b""
-        start = self._start(method, target)
-        return b"".join((*start, self._block(headers), length, b"\r\n", body))
+        return b"".join((self._start(method, target, headers), length, b"\r\n", body))
 
     def head(
         self,
@@ -54,29 +55,16 @@ class Encoder:
     ) -> bytes:
         """Write the head of a request whose body follows: of a known length, or chunked (None)."""
         end = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
-        start = self._start(method, target)
-        return b"".join((*start, self._block(headers), end, b"\r\n\r\n"))
+        return b"".join((self._start(method, target, headers), end, b"\r\n\r\n"))
 
-    def _start(self, method: bytes, target: bytes) -> tuple[bytes, ...]:
-        """Request line and fixed headers. Raises ValueError."""
-        if _METHOD.fullmatch(method) is None:
-            msg = "A request method is 1 to 20 upper-case letters."
-            raise ValueError(msg)
-        if _TARGET.fullmatch(target) is None:
-            msg = "A request target is visible ASCII; percent-encode the rest."
-            raise ValueError(msg)
-        return method, b" ", self._target_prefix, target, self._line_end
-
-    def _block(self, headers: bytes | Sequence[tuple[bytes, bytes]]) -> bytes:
-        """Header lines, each with its CRLF. The block checked last is not checked again."""
-        if isinstance(headers, bytes):
-            block = headers
-        else:
-            block = b"".join([b"%b: %b\r\n" % field for field in headers])
-            if block.count(b"\n") != len(headers):
-                msg = "A header name or value must not contain a line break."
-                raise ValueError(msg)
-        if block != self._checked_block:
+    def _start(
+        self, method: bytes, target: bytes, headers: bytes | Sequence[tuple[bytes, bytes]]
+    ) -> bytes:
+        """Request line and headers. What was checked last is not checked again."""
+        block = headers if isinstance(headers, bytes) else _joined(headers)
+        asked = (method, target, block)
+        if asked != self._asked:
+            line = self._line(method, target)
             if _BLOCK.fullmatch(block) is None:
                 msg = (
                     "A header block is lines of `name: value` CRLF, without Host, "
@@ -84,5 +72,25 @@ class Encoder:
                     "which the client writes itself."
                 )
                 raise ValueError(msg)
-            self._checked_block = block
-        return block
+            self._front = line + block
+            self._asked = asked
+        return self._front
+
+    def _line(self, method: bytes, target: bytes) -> bytes:
+        """Request line and fixed headers. Raises ValueError."""
+        if _METHOD.fullmatch(method) is None:
+            msg = "A request method is 1 to 20 upper-case letters."
+            raise ValueError(msg)
+        if _TARGET.fullmatch(target) is None:
+            msg = "A request target is visible ASCII; percent-encode the rest."
+            raise ValueError(msg)
+        return b"".join((method, b" ", self._target_prefix, target, self._line_end))
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Write pairs as lines, each with its CRLF. Raises ValueError."""
+    block = b"".join([b"%b: %b\r\n" % field for field in headers])
+    if block.count(b"\n") != len(headers):
+        msg = "A header name or value must not contain a line break."
+        raise ValueError(msg)
+    return block

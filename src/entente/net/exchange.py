@@ -50,6 +50,7 @@ class Exchange:
         "complete",
         "deadline",
         "failure",
+        "fields",
         "head_done",
         "head_only",
         "held_bytes",
@@ -57,7 +58,6 @@ class Exchange:
         "loop",
         "phase",
         "pieces",
-        "raw_headers",
         "sent",
         "stale",
         "status",
@@ -82,7 +82,8 @@ class Exchange:
         self.head_only = head_only
         self.link: Link | None = None
         self.status = 0
-        self.raw_headers: list[tuple[bytes, bytes]] = []
+        self.fields: list[tuple[bytes, bytes]] = []
+        """Of the head, in order, names in lower case."""
         self.pieces: list[bytes] = []
         self.held_bytes = 0
         self.head_done = False
@@ -96,44 +97,51 @@ class Exchange:
         self.writable: asyncio.Future[None] | None = None
 
     async def head(self) -> None:
-        """Wait until the answer's head is parsed."""
+        """Wait until the answer's head is parsed. A cancelled reader abandons the exchange."""
         while not self.head_done:
             if self.failure is not None:
                 raise self.failure
-            await self._wait()
+            try:
+                await self._news()
+            except asyncio.CancelledError:
+                self.abandon()
+                raise
 
     async def chunk(self) -> bytes:
-        """Return what has arrived, or wait for more; `b""` at the clean end."""
-        pieces = self.pieces
-        while not pieces:
+        """Return what has arrived, or wait for more; `b""` at the clean end.
+
+        A cancelled reader abandons the exchange.
+        """
+        while not self.pieces:
             if self.failure is not None:
                 raise self.failure
             if self.complete:
                 return b""
             self.phase = "idle"
             self.deadline = self.loop.time() + self.timeouts.idle_s
-            await self._wait()
+            try:
+                await self._news()
+            except asyncio.CancelledError:
+                self.abandon()
+                raise
             self.deadline = math.inf
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.held_bytes = 0
-        if self.link is not None:
+        pieces, self.pieces = self.pieces, []
+        if self.held_bytes > HELD_BYTES_HIGH and self.link is not None:
             self.link.resume()
-        return data
+        self.held_bytes = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def _wait(self) -> None:
-        """Sleep until the connection has news. A cancelled reader abandons the exchange."""
+    def drained(self) -> bool:
+        """Tell whether all of the body was read."""
+        return self.complete and not self.pieces
+
+    def _news(self) -> asyncio.Future[None]:
+        """Give what is done when the connection has news."""
         if self.waiter is not None:
             msg = "Two tasks read the same response."
             raise RuntimeError(msg)
         waiter = self.waiter = self.loop.create_future()
-        try:
-            await waiter
-        except asyncio.CancelledError:
-            self.abandon()
-            raise
-        finally:
-            self.waiter = None
+        return waiter
 
     async def until_writable(self) -> None:
         """Wait until the server has taken what was written, or the exchange is over."""
@@ -163,7 +171,7 @@ class Exchange:
 
     def wake(self) -> None:
         """Let whoever waits look again."""
-        waiter = self.waiter
+        waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
         if self.writable is not None:

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entente.domain.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from entente.net.exchange import Exchange
 
 
 class Response:
     """An answer whose head is parsed. Read it to its end, or `aclose` it.
 
-    `raw_headers` are the fields as they came, in order. Trailers are not kept.
+    `headers` are its fields by lower-case name, repeated ones joined with a comma.
+    Trailers are not kept.
     """
 
-    __slots__ = ("_exchange", "_headers", "raw_headers", "sends", "status")
+    __slots__ = ("_exchange", "headers", "sends", "status")
 
     def __init__(self, exchange: Exchange, *, sends: int = 1) -> None:
         """Show an exchange whose head is done, for a request that was sent `sends` times."""
         self.sends = sends
         self._exchange = exchange
-        self._headers: dict[str, str] | None = None
         self.status = exchange.status
-        self.raw_headers = exchange.raw_headers
+        self.headers = dict(exchange.fields)
+        if len(self.headers) < len(exchange.fields):
+            self.headers = _joined(exchange.fields)
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """Header fields by lower-case name; repeated ones are joined with a comma."""
-        headers = self._headers
-        if headers is None:
-            headers = self._headers = {}
-            for raw_name, raw_value in self.raw_headers:
-                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-                headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        return headers
-
-    async def chunk(self) -> bytes:
+    def chunk(self) -> Coroutine[Any, Any, bytes]:
         """Return the next piece of the body, all that has arrived; `b""` at its clean end.
 
         Raises `UpstreamClosed` when the body stops short, `UpstreamTimeout` (idle or total)
         and `UpstreamProtocolError`. Cancelling it abandons the answer.
         """
-        return await self._exchange.chunk()
+        return self._exchange.chunk()
 
     async def read(self, bytes_max: int) -> bytes:
         """Return the rest of the body; more than `bytes_max` is an `UpstreamProtocolError`.
@@ -53,7 +46,8 @@ class Response:
         exchange = self._exchange
         pieces: list[bytes] = []
         size = 0
-        while piece := await exchange.chunk():
+        while not pieces or not exchange.drained():
+            piece = await exchange.chunk()
             size += len(piece)
             if size > bytes_max:
                 exchange.abandon()
@@ -68,3 +62,11 @@ class Response:
     async def aclose(self) -> None:
         """Want no more of it: unless the answer was complete its connection is closed."""
         self._exchange.abandon()
+
+
+def _joined(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Give fields by name, where some names stand more than once."""
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in fields:
+        values.setdefault(name, []).append(value)
+    return {name: b", ".join(several) for name, several in values.items()}

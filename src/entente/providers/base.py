@@ -36,8 +36,8 @@ class Answer(Protocol):
         """HTTP status, 100 to 599."""
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers with lower-case names."""
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Headers by lower-case name."""
 
     @property
     def sends(self) -> int:

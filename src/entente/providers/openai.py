@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from entente.domain.chat import Surface
 from entente.domain.secret import Secret
@@ -21,9 +22,9 @@ class OpenAIProvider:
         self._client = client
         self._headers = header_block(api_key)
 
-    async def open(self, ask: Ask) -> Response:
+    def open(self, ask: Ask) -> Coroutine[Any, Any, Response]:
         """Send the call; see `Provider.open`."""
-        return await self._client.request(b"POST", PATHS[ask.surface], self._headers, ask.body)
+        return self._client.request(b"POST", PATHS[ask.surface], self._headers, ask.body)
 
     async def aclose(self) -> None:
         """Close every connection."""

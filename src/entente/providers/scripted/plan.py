@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     """An answer, ready to be played once. Header names are in lower case."""
 
     status: int
-    headers: dict[str, str]
+    headers: dict[bytes, bytes]
     frames: Iterator[Frame]
     end: End = "eof"
 
@@ -131,10 +131,11 @@ def _last_words(broken: Break | None) -> tuple[bytes, ...]:
     return (GARBAGE,) if broken.kind == "garbage" else ()
 
 
-def _headers(content_type: str, given: dict[str, str], stamp: wire.Stamp) -> dict[str, str]:
+def _headers(content_type: str, given: dict[str, str], stamp: wire.Stamp) -> dict[bytes, bytes]:
     """Give the headers; those of the script come last and win."""
     usual = {"content-type": content_type, "x-request-id": f"req_{stamp.number:032x}"}
-    return usual | {name.lower(): value for name, value in given.items()}
+    headers = usual | {name.lower(): value for name, value in given.items()}
+    return {name.encode("ascii"): value.encode("latin-1") for name, value in headers.items()}
 
 
 def _chop(frames: Iterable[Frame], chunk_bytes: int | None) -> Iterator[Frame]:

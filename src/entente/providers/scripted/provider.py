@@ -230,8 +230,8 @@ class ScriptedAnswer:
         return self._plan.status
 
     @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers with lower-case names."""
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Headers by lower-case name."""
         return self._plan.headers
 
     async def chunk(self) -> bytes:
