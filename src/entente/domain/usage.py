@@ -25,6 +25,10 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning: int = 0
     audio_output: int = 0
 
+    def counts(self) -> tuple[int, ...]:
+        """Tokens by class, in the order of `TOKEN_CLASSES`."""
+        return msgspec.structs.astuple(self)
+
     @property
     def input_total(self) -> int:
         """All tokens that went in."""
@@ -38,13 +42,13 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def total(self) -> int:
         """All tokens."""
-        return self.input_total + self.output_total
+        return sum(self.counts())
 
 
 INPUT_CLASSES: Final = ("input", "cache_read", "cache_write", "audio_input")
 OUTPUT_CLASSES: Final = ("output", "reasoning", "audio_output")
 TOKEN_CLASSES: Final = (*INPUT_CLASSES, *OUTPUT_CLASSES)
-"""In the order of `Usage`'s fields, so that a usage as a tuple lines up with it."""
+"""In the order of `Usage`'s fields."""
 
 NOTHING: Final = Usage()
 """Known to be zero. Unknown usage is `None` wherever a `Usage` is optional."""

@@ -30,11 +30,11 @@ class Books(msgspec.Struct):
 
     def move(self, source: str, destination: str, posting: Posting) -> None:
         """Move what a posting says from one account to another."""
-        asset, nano = posting.asset, posting.nano
-        account = self.balances.setdefault(source, {})
-        account[asset] = account.get(asset, 0) - nano
-        account = self.balances.setdefault(destination, {})
-        account[asset] = account.get(asset, 0) + nano
+        balances, asset, nano = self.balances, posting.asset, posting.nano
+        amounts = balances.get(source) or balances.setdefault(source, {})
+        amounts[asset] = amounts.get(asset, 0) - nano
+        amounts = balances.get(destination) or balances.setdefault(destination, {})
+        amounts[asset] = amounts.get(asset, 0) + nano
 
     def retract(self, hold: Hold) -> None:
         """Take back a hold that could not be written."""

@@ -68,8 +68,10 @@ class Ledger:
         else:
             self.books.apply(hold)
         written = self.journal.append(hold)
+        word = written.get_loop().create_future()
+        written.add_done_callback(partial(_pass_on, word))
         try:
-            await asyncio.shield(written)
+            await word
         except LedgerError:
             self._retract(hold)
             raise
@@ -220,3 +222,15 @@ class Ledger:
             "(entente budgets grant).",
             retry_after_ms=retry_after_ms,
         )
+
+
+def _pass_on(word: asyncio.Future[None], written: asyncio.Future[None]) -> None:
+    """Tell who waits for its own word, so that cancelling it leaves the journal's alone."""
+    if word.done():
+        return
+    if written.cancelled():
+        word.cancel()
+    elif (error := written.exception()) is not None:
+        word.set_exception(error)
+    else:
+        word.set_result(None)

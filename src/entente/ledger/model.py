@@ -16,7 +16,8 @@ go below zero and shows what was spent so far.
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
+from functools import lru_cache
+from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -24,18 +25,23 @@ from entente.domain.chat import Status
 from entente.domain.usage import Usage
 
 FUNDING = "funding"
+NAMES_KEPT_MAX: Final = 4096
+"""Names of accounts that are not written anew each time."""
 
 
+@lru_cache(NAMES_KEPT_MAX)
 def available(key: str) -> str:
     """Name the account of what a key may still spend."""
     return f"available:{key}"
 
 
+@lru_cache(NAMES_KEPT_MAX)
 def held(key: str) -> str:
     """Name the account of a key's open holds."""
     return f"held:{key}"
 
 
+@lru_cache(NAMES_KEPT_MAX)
 def payable(provider: str) -> str:
     """Name the account of what a provider is owed."""
     return f"payable:{provider}"
@@ -129,6 +135,7 @@ def grant(
 ) -> Grant:
     """Make the entry that changes a key's budget by `nano`, which may be negative."""
     source, destination = (FUNDING, available(key)) if nano > 0 else (available(key), FUNDING)
+    moved = Posting(source, destination, abs(nano), asset)
     return Grant(
         id=id,
         at_ns=at_ns,
@@ -137,7 +144,7 @@ def grant(
         nano=nano,
         actor=actor,
         note=note,
-        postings=_postings((source, destination, abs(nano)), asset=asset),
+        postings=(moved,) if nano else (),
     )
 
 
@@ -168,7 +175,7 @@ def hold(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         prices=prices,
-        postings=_postings((available(key), held(key), nano), asset=asset),
+        postings=(Posting(available(key), held(key), nano, asset),) if nano else (),
     )
 
 
@@ -192,13 +199,21 @@ def settlement(
     A cost above the hold, which only a provider that ignores its token bound can cause,
     is taken from the key's available amount as well.
     """
-    cost = cost_nano or 0
+    cost, asset = cost_nano or 0, opened.asset
+    free, kept, owed = available(opened.key), held(opened.key), payable(provider)
     from_hold = min(cost, opened.nano)
+    postings = []
+    if from_hold:
+        postings.append(Posting(kept, owed, from_hold, asset))
+    if cost > from_hold:
+        postings.append(Posting(free, owed, cost - from_hold, asset))
+    if opened.nano > from_hold:
+        postings.append(Posting(kept, free, opened.nano - from_hold, asset))
     return Settlement(
         id=opened.id,
         at_ns=at_ns,
         key=opened.key,
-        asset=opened.asset,
+        asset=asset,
         model=opened.model,
         status=status,
         usage=usage,
@@ -210,17 +225,5 @@ def settlement(
         estimated=estimated,
         recovered=recovered,
         prices=opened.prices,
-        postings=_postings(
-            (held(opened.key), payable(provider), from_hold),
-            (available(opened.key), payable(provider), cost - from_hold),
-            (held(opened.key), available(opened.key), opened.nano - from_hold),
-            asset=opened.asset,
-        ),
-    )
-
-
-def _postings(*moves: tuple[str, str, int], asset: str) -> tuple[Posting, ...]:
-    """Make postings of the moves that move something."""
-    return tuple(
-        [Posting(source, destination, nano, asset) for source, destination, nano in moves if nano]
+        postings=tuple(postings),
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cached_property
 from math import lcm
 from typing import Final
 
@@ -26,7 +27,7 @@ _INPUTS: Final = len(INPUT_CLASSES)
 VERSION_DIGITS: Final = 12
 
 
-class Price(msgspec.Struct, frozen=True):
+class Price(msgspec.Struct, frozen=True, dict=True):
     """The rates of one model, in nano-units per token as numerators over `denominator`.
 
     Numerators stand in the order of `TOKEN_CLASSES`; None is a class without a rate.
@@ -39,17 +40,22 @@ class Price(msgspec.Struct, frozen=True):
     def cost(self, usage: Usage) -> int | None:
         """Give the price of a usage in nano-units; None if a used class has no rate."""
         total = 0
-        for tokens, numerator in zip(msgspec.structs.astuple(usage), self.numerators, strict=True):
+        for tokens, numerator in zip(usage.counts(), self.numerators, strict=True):
             if tokens:
                 if numerator is None:
                     return None
                 total += tokens * numerator
         return round_half_even(total, self.denominator)
 
+    @cached_property
+    def dearest(self) -> tuple[int, int]:
+        """The highest rates of an input and of an output token."""
+        rates = [rate or 0 for rate in self.numerators]
+        return max(rates[:_INPUTS]), max(rates[_INPUTS:])
+
     def bound(self, input_tokens: int, output_tokens: int) -> int:
         """Give the most that so many tokens can cost, whatever classes they fall in."""
-        dearest_in = max([rate or 0 for rate in self.numerators[:_INPUTS]])
-        dearest_out = max([rate or 0 for rate in self.numerators[_INPUTS:]])
+        dearest_in, dearest_out = self.dearest
         return round_up(input_tokens * dearest_in + output_tokens * dearest_out, self.denominator)
 
 

@@ -13,9 +13,9 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from operator import add
 from typing import Final, TypeAlias
 
-import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -38,19 +38,20 @@ _Counts: TypeAlias = dict[tuple[str, ...], int]
 _BOUNDS: Final = (*(repr(bound) for bound in DURATION_BUCKETS_S), "+Inf")
 
 
-class _Durations:
-    """How long requests of one model took: a count per bucket, and their sum in seconds."""
+class _Served:
+    """What came of the requests of one model."""
 
-    __slots__ = ("counts", "sum_s")
+    __slots__ = ("buckets", "estimated", "statuses", "sum_s", "tokens")
 
     def __init__(self) -> None:
-        self.counts = [0] * len(_BOUNDS)
+        self.statuses: dict[str, int] = defaultdict(int)
+        self.tokens = [0] * len(TOKEN_CLASSES)
+        """By class, in the order of `TOKEN_CLASSES`."""
+        self.estimated = 0
+        self.buckets = [0] * len(_BOUNDS)
+        """How many took how long."""
         self.sum_s = 0.0
-
-    def observe(self, duration_s: float) -> None:
-        """Count a request."""
-        self.counts[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
-        self.sum_s += duration_s
+        """How long all of them took."""
 
 
 class Monitor(Collector):
@@ -58,10 +59,8 @@ class Monitor(Collector):
 
     def __init__(self) -> None:
         """Start at zero."""
-        self._requests: _Counts = defaultdict(int)
-        self._tokens: _Counts = defaultdict(int)
-        self._estimated: _Counts = defaultdict(int)
-        self._durations: dict[str, _Durations] = defaultdict(_Durations)
+        self._served: dict[str, _Served] = defaultdict(_Served)
+        """By model."""
         self._refused: _Counts = defaultdict(int)
         self._failed_over: _Counts = defaultdict(int)
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
@@ -76,13 +75,12 @@ class Monitor(Collector):
         self, model: str, status: Status, usage: Usage, *, estimated: bool, duration_s: float
     ) -> None:
         """Count a settled request."""
-        self._requests[model, status] += 1
-        self._durations[model].observe(duration_s)
-        if estimated:
-            self._estimated[(model,)] += 1
-        for name, tokens in zip(TOKEN_CLASSES, msgspec.structs.astuple(usage), strict=True):
-            if tokens:
-                self._tokens[model, name] += tokens
+        served = self._served[model]
+        served.statuses[status] += 1
+        served.tokens = list(map(add, served.tokens, usage.counts()))
+        served.estimated += estimated
+        served.buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
+        served.sum_s += duration_s
 
     def refused(self, status: int) -> None:
         """Count a request that was answered with an error of ours."""
@@ -99,23 +97,29 @@ class Monitor(Collector):
     def collect(self) -> Iterator[Metric]:
         """Give all families; Prometheus' own interface."""
         model, target = "gen_ai_request_model", "target"
+        served = list(self._served.items())
         yield _counter(
             "entente_requests",
             "Settled requests by model and terminal status.",
             (model, "status"),
-            self._requests,
+            {(name, status): n for name, of in served for status, n in of.statuses.items()},
         )
         yield _counter(
             "entente_tokens",
             "Tokens by model and class; classes do not overlap.",
             (model, "gen_ai_token_type"),
-            self._tokens,
+            {
+                (name, kind): tokens
+                for name, of in served
+                for kind, tokens in zip(TOKEN_CLASSES, of.tokens, strict=True)
+                if tokens
+            },
         )
         yield _counter(
             "entente_estimated_requests",
             "Settled requests whose usage is an upper bound, not the provider's report.",
             (model,),
-            self._estimated,
+            {(name,): of.estimated for name, of in served if of.estimated},
         )
         yield _counter(
             "entente_refused",
@@ -134,9 +138,9 @@ class Monitor(Collector):
             "Time from the hold to the settlement.",
             labels=(model,),
         )
-        for name, found in self._durations.items():
-            buckets = list(zip(_BOUNDS, accumulate(found.counts), strict=True))
-            durations.add_metric((name,), buckets, found.sum_s)
+        for name, of in served:
+            buckets = list(zip(_BOUNDS, accumulate(of.buckets), strict=True))
+            durations.add_metric((name,), buckets, of.sum_s)
         yield durations
         for name, text, read in self._gauges:
             yield GaugeMetricFamily(name, text, value=read())
