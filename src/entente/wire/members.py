@@ -64,8 +64,6 @@ def misspelt(members: Mapping[str, Raw], governing: Collection[str]) -> str | No
     nobody has checked.
     """
     for name in members:
-        if name.isascii() and name.islower():
-            continue
         if name not in governing and name.casefold() in governing:
             return name
     return None
@@ -79,8 +77,8 @@ def hidden_names(body: bytes) -> int:
 def _says_each_once(call: Call) -> bool:
     """Say whether each member stands once in the body, its name written out."""
     body = call.body
-    compact = 1 + sum(len(name) + 4 + len(memoryview(raw)) for name, raw in call.members.items())
-    if len(body) == compact:
+    sizes = [len(name) + len(memoryview(raw)) for name, raw in call.members.items()]
+    if len(body) == sum(sizes) + 4 * len(sizes) + 1:  # quotes, colon and comma of each
         return True
     position = body.index(b"{") + 1
     for name, raw in call.members.items():
