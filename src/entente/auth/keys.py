@@ -8,6 +8,7 @@ what is presented is always hashed first.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from entente.domain.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from entente.domain.principal import Principal
 
@@ -60,11 +61,12 @@ class KeyRing:
     Two rings of the same `generation` hold the same keys.
     """
 
-    __slots__ = ("_principals", "generation", "limited")
+    __slots__ = ("_named", "_principals", "generation", "limited")
 
     def __init__(self, principals: Mapping[bytes, Principal], generation: int) -> None:
         """Take principals by digest."""
         self._principals = dict(principals)
+        self._named = _by_name(self._principals.values())
         self.limited = any(
             who.requests_per_minute is not None or who.tokens_per_minute is not None
             for who in self._principals.values()
@@ -79,3 +81,14 @@ class KeyRing:
     def find(self, presented: bytes) -> Principal | None:
         """Give who presents this key, None if no valid key reads so. O(1)."""
         return self._principals.get(sha256(presented).digest())
+
+    def named(self, handle: str) -> Principal | None:
+        """Give the holder of the key with this id or name; None for a name of several. O(1)."""
+        return self._named.get(handle)
+
+
+def _by_name(principals: Collection[Principal]) -> dict[str, Principal]:
+    """Index principals by what they can be called without doubt: an id goes before a name."""
+    times = Counter(who.name for who in principals)
+    named = {who.name: who for who in principals if times[who.name] == 1}
+    return named | {who.key_id: who for who in principals}
