@@ -13,6 +13,7 @@ class Surface(StrEnum):
 
     CHAT = "chat.completions"
     MESSAGES = "messages"
+    RESPONSES = "responses"
     MODELS = "models"
     OPERATIONS = "operations"
 
