@@ -8,7 +8,7 @@ own body, or, where a member has to change, the same members with the same bytes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -43,7 +43,7 @@ _ATTACHMENT: Final = re.compile(
 )
 _CONTAINERS: Final = frozenset(b"{[")
 _LIST: Final = re.compile(rb"\[[ \t\n\r]*(\])?")
-_NULL: Final = b"null"
+_NO_ERRORS: Final = (b"null", b"{}", b'""', b"false", b"0")
 _MS_PER_S: Final = 1_000
 
 
@@ -347,12 +347,12 @@ class Completion(msgspec.Struct):
 
     choices: list[Choice] | None = None
     usage: WireUsage | UnsetType | None = UNSET
-    error: Raw = Raw(_NULL)
+    error: Raw | UnsetType = UNSET
 
     @property
     def failed(self) -> bool:
         """Whether it is an error in place of an answer."""
-        return bytes(self.error) not in (_NULL, b"{}", b'""', b"false", b"0")
+        return self.error is not UNSET and bytes(self.error) not in _NO_ERRORS
 
     @property
     def reasons(self) -> dict[int, str]:
@@ -364,7 +364,7 @@ class _Unmetered(msgspec.Struct):
     """A completion whose usage cannot be read."""
 
     choices: list[Choice] | None = None
-    error: Raw = Raw(_NULL)
+    error: Raw | UnsetType = UNSET
 
 
 _completion_decoder = msgspec.json.Decoder(Completion)
@@ -389,22 +389,14 @@ def read_completion(body: bytes | memoryview) -> Completion | None:
     return Completion(found.choices, WireUsage(), found.error)
 
 
-_ENDINGS: Final[Mapping[str, Status]] = {
-    "length": Status.LENGTH,
-    "content_filter": Status.FILTERED,
-}
-
-
-def ending(reasons: Iterable[str]) -> Status:
+def ending(reasons: Collection[str]) -> Status:
     """Give the one status of an answer whose choices ended for these reasons.
 
     Of several, a filter weighs more than a length, and a length more than a plain end.
     """
-    statuses = {_ENDINGS.get(reason, Status.COMPLETE) for reason in reasons}
-    for status in (Status.FILTERED, Status.LENGTH):
-        if status in statuses:
-            return status
-    return Status.COMPLETE
+    if "content_filter" in reasons:
+        return Status.FILTERED
+    return Status.LENGTH if "length" in reasons else Status.COMPLETE
 
 
 MALFORMED: Final = (

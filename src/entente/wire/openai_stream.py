@@ -1,8 +1,8 @@
 """Following a stream of chat completion chunks without taking it apart. Pure.
 
-Blocks of whole events pass through as they came. Only an event that may matter (it ends a
-choice, reports usage or an error, or is the end marker) is decoded; the end marker is
-kept back, because the gateway settles before it lets the last bytes go.
+Events pass through as they came. Each is decoded as far as settling needs (how choices
+ended, usage, errors), which is cheaper than to search for what might matter. The end
+marker is kept back, because the gateway settles before it lets the last bytes go.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from entente.domain.usage import Usage
 from entente.wire.openai import ending, read_completion
 from entente.wire.sse import EVENT_BYTES_MAX, Splitter, events, payload
 
-_NOTABLE: Final = re.compile(rb'"finish_reason"\s*:\s*"|"usage"|"error"|\[DONE\]')
 _USAGE_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
-_CHOICES: Final = b'"choices"'
 _TEXT: Final = re.compile(rb':\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _USAGE_NAME: Final = b'"usage"'
+_USUAL_NULL: Final = b',"usage":null'
 _DONE: Final = b"[DONE]"
 
 
@@ -78,22 +77,17 @@ class ChatStream:
     def feed(self, data: bytes) -> bytes:
         """Take a piece of the stream; give what may go to the client now."""
         block = self._splitter.feed(data)
-        if not block:
-            return block
-        self._measure(block)
-        if self.done or _NOTABLE.search(block):
-            return b"".join([self._event(event) for event in events(block)])
-        return block
-
-    def _measure(self, block: bytes) -> None:
-        """Count what an estimate is made of, should no usage be reported."""
-        chunks = block.count(_CHOICES)
-        self.chunks_seen += chunks
         self.bytes_seen += len(block)
-        for event in block.split(b"\n\n") if chunks > 1 else (block,):
-            if len(event) < self._shortest_bytes and _CHOICES in event:
-                self._shortest_bytes = len(event)
-                self._envelope_bytes = min(self._envelope_bytes, len(event) - _text_bytes(event))
+        if block.find(b"\n") == len(block) - 2 and b"\r" not in block:  # one event of one line
+            return self._event(block)
+        return b"".join([self._event(event) for event in events(block)])
+
+    def _measure(self, event: bytes) -> None:
+        """Count what an estimate is made of, should no usage be reported."""
+        self.chunks_seen += 1
+        if len(event) < self._shortest_bytes:
+            self._shortest_bytes = len(event)
+            self._envelope_bytes = min(self._envelope_bytes, len(event) - _text_bytes(event))
 
     def _event(self, event: bytes) -> bytes:
         """Note what an event means; give the part of it that goes to the client now."""
@@ -105,9 +99,13 @@ class ChatStream:
         chunk = read_completion(data)
         if chunk is None:
             return event
+        if chunk.choices is not None:
+            self._measure(event)
+            for choice in chunk.choices:
+                if choice.finish_reason:
+                    self._reasons[choice.index or 0] = choice.finish_reason
         if chunk.failed:
             self.failed = True
-        self._reasons.update(chunk.reasons)
         if chunk.usage:
             self.usage = chunk.usage.disjoint()
             return b"" if self._hide_usage and not chunk.choices and not chunk.failed else event
@@ -161,6 +159,8 @@ def _text_bytes(event: bytes) -> int:
 
 def _without_usage(event: bytes) -> bytes:
     """Take `"usage":null` out of a chunk, and no member of that name deeper inside."""
+    if event.count(_USAGE_NAME) == 1 and _USUAL_NULL in event:
+        return event.replace(_USUAL_NULL, b"")
     for match in _USAGE_NULL.finditer(event):
         shorter = event[: match.start()] + event[match.end() :]
         if event.count(_USAGE_NAME) == 1:

@@ -36,9 +36,9 @@ class Splitter:
         """
         rest = self._rest
         if not rest:
-            cut = _last_end(data, 0)
-            if cut == len(data):
+            if data.endswith(b"\n\n"):
                 return data
+            cut = _last_end(data, 0)
             rest += memoryview(data)[cut:]
             block = data[:cut]
         else:
