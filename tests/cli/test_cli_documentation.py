@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 import typer.main
 from msgspec import inspect
@@ -25,6 +24,8 @@ SECTIONS = {
     "ServerConfig": "## `[server]`",
     "LedgerConfig": "## `[ledger]`",
     "LimitsConfig": "## `[limits]`",
+    "AuthConfig": "## `[auth]`",
+    "IssuerConfig": "## `[auth.issuers.NAME]`",
     "ProviderConfig": "## `[providers.NAME]`",
     "ModelConfig": '## `[models."NAME"]`',
     "TargetConfig": '## `[models."NAME"]`',
@@ -86,14 +87,17 @@ def test_no_setting_is_documented_that_is_not_there() -> None:
     assert set(re.findall(r"^\| `([^`]+)` \|", CONFIGURATION, flags=re.MULTILINE)) == known
 
 
-def test_the_documented_example_loads(tmp_path: Path) -> None:
-    """As it stands on the page."""
-    (example,) = re.findall(r"^```toml\n(.*?)^```", CONFIGURATION, flags=re.MULTILINE | re.DOTALL)
+def test_the_documented_examples_load(tmp_path: Path) -> None:
+    """As they stand on the page: a whole file, and sections that a file may have."""
     path = tmp_path / "entente.toml"
-    path.write_text(example)
-    config = load(path, {"OPENAI_API_KEY": "sk-example"})
-    assert list(config.models) == list(tomllib.loads(example)["models"])
-    assert isinstance(config, msgspec.Struct)
+    examples = re.findall(r"^```toml\n(.*?)^```", CONFIGURATION, flags=re.MULTILINE | re.DOTALL)
+    assert examples
+    for example in examples:
+        path.write_text(example)
+        config = load(path, {"OPENAI_API_KEY": "sk-example"})
+        written = tomllib.loads(example)
+        assert list(config.models) == list(written.get("models", ["entente-tiny"]))
+        assert list(config.auth.issuers) == list(written.get("auth", {}).get("issuers", []))
 
 
 def commands() -> dict[str, set[str]]:

@@ -9,7 +9,9 @@ line, setting and remedy. Nothing here reads the process's environment by itself
 from entente.config.load import CONFIG_NAME, ConfigProblems, find, load
 from entente.config.model import (
     BUILTIN_PROVIDER,
+    AuthConfig,
     Config,
+    IssuerConfig,
     LedgerConfig,
     LimitsConfig,
     MetricsAccess,
@@ -28,8 +30,10 @@ __all__ = [
     "BUILTIN_MODEL",
     "BUILTIN_PROVIDER",
     "CONFIG_NAME",
+    "AuthConfig",
     "Config",
     "ConfigProblems",
+    "IssuerConfig",
     "LedgerConfig",
     "LimitsConfig",
     "MetricsAccess",

@@ -43,6 +43,7 @@ ATTACHMENT_TOKENS_MAX_DEFAULT: Final = 50_000
 OWNED_BY_DEFAULT: Final = "entente"
 PROXY_DEFAULT: Final = "env"
 TARGETS_MAX: Final = 64
+AUDIENCES_MAX: Final = 16
 DURATION_S_MAX: Final = 7 * 24 * 3600
 TOKENS_MAX: Final = 1_000_000_000
 TEXT_CHARS_MAX: Final = 4096
@@ -120,6 +121,27 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`[limits]`: how long requests wait for one another."""
 
     budget_wait_s: Seconds = BUDGET_WAIT_S_DEFAULT
+
+
+class IssuerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[auth.issuers.NAME]`: who issues bearer tokens, and which of our keys they stand for.
+
+    What may stand in `issuer`, `jwks_uri` and `subjects` is decided in
+    `entente.config.issuer_rules`.
+    """
+
+    issuer: Text
+    audiences: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=AUDIENCES_MAX)]
+    subjects: Mapping[str, Text]
+    jwks_uri: Text | None = None
+    ca_file: Path | None = None
+    proxy: Text = PROXY_DEFAULT
+
+
+class AuthConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[auth]`: who may ask, besides the holders of keys."""
+
+    issuers: Mapping[str, IssuerConfig] = MappingProxyType({})
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -231,5 +253,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     limits: LimitsConfig = LimitsConfig()
+    auth: AuthConfig = AuthConfig()
     providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS
     models: Mapping[str, ModelConfig] = BUILTIN_MODELS

@@ -106,7 +106,8 @@ class Reader:
 
     def _dict(self, kind: inspect.DictType, value: object, path: KeyPath) -> object:
         if not isinstance(value, dict):
-            return self._bad(path, f"must be a table of tables, not {_kind_of(value)}")
+            inner = "tables" if isinstance(kind.value_type, inspect.StructType) else "texts"
+            return self._bad(path, f"must be a table of {inner}, not {_kind_of(value)}")
         items = {}
         for key, item in value.items():
             if not key or not key.isprintable() or len(key) > NAME_CHARS_MAX:

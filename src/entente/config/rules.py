@@ -6,13 +6,10 @@ Each rule adds problems to the list and changes nothing.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from entente.config.model import (
-    PROXY_DEFAULT,
-    ProviderConfig,
-    ProviderKind,
-)
+from entente.config.addresses import proxy_defect, url_defect
+from entente.config.issuer_rules import check_issuers
+from entente.config.model import ProviderConfig, ProviderKind
 from entente.config.problems import did_you_mean
 
 if TYPE_CHECKING:
@@ -58,6 +55,7 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
     if written:
         for name, provider in config.providers.items():
             _check_provider(("providers", name), provider, _table(written, name), problems)
+    check_issuers(config.auth.issuers, problems)
     _check_models(config, document, problems)
 
 
@@ -90,35 +88,12 @@ def _check_provider(
 
 def _check_addresses(path: KeyPath, provider: ProviderConfig, problems: Problems) -> None:
     if provider.base_url is not None:
-        wrong = _url_defect(provider.base_url)
+        wrong = url_defect(provider.base_url)
         if wrong:
             problems.add((*path, "base_url"), wrong)
-    if provider.proxy not in {PROXY_DEFAULT, "none"}:
-        wrong = _url_defect(provider.proxy)
-        if wrong is None and not provider.proxy.startswith("http://"):
-            wrong = "only proxies reached by http:// are supported"
-        if wrong:
-            problems.add(
-                (*path, "proxy"),
-                f'must be "env", "none" or a URL; {wrong}. A proxy that wants a password is set '
-                'by HTTPS_PROXY in the environment and proxy = "env"',
-            )
-
-
-def _url_defect(url: str) -> str | None:
-    """Say what is wrong with an address, without repeating it: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
-    except ValueError as error:
-        return f"this is not a URL ({error})"
-    if parts.scheme not in {"http", "https"} or not host or " " in url:
-        return 'the URL must look like "https://host/v1"'
-    if parts.username is not None or parts.password is not None:
-        return "the URL must not hold a user name or password"
-    if parts.query or parts.fragment:
-        return 'the URL must end with its path: remove what follows "?" or "#"'
-    return None
+    wrong = proxy_defect(provider.proxy)
+    if wrong:
+        problems.add((*path, "proxy"), wrong)
 
 
 def _check_files(path: KeyPath, provider: ProviderConfig, problems: Problems) -> None:
