@@ -93,7 +93,7 @@ def locate(path: str, query: str) -> Place:
     version = asked.get(VERSION_PARAMETER, "")
     if not version:
         raise _not_found()
-    if not _is_dated(version):
+    if not is_dated(version):
         raise _unsupported()
     if inner == "realtime":
         deployment = _checked(asked.get("deployment", ""))
@@ -134,13 +134,13 @@ def _fields(query: str) -> dict[str, str]:
     return found
 
 
-def _is_dated(version: str) -> bool:
-    """Say whether a version is a day since there are versions, `-preview` or not."""
+def is_dated(version: str, *, since: date = FIRST_VERSION) -> bool:
+    """Say whether a version is a day from `since` on, `-preview` or not."""
     match = _VERSION.fullmatch(version)
     if match is None:
         return False
     try:
-        return date.fromisoformat(match[1]) >= FIRST_VERSION
+        return date.fromisoformat(match[1]) >= since
     except ValueError:
         return False
 
