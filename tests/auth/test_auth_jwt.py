@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.auth.issuers import may_ask
+from entente.auth.issuers import Subject, may_ask, read_subjects
 from entente.auth.jwks import read_keys
 from entente.auth.jwt import (
     KEY_TYPES,
@@ -417,3 +417,12 @@ def test_private_parts_of_published_keys_are_not_taken() -> None:
 def test_where_keys_may_come_from(uri: str, *, may: bool) -> None:
     """By TLS, or from this machine, with nothing hidden in the address."""
     assert may_ask(uri) is may
+
+
+def test_subjects_are_read_from_lines() -> None:
+    """A value may have colons of its own; the order stays."""
+    lines = {"sub:repo:org/x:ref:main": "ci", "roles:Models.Use": "team"}
+    assert read_subjects(lines) == (
+        Subject("sub", "repo:org/x:ref:main", "ci"),
+        Subject("roles", "Models.Use", "team"),
+    )

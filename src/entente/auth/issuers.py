@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,12 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str
     audiences: frozenset[str]
     subjects: tuple[Subject, ...]
+
+
+def read_subjects(lines: Mapping[str, str]) -> tuple[Subject, ...]:
+    """Read lines such as `"azp:CLIENT-ID" = "KEY"`, in their order."""
+    parts = ((line.partition(":"), key) for line, key in lines.items())
+    return tuple(Subject(claim, value, key) for (claim, _, value), key in parts)
 
 
 def may_ask(uri: str) -> bool:
