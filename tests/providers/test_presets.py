@@ -9,6 +9,7 @@ import pytest
 
 from entente.net.options import split_base_url
 from entente.providers.presets import PRESETS, Preset
+from entente.wire.quirks import Quirks
 
 NEEDED = {
     "vllm",
@@ -46,20 +47,23 @@ def test_every_row_can_be_used(word: str) -> None:
 @pytest.mark.parametrize("word", PRESETS)
 def test_rows_do_not_contradict_themselves(word: str) -> None:
     """What is sent is not refused, and what is refused is not sent under another name."""
-    preset = PRESETS[word]
-    assert preset.output_bound not in preset.refuses
-    assert preset.takes_stream_options != ("stream_options" in preset.refuses)
-    assert not preset.refuses & set(preset.renames)
-    assert preset.choices_max in {None, 1}
+    quirks = PRESETS[word].quirks
+    if quirks is None:
+        return
+    assert quirks != Quirks()
+    assert not quirks.refuses & {quirks.output_bound, "max_completion_tokens", "stream_options"}
+    assert not quirks.refuses & set(quirks.renames)
+    assert quirks.choices_max in {None, 1}
 
 
 def test_the_differences_that_cost_money() -> None:
     """Where a wrong name would leave the output without a bound, or a stream without usage."""
-    assert PRESETS["ollama"].output_bound == "max_tokens"
-    assert PRESETS["openai"].output_bound == "max_completion_tokens"
-    assert not PRESETS["mistral"].takes_stream_options
-    assert PRESETS["mistral"].renames["seed"] == "random_seed"
-    assert PRESETS["groq"].choices_max == 1
+    found = {word: preset.quirks for word, preset in PRESETS.items() if preset.quirks is not None}
+    assert found["ollama"].output_bound == "max_tokens"
+    assert "openai" not in found
+    assert not found["mistral"].takes_stream_options
+    assert found["mistral"].renames["seed"] == "random_seed"
+    assert found["groq"].choices_max == 1
 
 
 def test_a_preset_cannot_be_changed() -> None:
@@ -67,7 +71,7 @@ def test_a_preset_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         PRESETS["vllm"].base_url = "http://elsewhere"  # type: ignore[misc]
     with pytest.raises(TypeError):
-        PRESETS["vllm"].renames["a"] = "b"  # type: ignore[index]
+        Quirks().renames["a"] = "b"  # type: ignore[index]
     with pytest.raises(TypeError):
         PRESETS["mine"] = msgspec.structs.replace(PRESETS["vllm"])  # type: ignore[index]
     assert isinstance(PRESETS["vllm"], Preset)

@@ -2,23 +2,17 @@
 
 A preset only fills in what a configuration leaves out. It says nothing about models: those
 differ within one server.
-
-Two differences cost money where nobody minds them. A server that does not know the name of
-the bound on output tokens ignores it, and answers at any length; a server that is not asked
-for the usage of a stream, or refuses to be asked, leaves it to be estimated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
-OutputBound: TypeAlias = Literal["max_completion_tokens", "max_tokens"]
-
-_NO_RENAMES: Final[Mapping[str, str]] = MappingProxyType({})
+from entente.wire.quirks import Quirks
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,16 +23,10 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     api_key_env: str | None
     """The environment variable in which its own documentation keeps the key; None for no key."""
-    output_bound: OutputBound
-    """The member that bounds the output; the other may be ignored."""
-    takes_stream_options: bool = True
-    """Usage is asked for with `stream_options`; False: it comes unasked, and asking is refused."""
-    renames: Mapping[str, str] = _NO_RENAMES
-    """Members of the request that have another name there, by OpenAI's name."""
-    refuses: frozenset[str] = frozenset()
-    """Members that make the whole request fail, whatever their value."""
-    choices_max: int | None = None
-    """The largest `n` that it takes; None for OpenAI's own bound."""
+    quirks: Quirks | None = None
+    """None where a request for OpenAI's own API does."""
+    lists_to_anyone: bool = False
+    """Its models can be listed without a key, so that listing them proves none."""
 
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
@@ -48,114 +36,109 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             title="vLLM",
             base_url="http://127.0.0.1:8000/v1",
             api_key_env="VLLM_API_KEY",
-            output_bound="max_completion_tokens",
         ),
         "sglang": Preset(
             title="SGLang",
             base_url="http://127.0.0.1:30000/v1",
             api_key_env=None,
-            output_bound="max_completion_tokens",
         ),
         "ollama": Preset(
             title="Ollama",
             base_url="http://127.0.0.1:11434/v1",
             api_key_env=None,
-            output_bound="max_tokens",
-            choices_max=1,
+            quirks=Quirks(output_bound="max_tokens", choices_max=1),
         ),
         "llamacpp": Preset(
             title="llama.cpp",
             base_url="http://127.0.0.1:8080/v1",
             api_key_env="LLAMA_API_KEY",
-            output_bound="max_tokens",
+            quirks=Quirks(output_bound="max_tokens"),
+            lists_to_anyone=True,
         ),
         "lmstudio": Preset(
             title="LM Studio",
             base_url="http://127.0.0.1:1234/v1",
             api_key_env=None,
-            output_bound="max_tokens",
-            choices_max=1,
+            quirks=Quirks(output_bound="max_tokens", choices_max=1),
         ),
         # as a service
         "openai": Preset(
             title="OpenAI",
             base_url="https://api.openai.com/v1",
             api_key_env="OPENAI_API_KEY",
-            output_bound="max_completion_tokens",
         ),
         "mistral": Preset(
             title="Mistral",
             base_url="https://api.mistral.ai/v1",
             api_key_env="MISTRAL_API_KEY",
-            output_bound="max_tokens",
-            takes_stream_options=False,
-            renames=MappingProxyType({"seed": "random_seed"}),
-            refuses=frozenset(
-                {
-                    "logit_bias",
-                    "logprobs",
-                    "max_completion_tokens",
-                    "service_tier",
-                    "store",
-                    "stream_options",
-                    "top_logprobs",
-                    "user",
-                    "verbosity",
-                }
+            quirks=Quirks(
+                output_bound="max_tokens",
+                takes_stream_options=False,
+                renames=MappingProxyType({"seed": "random_seed"}),
+                refuses=frozenset(
+                    {
+                        "logit_bias",
+                        "logprobs",
+                        "service_tier",
+                        "store",
+                        "top_logprobs",
+                        "user",
+                        "verbosity",
+                    }
+                ),
             ),
         ),
         "groq": Preset(
             title="Groq",
             base_url="https://api.groq.com/openai/v1",
             api_key_env="GROQ_API_KEY",
-            output_bound="max_completion_tokens",
-            refuses=frozenset({"logit_bias", "logprobs", "top_logprobs"}),
-            choices_max=1,
+            quirks=Quirks(
+                refuses=frozenset({"logit_bias", "logprobs", "top_logprobs"}),
+                choices_max=1,
+            ),
         ),
         "deepseek": Preset(
             title="DeepSeek",
             base_url="https://api.deepseek.com/v1",
             api_key_env="DEEPSEEK_API_KEY",
-            output_bound="max_tokens",
-            choices_max=1,
+            quirks=Quirks(output_bound="max_tokens", choices_max=1),
         ),
         "together": Preset(
             title="Together AI",
             base_url="https://api.together.xyz/v1",
             api_key_env="TOGETHER_API_KEY",
-            output_bound="max_tokens",
+            quirks=Quirks(output_bound="max_tokens"),
         ),
         "openrouter": Preset(
             title="OpenRouter",
             base_url="https://openrouter.ai/api/v1",
             api_key_env="OPENROUTER_API_KEY",
-            output_bound="max_tokens",
-            choices_max=1,
+            quirks=Quirks(output_bound="max_tokens", choices_max=1),
+            lists_to_anyone=True,
         ),
         "xai": Preset(
             title="xAI",
             base_url="https://api.x.ai/v1",
             api_key_env="XAI_API_KEY",
-            output_bound="max_completion_tokens",
         ),
         "fireworks": Preset(
             title="Fireworks AI",
             base_url="https://api.fireworks.ai/inference/v1",
             api_key_env="FIREWORKS_API_KEY",
-            output_bound="max_tokens",
+            quirks=Quirks(output_bound="max_tokens"),
         ),
         "cerebras": Preset(
             title="Cerebras",
             base_url="https://api.cerebras.ai/v1",
             api_key_env="CEREBRAS_API_KEY",
-            output_bound="max_completion_tokens",
-            choices_max=1,
+            quirks=Quirks(choices_max=1),
         ),
         "deepinfra": Preset(
             title="DeepInfra",
             base_url="https://api.deepinfra.com/v1/openai",
             api_key_env="DEEPINFRA_API_KEY",
-            output_bound="max_tokens",
+            quirks=Quirks(output_bound="max_tokens"),
+            lists_to_anyone=True,
         ),
     }
 )
