@@ -16,14 +16,13 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
 import uvloop
 
 from entente.auth import KeyRing, KeyStore
-from entente.config import Config, MetricsAccess, ProviderConfig, ProviderKind
+from entente.config import Config, MetricsAccess, ProviderKind
 from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
 from entente.db import DATABASE_NAME, connect, locked, migrate
 from entente.domain.errors import LedgerUnavailable, StartError, UpstreamConnectError
@@ -46,12 +45,11 @@ from entente.ledger.reader import (
 )
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.metering.prices import PriceBook, compile_price, price_book
-from entente.net import ClientOptions, Timeouts, TlsOptions, proxy_for
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
-from entente.providers.registry import Parts, make_provider
 from entente.routing.catalog import Model, Target
 from entente.telemetry.metrics import Monitor
+from entente.upstreams import provider_of
 from entente.welcome import welcome
 
 NS_PER_MS: Final = 1_000_000
@@ -272,41 +270,9 @@ def _make_providers(
 
     providers = {}
     for name, settings in config.providers.items():
-        providers[name] = provider = make_provider(
-            settings.kind,
-            Parts(
-                name=name,
-                client=partial(_client_options, settings, environ),
-                api_key=settings.api_key,
-                script=settings.script,
-                address=address,
-                now_ns=time.time_ns,
-            ),
-        )
+        providers[name] = provider = provider_of(name, settings, environ=environ, address=address)
         stack.push_async_callback(provider.aclose)
     return providers
-
-
-def _client_options(settings: ProviderConfig, environ: Mapping[str, str]) -> ClientOptions:
-    """Give a provider's slice of the configuration to its HTTP client."""
-    base_url = settings.base_url or ""
-    proxies = {"env": proxy_for(base_url, environ), "none": None}
-    return ClientOptions(
-        base_url=base_url,
-        connections_max=settings.connections_max,
-        timeouts=Timeouts(
-            connect_s=settings.connect_s,
-            first_byte_s=settings.first_byte_s,
-            idle_s=settings.idle_s,
-            total_s=settings.total_s,
-        ),
-        tls=TlsOptions(
-            ca_file=str(settings.ca_file) if settings.ca_file else None,
-            cert_file=str(settings.cert_file) if settings.cert_file else None,
-            key_file=str(settings.key_file) if settings.key_file else None,
-        ),
-        proxy_url=proxies.get(settings.proxy, settings.proxy),
-    )
 
 
 def _catalog(config: Config) -> dict[str, Model]:
@@ -319,6 +285,7 @@ def _catalog(config: Config) -> dict[str, Model]:
             context_tokens=model.context_tokens,
             attachment_tokens_max=model.attachment_tokens_max,
             owned_by=model.owned_by,
+            on_loss=model.unsupported,
         )
         for name, model in config.models.items()
     }

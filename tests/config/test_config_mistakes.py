@@ -55,12 +55,6 @@ MISTAKES = {
         "providers.a.kind",
         ("`openai`",),
     ),
-    "kind to come": Mistake(
-        '[providers.a]\nkind = "azure"\n' + MODEL.replace("main", "a"),
-        2,
-        "providers.a.kind",
-        ("not available yet", '"openai", "local", "scripted"'),
-    ),
     "no kind": Mistake(
         "[providers.a]\n" + MODEL.replace("main", "a"), 1, "providers.a", ("`kind` is missing",)
     ),

@@ -20,10 +20,11 @@ from entente.providers import bedrock as bedrock_module
 from entente.providers.anthropic import AnthropicProvider
 from entente.providers.azure import AzureProvider
 from entente.providers.base import Answer, Ask, Provider
-from entente.providers.bedrock import BedrockProvider, base_url_of
+from entente.providers.bedrock import BedrockProvider
 from entente.providers.entra import RETRY_S, ClientCredentials, EntraTokens
 from entente.providers.gemini import GeminiProvider
 from entente.providers.sigv4 import AwsCredentials
+from entente.providers.vendors import bedrock_url
 from entente.wire import bedrock
 from tests.kit.aws import event
 from tests.support.loops import run
@@ -320,7 +321,7 @@ def test_a_stream_of_bedrock_is_read_as_it_arrives() -> None:
 
 def test_the_address_of_a_region() -> None:
     """As AWS gives it."""
-    assert base_url_of("eu-central-1") == "https://bedrock-runtime.eu-central-1.amazonaws.com"
+    assert bedrock_url("eu-central-1") == "https://bedrock-runtime.eu-central-1.amazonaws.com"
     assert bedrock_module.SERVICE == "bedrock"
 
 

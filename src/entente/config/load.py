@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import inspect, structs
 
+from entente.config.kinds import KINDS
 from entente.config.model import DATA_DIR_DEFAULT, Config
 from entente.config.problems import Problem, Problems
 from entente.config.read import Reader
@@ -59,7 +61,18 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     found = problems.found()
     if found:
         raise ConfigProblems(found)
-    return _beside(path, config)
+    return _located(_beside(path, config))
+
+
+def _located(config: Config) -> Config:
+    """Give each provider that has no `base_url` the one of its kind or preset."""
+    providers = {
+        name: structs.replace(
+            provider, base_url=provider.base_url or KINDS[provider.kind].base_url(provider)
+        )
+        for name, provider in config.providers.items()
+    }
+    return structs.replace(config, providers=MappingProxyType(providers))
 
 
 def _beside(path: Path, config: Config) -> Config:

@@ -18,6 +18,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from entente.domain.features import OnLoss
 from entente.domain.secret import Secret
 from entente.engine.model import BUILTIN_MODEL
 from entente.ledger.store import Durability
@@ -44,6 +45,7 @@ OWNED_BY_DEFAULT: Final = "entente"
 PROXY_DEFAULT: Final = "env"
 TARGETS_MAX: Final = 64
 AUDIENCES_MAX: Final = 16
+BETAS_MAX: Final = 64
 DURATION_S_MAX: Final = 7 * 24 * 3600
 TOKENS_MAX: Final = 1_000_000_000
 TEXT_CHARS_MAX: Final = 4096
@@ -147,12 +149,26 @@ class AuthConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[providers.NAME]`: one place that serves models.
 
-    Which settings a kind needs and takes is decided in `entente.config.rules`.
+    Which settings a kind takes, which it needs, and where it is when no `base_url` is
+    written, stands in `entente.config.kinds`; a configuration that was loaded has the
+    `base_url` of every provider that is reached over the network.
     """
 
     kind: ProviderKind
+    preset: Text | None = None
     base_url: Text | None = None
     api_key: Secret | None = None
+    tenant_id: Text | None = None
+    client_id: Text | None = None
+    client_secret: Secret | None = None
+    authority: Text | None = None
+    api_version: Text | None = None
+    region: Text | None = None
+    access_key_id: Secret | None = None
+    secret_access_key: Secret | None = None
+    session_token: Secret | None = None
+    version: Text | None = None
+    betas: Annotated[tuple[Text, ...], Meta(max_length=BETAS_MAX)] = ()
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
@@ -215,6 +231,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     context_tokens: TokenCount | None = None
     attachment_tokens_max: TokenCount = ATTACHMENT_TOKENS_MAX_DEFAULT
     owned_by: Text = OWNED_BY_DEFAULT
+    unsupported: OnLoss = OnLoss.REFUSE
 
 
 _ZERO: Final = Fraction(0)

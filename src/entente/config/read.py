@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import inspect
 
 from entente.config import secrets
-from entente.config.model import TEXT_CHARS_MAX
+from entente.config.model import TEXT_CHARS_MAX, ProviderKind
 from entente.config.problems import did_you_mean, setting_name
 from entente.domain.money import parse_rate
 from entente.domain.secret import Secret
+from entente.providers.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,10 @@ class Reader:
         words = [str(member.value) for member in cls]
         if value in words:
             return cls(value)
+        if cls is ProviderKind and value in PRESETS:
+            return self._bad(
+                path, f'"{value}" is a preset: write kind = "openai" and preset = "{value}"'
+            )
         hint = did_you_mean(value, words) if isinstance(value, str) else ""
         choices = " | ".join(f'"{word}"' for word in words)
         return self._bad(path, f"must be one of {choices}.{hint}")

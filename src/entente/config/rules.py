@@ -1,38 +1,21 @@
-"""Rules that span settings: what a provider's kind needs, which names must exist.
+"""Rules that span settings: what is possible today, which names must exist.
 
 Each rule adds problems to the list and changes nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from entente.config.addresses import proxy_defect, url_defect
 from entente.config.issuer_rules import check_issuers
-from entente.config.model import ProviderConfig, ProviderKind
 from entente.config.problems import did_you_mean
+from entente.config.provider_rules import check_provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from entente.config.locate import Path as KeyPath
     from entente.config.model import Config
     from entente.config.problems import Problems
-
-_TAKEN: Final[Mapping[ProviderKind, frozenset[str]]] = {
-    ProviderKind.OPENAI: frozenset(ProviderConfig.__struct_fields__) - {"script"},
-    ProviderKind.LOCAL: frozenset({"kind"}),
-    ProviderKind.SCRIPTED: frozenset({"kind", "script"}),
-}
-"""The kinds that exist today, and the settings that mean something to each."""
-
-_NEEDED: Final[Mapping[ProviderKind, Mapping[str, str]]] = {
-    ProviderKind.OPENAI: {"base_url": 'base_url = "https://api.openai.com/v1"'},
-    ProviderKind.SCRIPTED: {},
-    ProviderKind.LOCAL: {},
-}
-"""Settings that a kind cannot do without, each as it might be written."""
 
 
 def check(config: Config, document: Mapping[str, object], problems: Problems) -> None:
@@ -54,7 +37,7 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
     written = _table(document, "providers")
     if written:
         for name, provider in config.providers.items():
-            _check_provider(("providers", name), provider, _table(written, name), problems)
+            check_provider(("providers", name), provider, _table(written, name), problems)
     check_issuers(config.auth.issuers, problems)
     _check_models(config, document, problems)
 
@@ -63,51 +46,6 @@ def _table(document: Mapping[str, object], name: str) -> Mapping[str, object]:
     """Give a table as written, empty where there is none."""
     table = document.get(name)
     return table if isinstance(table, dict) else {}
-
-
-def _check_provider(
-    path: KeyPath, provider: ProviderConfig, written: Mapping[str, object], problems: Problems
-) -> None:
-    kind = provider.kind
-    if kind not in _TAKEN:
-        today = ", ".join(f'"{known}"' for known in _TAKEN)
-        problems.add((*path, "kind"), f'"{kind}" is not available yet: use one of {today} for now')
-        return
-    for setting in written:
-        if setting in ProviderConfig.__struct_fields__ and setting not in _TAKEN[kind]:
-            problems.add((*path, setting), f'has no meaning for kind = "{kind}": remove it')
-    for setting, example in _NEEDED[kind].items():
-        if setting not in written:
-            problems.add(path, f'`{setting}` is missing for kind = "{kind}": add {example}')
-    _check_addresses(path, provider, problems)
-    _check_files(path, provider, problems)
-    for one, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
-        if one in written and other not in written:
-            problems.add((*path, one), f"needs `{other}` beside it: a client certificate is both")
-
-
-def _check_addresses(path: KeyPath, provider: ProviderConfig, problems: Problems) -> None:
-    if provider.base_url is not None:
-        wrong = url_defect(provider.base_url)
-        if wrong:
-            problems.add((*path, "base_url"), wrong)
-    wrong = proxy_defect(provider.proxy)
-    if wrong:
-        problems.add((*path, "proxy"), wrong)
-
-
-def _check_files(path: KeyPath, provider: ProviderConfig, problems: Problems) -> None:
-    files: dict[str, Path | None] = {
-        "ca_file": provider.ca_file,
-        "cert_file": provider.cert_file,
-        "key_file": provider.key_file,
-        "script": provider.script,
-    }
-    for setting, file in files.items():
-        if file is not None and not file.is_file():
-            problems.add(
-                (*path, setting), f"there is no file {file}: create it or correct the path"
-            )
 
 
 def _check_models(config: Config, document: Mapping[str, object], problems: Problems) -> None:

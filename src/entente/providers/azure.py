@@ -7,7 +7,6 @@ the deployment, and `api-version` may be `preview`.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from urllib.parse import quote
 
@@ -16,13 +15,14 @@ from entente.domain.errors import ConfigError
 from entente.domain.secret import Secret
 from entente.net import Client, Response
 from entente.providers.base import Ask
+from entente.providers.checks import OK, Checked
+from entente.providers.checks import ask as ask_provider
 from entente.providers.entra import EntraTokens
 from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+from entente.providers.vendors import AZURE_V1_VERSIONS, is_azure_version
 
 PATHS: Final = {Surface.CHAT: "chat/completions"}
-V1_WORDS: Final = ("", "v1", "preview")
 
-_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:-preview)?")
 _UNAUTHORIZED: Final = 401
 
 
@@ -30,6 +30,9 @@ class AzureProvider:
     """A resource of Azure OpenAI, whose deployments are the models."""
 
     dialect = "openai"
+    surfaces = frozenset(PATHS)
+    chat_surface = Surface.CHAT
+    quirks = None
 
     def __init__(
         self, name: str, client: Client, credential: Secret | EntraTokens, *, api_version: str
@@ -37,10 +40,10 @@ class AzureProvider:
         """Send to the resource that `client` points to, without a path: `https://….azure.com`.
 
         `credential` is the resource's key, or gives tokens of Entra's. `api_version` with a
-        date means the classic surface, one of `V1_WORDS` the v1 surface. Raises ConfigError
-        for any other.
+        date means the classic surface, any other that is one the v1 surface. Raises ConfigError
+        for what is none.
         """
-        if api_version not in V1_WORDS and not _DATED.fullmatch(api_version):
+        if not is_azure_version(api_version):
             message = (
                 f"api_version {api_version!r} of the provider `{name}` is no version: write a "
                 'date such as "2024-10-21", "preview", or leave it out for the v1 surface.'
@@ -56,18 +59,17 @@ class AzureProvider:
 
     async def open(self, ask: Ask) -> Response:
         """Send the call; see `Provider.open`."""
-        credential = self._credential
-        token = credential if isinstance(credential, Secret) else await credential.token()
-        if token is not self._token:
-            is_key = token is credential
-            name, scheme = (b"api-key", b"") if is_key else (b"authorization", b"Bearer")
-            self._block = JSON_BLOCK + ACCEPT_EVENTS + secret_line(name, token, scheme)
-            self._token = token
+        block, token = await self._headers()
         target = self._target(ask).encode("ascii")
-        answer = await self._client.request(b"POST", target, self._block, ask.body)
-        if answer.status == _UNAUTHORIZED and isinstance(credential, EntraTokens):
-            credential.forget(token)
+        answer = await self._client.request(b"POST", target, block, ask.body)
+        if answer.status == _UNAUTHORIZED and isinstance(self._credential, EntraTokens):
+            self._credential.forget(token)
         return answer
+
+    async def check(self) -> Checked:
+        """Ask for the resource's models; see `Checkable.check`."""
+        block, _ = await self._headers()
+        return await ask_provider(self._client, self._at("models"), block, _judge)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -75,11 +77,32 @@ class AzureProvider:
             await self._credential.aclose()
         await self._client.aclose()
 
+    async def _headers(self) -> tuple[bytes, Secret]:
+        """Give the headers of every call, and the key or token in them."""
+        credential = self._credential
+        token = credential if isinstance(credential, Secret) else await credential.token()
+        if token is not self._token:
+            is_key = token is credential
+            name, scheme = (b"api-key", b"") if is_key else (b"authorization", b"Bearer")
+            self._block = JSON_BLOCK + ACCEPT_EVENTS + secret_line(name, token, scheme)
+            self._token = token
+        return self._block, token
+
     def _target(self, ask: Ask) -> str:
         """Write path and query of a call."""
         path = PATHS[ask.surface]
-        if self._version in V1_WORDS:
-            query = "?api-version=preview" if self._version == "preview" else ""
-            return f"/openai/v1/{path}{query}"
-        deployment = quote(ask.model, safe="")
-        return f"/openai/deployments/{deployment}/{path}?api-version={self._version}"
+        if self._version in AZURE_V1_VERSIONS:
+            return self._at(path)
+        return self._at(f"deployments/{quote(ask.model, safe='')}/{path}")
+
+    def _at(self, path: str) -> str:
+        """Write where something is on the surface of the version."""
+        if self._version not in AZURE_V1_VERSIONS:
+            return f"/openai/{path}?api-version={self._version}"
+        query = "?api-version=preview" if self._version == "preview" else ""
+        return f"/openai/v1/{path}{query}"
+
+
+def _judge(status: int, _body: bytes, _kind: bytes) -> bool | None:
+    """Tell whether credentials are good; a 403 may be the resource's network rules."""
+    return True if status == OK else False if status == _UNAUTHORIZED else None

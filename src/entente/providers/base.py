@@ -8,13 +8,15 @@ from typing import Protocol
 import msgspec
 
 from entente.domain.chat import Surface
+from entente.wire.quirks import Quirks
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One call to a provider, already in the provider's own dialect.
 
-    `body` is the JSON to send; `model` is the provider's name of the model, which the
-    body carries as well.
+    `surface` is one that the provider serves natively or, where a call has crossed from
+    another dialect, its `chat_surface`. `body` is the JSON to send; `model` is the provider's
+    name of the model, which the body carries as well where the dialect has it there.
     """
 
     surface: Surface
@@ -59,6 +61,22 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """The name in the configuration: `[providers.NAME]`."""
+
+    @property
+    def dialect(self) -> str:
+        """The form of its bodies: `openai`, `anthropic`, `gemini` or `bedrock`."""
+
+    @property
+    def surfaces(self) -> frozenset[Surface]:
+        """The surfaces whose calls it takes as clients sent them."""
+
+    @property
+    def chat_surface(self) -> Surface:
+        """The surface on which it is asked to chat, whatever the client's was."""
+
+    @property
+    def quirks(self) -> Quirks | None:
+        """Where it differs from its dialect, for `wire.quirks.adapt`; None where it does not."""
 
     async def open(self, ask: Ask) -> Answer:
         """Send the call and wait for the head of the answer.

@@ -8,11 +8,14 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
+from entente.domain.chat import Surface
 from entente.domain.ids import NowNs
 from entente.domain.secret import Secret
 from entente.net import Client, ClientOptions, Response
 from entente.net.options import split_base_url
 from entente.providers.base import Ask
+from entente.providers.checks import REFUSALS, Checked, by_status
+from entente.providers.checks import ask as ask_provider
 from entente.providers.headers import JSON_BLOCK, secret_line
 from entente.providers.sigv4 import AwsCredentials, AwsScope, sign
 
@@ -23,17 +26,21 @@ THREAD_BYTES_MIN: Final = 1024 * 1024
 _JSON: Final = "application/json"
 _EVENT_STREAM: Final = "application/vnd.amazon.eventstream"
 _NS_PER_S: Final = 1_000_000_000
-
-
-def base_url_of(region: str) -> str:
-    """Give the address of Bedrock in a region of AWS's public cloud."""
-    return f"https://bedrock-runtime.{region}.amazonaws.com"
+_CHECK_PATH: Final = "/async-invoke"
+_CHECK_QUERY: Final = "maxResults=1"
+_NO_RIGHT: Final = b"not authorized to perform"
+"""AWS says so to whom it knows; the right to list is not the right to converse."""
+_NO_KEY: Final = b"Authentication failed"
+_DENIED: Final = b"AccessDenied"
 
 
 class BedrockProvider:
     """A provider that gets Converse, with our credentials."""
 
     dialect = "bedrock"
+    surfaces: frozenset[Surface] = frozenset()
+    chat_surface = Surface.CHAT
+    quirks = None
 
     def __init__(
         self,
@@ -62,26 +69,44 @@ class BedrockProvider:
         """Send the call; see `Provider.open`. A model is an id, or the ARN of one."""
         path = f"/model/{quote(ask.model, safe='')}/converse{'-stream' if ask.stream else ''}"
         accept = _EVENT_STREAM if ask.stream else _JSON
-        headers = b"accept: %b\r\n" % accept.encode("ascii")
-        if isinstance(self._credentials, Secret):
-            headers += JSON_BLOCK + secret_line(b"authorization", self._credentials, b"Bearer")
+        credentials = self._credentials
+        if isinstance(credentials, Secret):
+            proof = secret_line(b"authorization", credentials, b"Bearer")
         else:
-            signing = self._signing(self._credentials, path, ask.body)
+            signing = self._signing(credentials, "POST", path, ask.body)
             is_large = len(ask.body) >= THREAD_BYTES_MIN
-            headers += JSON_BLOCK + (await asyncio.to_thread(signing) if is_large else signing())
+            proof = await asyncio.to_thread(signing) if is_large else signing()
+        headers = b"accept: %b\r\n" % accept.encode("ascii") + JSON_BLOCK + proof
         return await self._client.request(b"POST", path.encode("ascii"), headers, ask.body)
+
+    async def check(self) -> Checked:
+        """Ask for the list of asynchronous calls, the only thing to read here.
+
+        See `Checkable.check`.
+        """
+        credentials = self._credentials
+        if isinstance(credentials, Secret):
+            proof = secret_line(b"authorization", credentials, b"Bearer")
+        else:
+            proof = self._signing(credentials, "GET", _CHECK_PATH, b"", _CHECK_QUERY)()
+        target = f"{_CHECK_PATH}?{_CHECK_QUERY}"
+        return await ask_provider(self._client, target, JSON_BLOCK + proof, _judge)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-    def _signing(self, credentials: AwsCredentials, path: str, body: bytes) -> Callable[[], bytes]:
+    def _signing(
+        self, credentials: AwsCredentials, method: str, path: str, body: bytes, query: str = ""
+    ) -> Callable[[], bytes]:
         """Prepare the headers that sign a request."""
         return partial(
             _signed,
             credentials,
             self._scope,
+            method=method,
             path=self._prefix + path,
+            query=query,
             host=self._host,
             body=body,
             at_s=self._now_ns() // _NS_PER_S,
@@ -89,16 +114,34 @@ class BedrockProvider:
 
 
 def _signed(
-    credentials: AwsCredentials, scope: AwsScope, *, path: str, host: str, body: bytes, at_s: int
+    credentials: AwsCredentials,
+    scope: AwsScope,
+    *,
+    method: str,
+    path: str,
+    query: str,
+    host: str,
+    body: bytes,
+    at_s: int,
 ) -> bytes:
     """Write the headers that sign a request; they cover the host and the type of its body."""
     added = sign(
         credentials,
         scope,
-        method="POST",
+        method=method,
         path=path,
+        query=query,
         headers=[("host", host), ("content-type", _JSON)],
         body=body,
         at_s=at_s,
     )
     return b"".join(f"{name}: {value}\r\n".encode() for name, value in added)
+
+
+def _judge(status: int, body: bytes, kind: bytes) -> bool | None:
+    """Tell whether credentials are good: a denial alone may be about rights or about a key."""
+    if status not in REFUSALS:
+        return by_status(status, body, kind)
+    if _NO_RIGHT in body:
+        return True
+    return None if kind.startswith(_DENIED) and _NO_KEY not in body else False

@@ -26,11 +26,7 @@ from entente.domain.errors import (
 )
 from entente.domain.secret import Secret
 from entente.net import Client, Timeouts
-
-AUTHORITY: Final = "https://login.microsoftonline.com"
-"""Microsoft's public cloud; sovereign clouds and tests have another."""
-SCOPE: Final = "https://cognitiveservices.azure.com/.default"
-"""What Azure OpenAI takes on both of its surfaces."""
+from entente.providers.vendors import ENTRA_URL, azure_scope
 
 RETRY_S: Final = 5.0
 """How long after a refresh that failed the next one is tried."""
@@ -63,7 +59,7 @@ class ClientCredentials(msgspec.Struct, frozen=True, kw_only=True):
     """Directory id, or a verified domain of it."""
     client_id: str
     client_secret: Secret
-    scope: str = SCOPE
+    scope: str = azure_scope(ENTRA_URL)
 
 
 class _Token(msgspec.Struct, frozen=True):

@@ -5,26 +5,30 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
+from entente.domain.chat import Surface
 from entente.domain.secret import Secret
 from entente.net import Client, Response
 from entente.providers.base import Ask
+from entente.providers.checks import Checked, ask, by_status
 from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
-
-BASE_URL: Final = "https://generativelanguage.googleapis.com/v1beta"
 
 _COLLECTIONS: Final = ("models/", "tunedModels/")
 _UNARY: Final = ":generateContent"
 _STREAM: Final = ":streamGenerateContent?alt=sse"
 """Without `alt` a stream would be one JSON list."""
+_KEY_INVALID: Final = b'"API_KEY_INVALID"'
 
 
 class GeminiProvider:
     """A provider that gets generateContent, with our credentials."""
 
     dialect = "gemini"
+    surfaces: frozenset[Surface] = frozenset()
+    chat_surface = Surface.CHAT
+    quirks = None
 
     def __init__(self, name: str, client: Client, api_key: Secret | None) -> None:
-        """Send to where `client` points, `BASE_URL` or a path that `/models/…` goes behind."""
+        """Send to where `client` points: an address that `/models/…` goes behind."""
         self.name = name
         self._client = client
         self._block = JSON_BLOCK + ACCEPT_EVENTS + secret_line(b"x-goog-api-key", api_key)
@@ -33,9 +37,18 @@ class GeminiProvider:
         """Send the call; see `Provider.open`. A model is `gemini-…` or `tunedModels/…`."""
         return await self._client.request(b"POST", _target(ask), self._block, ask.body)
 
+    async def check(self) -> Checked:
+        """Ask for one of its models; see `Checkable.check`."""
+        return await ask(self._client, "/models?pageSize=1", self._block, _judge)
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+
+
+def _judge(status: int, body: bytes, kind: bytes) -> bool | None:
+    """Tell whether the key is good; one that is not gets a 400, as a wrong parameter does."""
+    return False if _KEY_INVALID in body else by_status(status, body, kind)
 
 
 def _target(ask: Ask) -> bytes:

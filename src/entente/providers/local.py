@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+from entente.domain.chat import Surface
 from entente.domain.errors import InvalidParameter
 from entente.domain.secret import Secret
 from entente.providers.base import Answer, Ask, Provider
@@ -21,6 +22,11 @@ Connect: TypeAlias = Callable[[str, Secret], Provider]
 
 class LocalProvider:
     """A provider in a child process of ours."""
+
+    dialect = "openai"
+    surfaces = frozenset({Surface.CHAT})
+    chat_surface = Surface.CHAT
+    quirks = None
 
     def __init__(self, name: str, address: Address, connect: Connect) -> None:
         """Ask `address` where the runtime is, and `connect` to it."""

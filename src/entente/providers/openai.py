@@ -9,36 +9,55 @@ from entente.domain.chat import Surface
 from entente.domain.secret import Secret
 from entente.net import Client, Response
 from entente.providers.base import Ask
+from entente.providers.checks import Checked, by_status
+from entente.providers.checks import ask as ask_provider
+from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+from entente.wire.quirks import Quirks
 
 PATHS: Final = {Surface.CHAT: b"/chat/completions"}
 
 
 class OpenAIProvider:
-    """A provider that gets the client's own dialect, with our credentials."""
+    """A provider that gets OpenAI's dialect, with our credentials."""
 
-    def __init__(self, name: str, client: Client, api_key: Secret | None) -> None:
-        """Send to where `client` points, with `api_key` if there is one."""
+    dialect = "openai"
+    surfaces = frozenset(PATHS)
+    chat_surface = Surface.CHAT
+
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        api_key: Secret | None,
+        *,
+        quirks: Quirks | None = None,
+        lists_to_anyone: bool = False,
+    ) -> None:
+        """Send to where `client` points, with `api_key` if there is one.
+
+        `lists_to_anyone`: its list of models says nothing about the key.
+        """
         self.name = name
+        self.quirks = quirks
         self._client = client
-        self._headers = header_block(api_key)
+        self._headers = (
+            JSON_BLOCK + ACCEPT_EVENTS + secret_line(b"authorization", api_key, b"Bearer")
+        )
+        self._is_telling = api_key is None or not lists_to_anyone
 
     def open(self, ask: Ask) -> Coroutine[Any, Any, Response]:
         """Send the call; see `Provider.open`."""
         return self._client.request(b"POST", PATHS[ask.surface], self._headers, ask.body)
 
+    async def check(self) -> Checked:
+        """Ask for its models; see `Checkable.check`."""
+        return await ask_provider(self._client, "/models", self._headers, self._judge)
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
 
-
-def header_block(api_key: Secret | None) -> bytes:
-    """Write the headers that are the same for every call, once."""
-    block = (
-        b"content-type: application/json\r\n"
-        b"accept: application/json, text/event-stream\r\n"
-        b"accept-encoding: identity\r\n"
-        b"user-agent: entente\r\n"
-    )
-    if api_key is not None:
-        block += b"authorization: Bearer %s\r\n" % api_key.reveal().encode()
-    return block
+    def _judge(self, status: int, body: bytes, kind: bytes) -> bool | None:
+        """Tell whether the key is good, as far as the list of models tells."""
+        accepted = by_status(status, body, kind)
+        return None if accepted and not self._is_telling else accepted

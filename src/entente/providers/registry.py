@@ -9,16 +9,32 @@ from typing import Final
 
 import msgspec
 
+from entente.domain.errors import ConfigError
 from entente.domain.ids import NowNs
 from entente.domain.secret import Secret
 from entente.net import Client, ClientOptions
+from entente.providers.anthropic import AnthropicProvider
+from entente.providers.azure import AzureProvider
 from entente.providers.base import Provider
+from entente.providers.bedrock import BedrockProvider
+from entente.providers.entra import ClientCredentials, EntraTokens
+from entente.providers.gemini import GeminiProvider
 from entente.providers.local import Address, LocalProvider
 from entente.providers.openai import OpenAIProvider
+from entente.providers.presets import PRESETS
 from entente.providers.scripted import ECHO, ScriptedProvider, load_script
+from entente.providers.sigv4 import AwsCredentials
+from entente.providers.vendors import ANTHROPIC_VERSION
 
 LOCAL_CONNECTIONS_MAX: Final = 128
 """Below the threads of the runtime, of which every connection takes one."""
+
+
+class EntraParts(msgspec.Struct, frozen=True):
+    """An application that gets tokens, and how its authority is reached."""
+
+    credentials: ClientCredentials
+    client: ClientOptions
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,14 +42,69 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     client: Callable[[], ClientOptions]
-    api_key: Secret | None
-    script: Path | None
     address: Address
     now_ns: NowNs
+    """The wall clock."""
+    now_s: Callable[[], float]
+    """A clock that only goes forward."""
+    api_key: Secret | None = None
+    preset: str | None = None
+    """A word of `presets.PRESETS`."""
+    api_version: str = ""
+    entra: EntraParts | None = None
+    version: str | None = None
+    betas: tuple[str, ...] = ()
+    region: str = ""
+    aws: AwsCredentials | None = None
+    script: Path | None = None
 
 
 def _openai(parts: Parts) -> Provider:
-    return OpenAIProvider(parts.name, Client(parts.client()), parts.api_key)
+    client = Client(parts.client())
+    if parts.preset is None:
+        return OpenAIProvider(parts.name, client, parts.api_key)
+    preset = PRESETS[parts.preset]
+    return OpenAIProvider(
+        parts.name,
+        client,
+        parts.api_key,
+        quirks=preset.quirks,
+        lists_to_anyone=preset.lists_to_anyone,
+    )
+
+
+def _azure(parts: Parts) -> Provider:
+    credential: Secret | EntraTokens | None = parts.api_key
+    if parts.entra is not None:
+        authority = Client(parts.entra.client)
+        credential = EntraTokens(parts.name, authority, parts.entra.credentials, now_s=parts.now_s)
+    if credential is None:
+        raise _without_credentials(parts)
+    client = Client(parts.client())
+    return AzureProvider(parts.name, client, credential, api_version=parts.api_version)
+
+
+def _anthropic(parts: Parts) -> Provider:
+    return AnthropicProvider(
+        parts.name,
+        Client(parts.client()),
+        parts.api_key,
+        version=parts.version or ANTHROPIC_VERSION,
+        betas=parts.betas,
+    )
+
+
+def _gemini(parts: Parts) -> Provider:
+    return GeminiProvider(parts.name, Client(parts.client()), parts.api_key)
+
+
+def _bedrock(parts: Parts) -> Provider:
+    credentials = parts.aws or parts.api_key
+    if credentials is None:
+        raise _without_credentials(parts)
+    return BedrockProvider(
+        parts.name, parts.client(), credentials, region=parts.region, now_ns=parts.now_ns
+    )
 
 
 def _local(parts: Parts) -> Provider:
@@ -51,13 +122,21 @@ def _scripted(parts: Parts) -> Provider:
     return ScriptedProvider(parts.name, script, now_ns=parts.now_ns, sleep=asyncio.sleep)
 
 
+def _without_credentials(parts: Parts) -> ConfigError:
+    return ConfigError(f"The provider `{parts.name}` has no credentials: set its api_key.")
+
+
 KINDS: Final[Mapping[str, Callable[[Parts], Provider]]] = {
     "openai": _openai,
+    "azure": _azure,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "bedrock": _bedrock,
     "local": _local,
     "scripted": _scripted,
 }
 
 
 def make_provider(kind: str, parts: Parts) -> Provider:
-    """Make a provider of a kind in `KINDS`."""
+    """Make a provider of a kind in `KINDS`; that does no I/O but to read a script."""
     return KINDS[kind](parts)

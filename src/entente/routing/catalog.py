@@ -14,6 +14,7 @@ from entente.domain.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from entente.domain.features import OnLoss
 
 RETRIABLE_STATUSES: Final = frozenset({408, 429, 500, 502, 503, 504, 529})
 
@@ -39,6 +40,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     attachment_tokens_max: int = 0
     """The most input tokens that an image or file named by reference can count."""
     owned_by: str = "entente"
+    on_loss: OnLoss = OnLoss.REFUSE
+    """What to do with a request of which something cannot be said in a target's dialect."""
 
 
 Catalog: TypeAlias = Mapping[str, Model]

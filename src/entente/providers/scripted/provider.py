@@ -86,6 +86,11 @@ class ScriptedProvider:
     A request that no reply matches gets a 400 with the code `no_scripted_reply`.
     """
 
+    dialect = "openai"
+    surfaces = frozenset({Surface.CHAT})
+    chat_surface = Surface.CHAT
+    quirks = None
+
     def __init__(self, name: str, script: Script, *, now_ns: NowNs, sleep: Sleep) -> None:
         """Take the wall clock, which dates the answers, and `sleep`, which paces them."""
         self._name = name
