@@ -26,6 +26,7 @@ CANARY = "canary-7f3a9c-never-printed"
 NOW_NS = 1_795_000_000 * 1_000_000_000
 NOBODY = 65_534
 HOUR_NS = 3_600 * 1_000_000_000
+KEY_HEADERS = ("api-key", "x-api-key", "x-goog-api-key")
 
 
 class Vendor(BaseHTTPRequestHandler):
@@ -39,8 +40,11 @@ class Vendor(BaseHTTPRequestHandler):
         self.seen.append((self.path, authorization))
         way = self.path.split("/")[1]
         status = {"none": 404, "down": 503}.get(way, 200)
-        if way == "locked" and authorization != f"Bearer {CANARY}":
+        shown = {authorization.removeprefix("Bearer "), *map(self.headers.get, KEY_HEADERS)}
+        if way == "locked" and CANARY not in shown:
             status = 401
+        if way == "signed":
+            status = 200 if f"Credential={CANARY}/" in authorization else 403
         body = b'{"status":"ok"}'
         self.send_response_only(status)
         date_s = 0 if way == "old" else None
@@ -126,6 +130,63 @@ def test_a_provider_is_asked_and_judged(
     assert [path for path, _ in Vendor.seen] == [f"/{way}/v1/models"]
 
 
+KEYED = 'api_key = "env:DOCTOR_KEY"\n'
+SIGNED = """base_url = "{}/signed"
+region = "us-east-1"
+secret_access_key = "env:DOCTOR_WRONG"
+"""
+GRANTED = """base_url = "{0}/open"
+authority = "{0}/none"
+tenant_id = "t"
+client_id = "c"
+client_secret = "env:DOCTOR_KEY"
+"""
+KINDS = {
+    "azure": (f'base_url = "{{}}/locked"\n{KEYED}', "ok", "the key is accepted"),
+    "anthropic": (f'base_url = "{{}}/locked"\n{KEYED}', "ok", "the key is accepted"),
+    "gemini": (f'base_url = "{{}}/locked/v1beta"\n{KEYED}', "ok", "the key is accepted"),
+    "bedrock": (
+        f'{SIGNED}access_key_id = "env:DOCTOR_KEY"\n',
+        "ok",
+        "the credentials are accepted",
+    ),
+    "bedrock, wrong": (
+        f'{SIGNED}access_key_id = "env:DOCTOR_WRONG"\n',
+        "fail",
+        "the credentials are not accepted",
+    ),
+    "bedrock, old proxy": (
+        f'base_url = "{{}}/none"\nregion = "us-east-1"\n{KEYED}',
+        "warn",
+        "has no /async-invoke, so the key is not known to be right",
+    ),
+    "openai, to anyone": (
+        f'base_url = "{{}}/open/v1"\npreset = "openrouter"\n{KEYED}',
+        "warn",
+        "lists its models to anyone",
+    ),
+    "azure, no token": (GRANTED, "fail", "Entra ID gave no token"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_is_asked_in_its_own_way(
+    entente_: Runner, folder: Path, vendor: int, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """What cannot be known without a request is said not to be."""
+    monkeypatch.setenv("DOCTOR_KEY", CANARY)
+    monkeypatch.setenv("DOCTOR_WRONG", f"wrong-{CANARY}")
+    lines, state, words = KINDS[name]
+    (folder / "entente.toml").write_text(
+        f'[server]\nport = 0\n[providers.main]\nkind = "{name.partition(",")[0]}"\nproxy = "none"\n'
+        + lines.format(f"http://127.0.0.1:{vendor}")
+        + '[models.m]\ntargets = [{ provider = "main", model = "m" }]\n'
+    )
+    found = finding(entente_, "provider main")
+    assert (found["state"], words in found["text"]) == (state, True), found
+    assert found["remedy"] or state == "ok"
+
+
 def test_a_provider_that_is_not_there_fails(
     entente_: Runner, folder: Path, silent_port: int
 ) -> None:
@@ -133,7 +194,7 @@ def test_a_provider_that_is_not_there_fails(
     write(folder, f"http://127.0.0.1:{silent_port}/v1")
     found = finding(entente_, "provider main")
     assert found["state"] == "fail"
-    assert "providers.main.base_url" in found["remedy"]
+    assert "base_url of providers.main" in found["remedy"]
 
 
 def test_a_taken_port_is_told_from_a_running_entente(

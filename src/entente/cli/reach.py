@@ -10,25 +10,33 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from entente.cli.checks import CLOCK_SKEW_S_MAX, Finding, State
-from entente.domain.errors import ConfigError, UpstreamError
-from entente.net import Client, ClientOptions, Timeouts, TlsOptions, proxy_for
+from entente.domain.errors import (
+    ConfigError,
+    UpstreamConnectError,
+    UpstreamError,
+    UpstreamRefused,
+)
+from entente.net import Client, ClientOptions, Timeouts
+from entente.providers.checks import Checkable
+from entente.upstreams import has_credentials, provider_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from entente.config import Config, ProviderConfig
-    from entente.net import Response
+    from entente.domain.secret import Secret
+    from entente.providers.checks import Checked
 
 REACH_S: Final = 10.0
 """How long one provider may take; all are asked at once."""
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-UNAUTHORIZED: Final = frozenset({401, 403})
 NOT_FOUND: Final = 404
 OK: Final = 200
-SERVER_ERROR: Final = 500
 
+_ADDRESS: Final = (
+    "check that base_url ends as the provider says, for OpenAI's API most often in /v1"
+)
 _WAIT: Final = Timeouts(connect_s=REACH_S, first_byte_s=REACH_S, idle_s=REACH_S, total_s=REACH_S)
 
 
@@ -84,50 +92,78 @@ async def _answers(host: str, number: int) -> bool:
 
 
 async def provider(name: str, settings: ProviderConfig, environ: Mapping[str, str]) -> Finding:
-    """Ask a provider for its models: name, TLS and key are then known to be right."""
+    """Ask a provider what costs nothing: name, TLS and credentials are then known to be right."""
     check = f"provider {name}"
-    headers = [(b"accept", b"application/json")]
-    if settings.api_key is not None:
-        headers.append((b"authorization", b"Bearer " + settings.api_key.reveal().encode()))
     try:
-        client = Client(_options(settings, environ))
+        made = provider_of(name, settings, environ=environ, address=_no_runtime, timeouts=_WAIT)
     except ConfigError as error:
         return _finding(check, State.FAIL, error.message, "correct the setting")
     try:
-        response = await client.request(b"GET", b"/models", headers)
-        await response.read(ANSWER_BYTES_MAX)
+        checked = await made.check() if isinstance(made, Checkable) else None
+    except UpstreamRefused as error:
+        return _finding(check, State.FAIL, error.message, f"correct {_settings(name, settings)}")
     except UpstreamError as error:
-        remedy = f"check providers.{name}.base_url, the network and the proxy"
+        places = "base_url and authority" if settings.client_secret else "base_url"
+        remedy = f"check {places} of providers.{name}, the network and the proxy"
         return _finding(check, State.FAIL, error.message, remedy)
     finally:
-        await client.aclose()
-    return _judged(check, name, settings, response)
+        await made.aclose()
+    if checked is None:
+        text = "whether it is reached is not known: it has nothing to ask for"
+        return _finding(check, State.WARN, text, "send a request to be sure")
+    return _judged(check, name, settings, checked)
 
 
-def _judged(check: str, name: str, settings: ProviderConfig, response: Response) -> Finding:
-    """Say what an answer to GET /models means."""
-    status, url = response.status, settings.base_url
-    has_key = settings.api_key is not None
-    if status in UNAUTHORIZED:
-        text = f"{url} answers {status}: the key is " + ("not accepted" if has_key else "missing")
-        return _finding(check, State.FAIL, text, f"set providers.{name}.api_key to a valid one")
-    if status == NOT_FOUND:
-        text = f"{url} is reached but has no /models, so the key is not known to be right"
-        remedy = "check that base_url ends as the provider says, most often in /v1"
-        return _finding(check, State.WARN, text, remedy)
-    if status >= SERVER_ERROR or status != OK:
-        text = f"{url} is reached and answers {status}"
-        return _finding(check, State.WARN, text, "look at the provider's status page")
-    skew_s = _skew_s(response.headers.get(b"date", b"").decode("latin-1"), time.time())
+async def _no_runtime() -> tuple[str, Secret]:
+    message = "The doctor starts no runtime."
+    raise UpstreamConnectError(message)
+
+
+def _judged(check: str, name: str, settings: ProviderConfig, checked: Checked) -> Finding:
+    """Say what an answer means."""
+    status, url = checked.status, settings.base_url
+    is_proved = has_credentials(settings)
+    proof = "the credentials are" if is_proved and settings.api_key is None else "the key is"
+    skew_s = _skew_s(checked.date, time.time())
+    if checked.accepted is False:
+        text = f"{url} answers {status}: {proof} {'not accepted' if is_proved else 'missing'}"
+        remedy = f"correct {_settings(name, settings)}"
+        if abs(skew_s) > CLOCK_SKEW_S_MAX:
+            text += f"; its clock differs from ours by {skew_s:.0f} s"
+            remedy += ", or this machine's clock"
+        return _finding(check, State.FAIL, text, remedy)
+    if status != OK and not checked.accepted:
+        is_absent = status == NOT_FOUND
+        said = f"has no {checked.asked}" if is_absent else f"answers {status}"
+        text = f"{url} is reached but {said}, so {proof} not known to be right"
+        remedy = "look at the provider's status page, and at its rules for networks and rights"
+        return _finding(check, State.WARN, text, _ADDRESS if is_absent else remedy)
     if abs(skew_s) > CLOCK_SKEW_S_MAX:
         text = f"{url} has a clock that differs from ours by {skew_s:.0f} s"
         return _finding(check, State.WARN, text, "set this machine's clock, and keep it with NTP")
-    parts = urlsplit(url or "")
-    if has_key and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        text = f"{url} is reached, but the key travels unencrypted"
+    if is_proved and any(map(_is_readable, (url, settings.authority))):
+        text = f"{url} is reached, but {proof} sent unencrypted"
         return _finding(check, State.WARN, text, "use https://")
-    accepted = "the key is accepted" if has_key else "no key is set and none is asked for"
+    if checked.accepted is None:
+        text = f"{url} is reached and lists its models to anyone, so {proof} not known to be right"
+        return _finding(check, State.WARN, text, "send a request to be sure")
+    accepted = f"{proof} accepted" if is_proved else "no key is set and none is asked for"
     return _finding(check, State.OK, f"{url} is reached, {accepted}")
+
+
+def _settings(name: str, settings: ProviderConfig) -> str:
+    """Name the settings that hold the credentials of a provider."""
+    if settings.client_secret is not None:
+        return f"tenant_id, client_id and client_secret of providers.{name}"
+    if settings.secret_access_key is not None:
+        return f"access_key_id, secret_access_key and session_token of providers.{name}"
+    return f"providers.{name}.api_key"
+
+
+def _is_readable(url: str | None) -> bool:
+    """Tell whether what is sent there can be read on the way."""
+    parts = urlsplit(url or "")
+    return parts.scheme == "http" and parts.hostname not in LOOPBACK
 
 
 def _skew_s(date: str, now_s: float) -> float:
@@ -136,32 +172,6 @@ def _skew_s(date: str, now_s: float) -> float:
         return now_s - parsedate_to_datetime(date).timestamp()
     except ValueError:
         return 0.0
-
-
-def _options(settings: ProviderConfig, environ: Mapping[str, str]) -> ClientOptions:
-    """Give the client's options, as serving has them but for the patience."""
-    url = settings.base_url or ""
-    match settings.proxy:
-        case "env":
-            proxy_url = proxy_for(url, environ)
-        case "none":
-            proxy_url = None
-        case chosen:
-            proxy_url = chosen
-    return ClientOptions(
-        base_url=url,
-        timeouts=_WAIT,
-        tls=TlsOptions(
-            ca_file=_text(settings.ca_file),
-            cert_file=_text(settings.cert_file),
-            key_file=_text(settings.key_file),
-        ),
-        proxy_url=proxy_url,
-    )
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
 
 
 def _finding(check: str, state: State, text: str, remedy: str = "") -> Finding:
