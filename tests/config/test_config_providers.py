@@ -11,8 +11,11 @@ import pytest
 from entente.config import Config, ConfigProblems, ProviderConfig, ProviderKind, load
 from entente.config.kinds import KINDS
 from entente.domain.features import OnLoss
+from entente.domain.secret import Secret
 from entente.providers.presets import PRESETS
 from entente.providers.registry import KINDS as MADE
+from entente.upstreams import has_credentials, provider_of
+from tests.support.loops import run
 
 CANARY = "canary-93ab-never-printed"
 DOCS = Path(__file__).parents[2] / "docs"
@@ -317,13 +320,24 @@ def test_a_secret_that_is_not_there_is_the_only_problem(tmp_path: Path) -> None:
     assert [problem.setting for problem in caught.value.problems] == ["providers.p.api_key"]
 
 
+async def _no_runtime() -> tuple[str, Secret]:
+    message = "no example has a local runtime"
+    raise AssertionError(message)
+
+
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_documented_provider_loads(tmp_path: Path, example: str) -> None:
-    """As it stands on the page."""
+    """As it stands on the page, and its providers are made of it."""
     path = tmp_path / "entente.toml"
     path.write_text(example)
     config = load(path, Everything())
     assert all(provider.base_url for provider in config.providers.values())
+    for name, settings in config.providers.items():
+        assert has_credentials(settings) or settings.preset == "vllm"
+        made = provider_of(name, settings, environ={}, address=_no_runtime)
+        assert made.name == name
+        assert CANARY not in repr(made)
+        run(made.aclose())
 
 
 def test_every_kind_and_preset_is_documented() -> None:
