@@ -7,8 +7,10 @@ another dialect.
 What a response repeats of its request comes with its head: `head(call, ...)` makes one, and
 any other `Head` stands for OpenAI's defaults. Thoughts are written as summaries; `thoughts`
 says how their signatures travel. What hosted tools did has no place in canonical values.
+The body of an error is that of chat completions.
 """
 
+from entente.wire.openai_chat import read_error
 from entente.wire.openai_responses.answer_reader import read_answer
 from entente.wire.openai_responses.answer_writer import write_answer
 from entente.wire.openai_responses.decode import (
@@ -39,6 +41,7 @@ __all__ = [
     "head",
     "input_items",
     "read_answer",
+    "read_error",
     "read_request",
     "render",
     "state",

@@ -27,6 +27,8 @@ ID_PREFIX: Final = "resp_"
 BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
 )
+_TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
+"""OpenAI's words; client libraries take no other."""
 _Json = dict[str, Any]
 
 _encode = msgspec.json.Encoder().encode
@@ -84,7 +86,7 @@ class Frame:
         ]
         if usage is not None:
             pieces += (b',"usage":', usage)
-        if service_tier is not None:
+        if service_tier in _TIERS:
             pieces += (b',"service_tier":', _encode(service_tier))
         pieces.append(b"}")
         return b"".join(pieces)
