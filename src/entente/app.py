@@ -30,7 +30,7 @@ from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
 from entente.gateway.pipeline import Gateway
-from entente.http.data_plane import DataPlane, Settings
+from entente.http.data_plane import DataPlane, FindBearer, Settings
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.ledger.checkpoints import Checkpoints
@@ -49,7 +49,7 @@ from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.routing.catalog import Model, Target
 from entente.telemetry.metrics import Monitor
-from entente.upstreams import provider_of
+from entente.upstreams import provider_of, verifier_of
 from entente.welcome import welcome
 
 NS_PER_MS: Final = 1_000_000
@@ -128,6 +128,7 @@ async def platform(
             gateway=gateway,
             catalog=catalog,
             ring=records.ring,
+            bearer=_bearer(config, environ, records.ring, stack),
             trouble=lambda: _trouble(config, records.ledger, runtime),
             monitor=monitor,
             ids=Ids(time.time_ns, _random_bits()),
@@ -161,6 +162,22 @@ async def platform(
         finally:
             plane.stopping = True
             await server.stop(config.server.shutdown_s)
+
+
+def _bearer(
+    config: Config,
+    environ: Mapping[str, str],
+    ring: Callable[[], KeyRing],
+    stack: contextlib.AsyncExitStack,
+) -> FindBearer | None:
+    """Read bearer tokens, if there are issuers whose tokens count."""
+    if not config.auth.issuers:
+        return None
+    verifier = verifier_of(
+        config.auth.issuers, environ=environ, named=lambda name: ring().named(name)
+    )
+    stack.push_async_callback(verifier.aclose)
+    return lambda token: verifier.find(token, time.time())
 
 
 def _random_bits() -> Callable[[int], int]:

@@ -1,14 +1,18 @@
-"""From `[providers.NAME]` to a provider: the same for serving and for `entente doctor`."""
+"""From the configuration to those outside whom we ask: providers, and issuers of tokens."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
-from entente.config import ProviderConfig
+from entente.auth.issuers import Issuer, read_subjects
+from entente.auth.tokens import IssuerSource, TokenVerifier
+from entente.config import IssuerConfig, ProviderConfig
+from entente.domain.principal import Principal
 from entente.domain.secret import Secret
-from entente.net import ClientOptions, Timeouts, TlsOptions, proxy_for
+from entente.net import Client, ClientOptions, Timeouts, TlsOptions, proxy_for
 from entente.providers.base import Provider
 from entente.providers.entra import ClientCredentials
 from entente.providers.local import Address
@@ -54,6 +58,44 @@ def provider_of(
     )
 
 
+def verifier_of(
+    issuers: Mapping[str, IssuerConfig],
+    *,
+    environ: Mapping[str, str],
+    named: Callable[[str], Principal | None],
+) -> TokenVerifier:
+    """Make what finds the holder of a bearer token; `named` gives the holder of a key of ours."""
+    return TokenVerifier(
+        [
+            IssuerSource(
+                Issuer(
+                    name=name,
+                    issuer=settings.issuer,
+                    audiences=frozenset(settings.audiences),
+                    subjects=read_subjects(settings.subjects),
+                ),
+                partial(_connect, settings, environ),
+                settings.jwks_uri,
+            )
+            for name, settings in issuers.items()
+        ],
+        named=named,
+        elapsed_s=time.monotonic,
+    )
+
+
+def _connect(settings: IssuerConfig, environ: Mapping[str, str], origin: str) -> Client:
+    """Make the client that fetches an issuer's keys."""
+    return Client(
+        ClientOptions(
+            base_url=origin,
+            connections_max=AUTHORITY_CONNECTIONS_MAX,
+            tls=TlsOptions(ca_file=str(settings.ca_file) if settings.ca_file else None),
+            proxy_url=_proxy(settings.proxy, origin, environ),
+        )
+    )
+
+
 def has_credentials(settings: ProviderConfig) -> bool:
     """Tell whether anything secret is sent to a provider, or to who vouches for us there."""
     return any(isinstance(getattr(settings, field), Secret) for field in settings.__struct_fields__)
@@ -79,13 +121,13 @@ def _client_options(
             cert_file=str(settings.cert_file) if settings.cert_file else None,
             key_file=str(settings.key_file) if settings.key_file else None,
         ),
-        proxy_url=_proxy(settings, base_url, environ),
+        proxy_url=_proxy(settings.proxy, base_url, environ),
     )
 
 
-def _proxy(settings: ProviderConfig, url: str, environ: Mapping[str, str]) -> str | None:
+def _proxy(setting: str, url: str, environ: Mapping[str, str]) -> str | None:
     """Choose the proxy on the way to an address."""
-    match settings.proxy:
+    match setting:
         case "env":
             return proxy_for(url, environ)
         case "none":
@@ -114,7 +156,7 @@ def _entra(settings: ProviderConfig, environ: Mapping[str, str]) -> EntraParts |
             base_url=authority,
             connections_max=AUTHORITY_CONNECTIONS_MAX,
             tls=TlsOptions(ca_file=str(settings.ca_file) if settings.ca_file else None),
-            proxy_url=_proxy(settings, authority, environ),
+            proxy_url=_proxy(settings.proxy, authority, environ),
         ),
     )
 

@@ -6,10 +6,16 @@ from typing import Final
 
 import pytest
 
+from entente.domain.chat import Surface
 from entente.http.routes import ROUTES
 from tests.support.server import ADMIN_KEY, EntenteServer, Key, chat_body, wait_until
 
 ROLES: Final = ("none", "wrong", "member", "admin", "revoked")
+BODIES: Final = {
+    Surface.CHAT: chat_body(),
+    Surface.RESPONSES: b'{"model":"m","input":"hi"}',
+    Surface.MESSAGES: b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}',
+}
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -36,7 +42,7 @@ def _allowed(roles: frozenset[object], who: str) -> int:
 
 
 @pytest.mark.parametrize("who", ROLES)
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.action)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_each_role_gets_what_the_table_says(
     server: EntenteServer, key: Key, revoked: str, route: object, who: str
 ) -> None:
@@ -49,7 +55,7 @@ def test_each_role_gets_what_the_table_says(
         "admin": ADMIN_KEY,
         "revoked": revoked,
     }[who]
-    body = chat_body() if row.method == "POST" else None
+    body = BODIES.get(row.surface)
     got = server.ask(row.method, row.path.replace("*", "m"), key=presented, body=body)
     assert got.status == _allowed(row.roles, who), got.body
 

@@ -399,7 +399,9 @@ def test_the_writers_process_is_killed_under_load(tmp_path: Path) -> None:
                     started[-1].kill()
                     await until(lambda: len(started) > number + 1)  # noqa: B023
 
-            *served, _ = await asyncio.gather(*(serve(client) for client in range(8)), kill())
+            serving = asyncio.gather(*(serve(client) for client in range(8)))
+            await kill()
+            served = await serving
             report = open_desk.verify()
             assert report.problems == []
             assert (report.requests, report.open_holds) == (sum(served), 0)

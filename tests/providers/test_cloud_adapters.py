@@ -165,7 +165,7 @@ def test_dialects() -> None:
         provider.dialect
         for provider in (AzureProvider, AnthropicProvider, GeminiProvider, BedrockProvider)
     ]
-    assert dialects == ["openai", "anthropic", "gemini", "bedrock"]
+    assert dialects == ["azure", "anthropic", "gemini", "bedrock"]
 
 
 @pytest.mark.parametrize("kind", [AnthropicProvider, GeminiProvider])

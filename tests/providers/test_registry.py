@@ -70,7 +70,7 @@ ALL: Final[dict[str, Kind]] = {
     ),
     "azure": Kind(
         {"api_key": KEY, "api_version": "2024-10-21"},
-        "openai",
+        "azure",
         {Surface.CHAT},
         Surface.CHAT,
         "/openai/models?api-version=2024-10-21",

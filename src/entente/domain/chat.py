@@ -18,6 +18,14 @@ class Surface(StrEnum):
     OPERATIONS = "operations"
 
 
+class Front(StrEnum):
+    """The vendor whose API a client takes us for."""
+
+    OPENAI = "openai"
+    """And every other one that has no front of its own."""
+    AZURE = "azure"
+
+
 class Status(StrEnum):
     """How a request ended. Exactly one, the same for client, ledger and metrics."""
 
@@ -52,5 +60,6 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens_max: int | None = None
     """The client's own bound on output tokens per choice."""
     choices: int = 1
+    front: Front = Front.OPENAI
     attachments: int = 0
     """Images and files that are named by reference, so that their bytes do not count."""

@@ -16,6 +16,7 @@ from typing import Final
 from entente.domain.chat import Call, Status
 from entente.domain.errors import (
     EntenteError,
+    InvalidParameter,
     LedgerError,
     ModelNotFound,
     RequestError,
@@ -27,7 +28,9 @@ from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.gateway.client import Client
 from entente.gateway.outcome import Outcome
-from entente.gateway.relay import Reply, finish, relay
+from entente.gateway.passage import adapted, passage
+from entente.gateway.relay import Reached, Reply, finish, relay
+from entente.gateway.sides import Made, client_side
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import Hold, Settlement, hold, settlement
 from entente.metering.bounds import Bound, bound
@@ -37,11 +40,12 @@ from entente.policy.limits import Admission, Limits
 from entente.providers.base import Answer, Ask, Provider
 from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
 from entente.telemetry.metrics import Monitor
-from entente.wire import openai
 
 DEFAULT_ASSET: Final = "USD"
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
+UPSTREAM_ID_CHARS_MAX: Final = 128
+_ID_HEADERS: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id")
 
 
 class Gateway:
@@ -68,7 +72,7 @@ class Gateway:
         self._now_ns = now_ns
 
     async def chat(self, who: Principal, call: Call, request_id: str, client: Client) -> None:
-        """Serve a chat completion, unary or streamed, to its settlement.
+        """Serve a call for the answer to a conversation, unary or streamed, to its settlement.
 
         Raises an EntenteError only while nothing has been sent to the client.
         """
@@ -91,7 +95,7 @@ class Gateway:
         error: EntenteError | None = None
         last: Reply | bytes = b""
         try:
-            last = await self._relay(who, call, model, request_id, outcome, admission, client)
+            last = await self._relay(who, call, model, opened, outcome, admission, client)
         except (UpstreamError, RequestError) as failure:
             error = failure
             outcome.failed(failure)
@@ -108,7 +112,7 @@ class Gateway:
         except LedgerError as failure:
             if isinstance(last, Reply) or error is not None:
                 raise
-            last = openai.stream_error(failure)
+            last = client_side(call.surface, call.front).stream_error(failure)
         if error is not None:
             raise error
         await finish(client, last)
@@ -149,43 +153,58 @@ class Gateway:
         who: Principal,
         call: Call,
         model: Model,
-        request_id: str,
+        opened: Hold,
         outcome: Outcome,
         admission: Admission,
         client: Client,
     ) -> Reply | bytes:
         """Ask the providers of the plan and pass the answer on, all but its last bytes."""
         cap = model.output_tokens_max if who.budgeted else None
-        answer = await self._ask(call, plan(model), cap, request_id, outcome)
+        reached = await self._ask(call, model, cap, opened.id, outcome)
         try:
-            return await relay(call, answer, admission.standings, outcome, client)
+            made = Made(opened.id, opened.at_ns)
+            return await relay(call, made, reached, admission.standings, outcome, client)
         finally:
-            await answer.aclose()
+            await reached.answer.aclose()
 
     async def _ask(
         self,
         call: Call,
-        targets: tuple[Target, ...],
+        model: Model,
         output_tokens_max: int | None,
         request_id: str,
         outcome: Outcome,
-    ) -> Answer:
+    ) -> Reached:
         """Ask one target after the other until one answers for good."""
+        targets = plan(model)
         last = len(targets) - 1
         for number, target in enumerate(targets):
+            provider = self._providers[target.provider]
+            way = passage(call.surface, call.front, provider.dialect)
+            try:
+                written = way.request(
+                    call,
+                    model=target.model,
+                    output_tokens_max=output_tokens_max,
+                    on_loss=model.on_loss,
+                )
+                if provider.quirks is not None:
+                    written = adapted(written, provider.quirks, target.provider, model.on_loss)
+            except InvalidParameter:
+                if number == last:
+                    raise
+                continue  # it cannot be said to this target; the next may understand it
             ask = Ask(
-                surface=call.surface,
+                surface=way.surface,
                 model=target.model,
-                body=openai.encode_chat(
-                    call, model=target.model, output_tokens_max=output_tokens_max
-                ),
+                body=written.body,
                 stream=call.stream,
                 choices=call.choices,
                 request_id=request_id,
             )
             outcome.asked(target)
             try:
-                answer = await self._providers[target.provider].open(ask)
+                answer = await provider.open(ask)
             except UpstreamError as error:
                 outcome.attempts += error.sends - 1
                 if number == last or not retriable(error):
@@ -194,12 +213,12 @@ class Gateway:
                 continue
             outcome.attempts += answer.sends - 1
             outcome.upstream_status = answer.status
-            outcome.upstream_id = answer.headers.get(b"x-request-id", b"")[:128].decode("latin-1")
+            outcome.upstream_id = _request_id(answer)
             if answer.status in (401, 403):
                 await answer.aclose()
                 raise UpstreamRefused(_refused(target, answer.status))
             if number == last or not retriable_status(answer.status):
-                return answer
+                return Reached(answer, way, written.dropped)
             outcome.refused(answer.status)
             await answer.aclose()
             self._monitor.failed_over(str(target))
@@ -244,6 +263,13 @@ class Gateway:
             estimated=entry.estimated,
             duration_s=(entry.at_ns - opened.at_ns) / NS_PER_S,
         )
+
+
+def _request_id(answer: Answer) -> str:
+    """Give the provider's own id of the request, "" where it says none."""
+    headers = answer.headers
+    found = next((headers[name] for name in _ID_HEADERS if name in headers), b"")
+    return found[:UPSTREAM_ID_CHARS_MAX].decode("latin-1")
 
 
 def _refused(target: Target, status: int) -> str:

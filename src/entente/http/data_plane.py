@@ -14,9 +14,11 @@ from typing import Final, TypeAlias
 import msgspec
 
 from entente.auth import KeyRing
+from entente.domain.chat import Call, Front
 from entente.domain.errors import (
     EntenteError,
     InvalidKey,
+    InvalidToken,
     MissingKey,
     ModelNotFound,
     Overloaded,
@@ -25,22 +27,27 @@ from entente.domain.errors import (
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.gateway.pipeline import Gateway
+from entente.gateway.sides import client_side
 from entente.http.exchange import ClientGone, Exchange
 from entente.http.routes import Match, Route, Router
 from entente.policy.access import may_use
 from entente.routing.catalog import Catalog, Model
 from entente.telemetry.metrics import CONTENT_TYPE, Monitor
-from entente.wire import openai
-from entente.wire.openai_errors import render
+from entente.wire import anthropic, azure, openai, openai_responses
 
 OPEN_WHILE_STOPPING: Final = frozenset({"/healthz", "/readyz"})
 HINT_CHARS: Final = 8
 HINT_TAIL_CHARS: Final = 4
+TOKEN_DOTS: Final = 2
+"""A JSON Web Token has three parts; our keys have no dot."""
 
-_Handler: TypeAlias = Callable[[Exchange, Principal | None, str], Awaitable[None]]
-"""Takes the exchange, who is asking, and the parameter of the path."""
+FindBearer: TypeAlias = Callable[[bytes], Awaitable[Principal | None]]
+"""Gives whom a bearer token of a configured issuer stands for, None if it is not valid."""
+_Handler: TypeAlias = Callable[[Exchange, Principal | None, Match], Awaitable[None]]
+"""Takes the exchange, who is asking, and the row that was found."""
 
 _log = logging.getLogger("entente.http")
+_KEY_HEADERS: Final = (b"api-key", b"x-api-key")
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -53,7 +60,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataPlane:
-    """Serves the route table. `ring` gives the keys in force, `trouble` what is wrong now."""
+    """Serves the route table.
+
+    `ring` gives the keys in force, `bearer` reads tokens of issuers if there are any, and
+    `trouble` says what is wrong now.
+    """
 
     def __init__(
         self,
@@ -62,6 +73,7 @@ class DataPlane:
         gateway: Gateway,
         catalog: Catalog,
         ring: Callable[[], KeyRing],
+        bearer: FindBearer | None,
         trouble: Callable[[], dict[str, str]],
         monitor: Monitor,
         ids: Ids,
@@ -72,6 +84,7 @@ class DataPlane:
         self._gateway = gateway
         self._catalog = catalog
         self._ring = ring
+        self._bearer = bearer
         self._trouble = trouble
         self._monitor = monitor
         self._ids = ids
@@ -81,6 +94,8 @@ class DataPlane:
         self.stopping = False
         self._handlers: dict[str, _Handler] = {
             "chat": self._chat,
+            "responses": self._responses,
+            "messages": self._messages,
             "list_models": self._list_models,
             "get_model": self._get_model,
             "health": self._health,
@@ -94,8 +109,8 @@ class DataPlane:
         self.inflight += 1
         try:
             match = self._find(exchange)
-            who = self._authorise(match.route, exchange.headers)
-            await self._handlers[match.route.action](exchange, who, match.parameter)
+            who = await self._authorise(match.route, exchange.headers)
+            await self._handlers[match.route.action](exchange, who, match)
         except ClientGone:
             exchange.abandon()
         except EntenteError as error:
@@ -118,21 +133,38 @@ class DataPlane:
             raise Overloaded(_STOPPING)
         if self.inflight > self._settings.inflight_max:
             raise Overloaded(_FULL)
+        if azure.is_azure(exchange.path):
+            return self._find_azure(exchange)
         return self._router.find(exchange.method, exchange.path)
 
-    def _authorise(self, route: Route, headers: list[tuple[bytes, bytes]]) -> Principal | None:
+    def _find_azure(self, exchange: Exchange) -> Match:
+        """Find the route that a path of Azure's stands for."""
+        place = azure.locate(exchange.path, exchange.query.decode("latin-1"))
+        match = self._router.find(exchange.method, place.path)
+        return msgspec.structs.replace(match, front=Front.AZURE, deployment=place.deployment)
+
+    async def _authorise(
+        self, route: Route, headers: list[tuple[bytes, bytes]]
+    ) -> Principal | None:
         """Find who is asking and whether the route is theirs. None on routes for anyone."""
         if not route.roles:
             return None
         presented = presented_key(headers)
         if presented is None:
             raise MissingKey(_NO_KEY)
-        who = self._ring().find(presented)
-        if who is None:
-            raise InvalidKey(_BAD_KEY.format(_masked(presented)))
+        who = self._ring().find(presented) or await self._holder(presented)
         if who.role not in route.roles:
             message = f"This key has the role {who.role}; {route.path} needs {_names(route)}."
             raise PermissionDenied(message)
+        return who
+
+    async def _holder(self, presented: bytes) -> Principal:
+        """Find whom a bearer token stands for, where it is no key of ours."""
+        if self._bearer is None or presented.count(b".") != TOKEN_DOTS:
+            raise InvalidKey(_BAD_KEY.format(_masked(presented)))
+        who = await self._bearer(presented)
+        if who is None:
+            raise InvalidToken(_NOT_ACCEPTED)
         return who
 
     async def _refuse(self, exchange: Exchange, error: EntenteError) -> None:
@@ -140,33 +172,49 @@ class DataPlane:
         if exchange.started:
             exchange.abandon()
             return
-        reply = render(error)
+        front = Front.AZURE if azure.is_azure(exchange.path) else Front.OPENAI
+        side = client_side(self._router.surface(exchange.path), front)
+        reply = side.error(error, exchange.request_id)
         self._monitor.refused(reply.status)
-        await exchange.answer(reply.status, (_JSON, *reply.headers), reply.body)
+        headers = (_JSON, *reply.headers)
+        if side.headers is not None:
+            headers += side.headers(exchange.request_id)
+        await exchange.answer(reply.status, headers, reply.body)
 
-    async def _chat(self, exchange: Exchange, who: Principal | None, _: str) -> None:
+    async def _chat(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/chat/completions."""
-        call = openai.decode_chat(await exchange.body())
+        call = openai.decode_chat(await _body(exchange, match))
+        await self._gateway.chat(_somebody(who), _from(match, call), exchange.request_id, exchange)
+
+    async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """POST /v1/responses."""
+        call = openai_responses.decode_responses(await _body(exchange, match))
+        await self._gateway.chat(_somebody(who), _from(match, call), exchange.request_id, exchange)
+
+    async def _messages(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
+        """POST /v1/messages."""
+        call = anthropic.decode_messages(await exchange.body())
         await self._gateway.chat(_somebody(who), call, exchange.request_id, exchange)
 
-    async def _list_models(self, exchange: Exchange, who: Principal | None, _: str) -> None:
+    async def _list_models(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
         """GET /v1/models."""
         who = _somebody(who)
         listed = [self._model(m) for m in self._catalog.values() if may_use(who, m.name)]
         await _json(exchange, {"object": "list", "data": listed})
 
-    async def _get_model(self, exchange: Exchange, who: Principal | None, name: str) -> None:
+    async def _get_model(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/models/{id}."""
+        name = match.parameter
         model = self._catalog.get(name)
         if model is None or not may_use(_somebody(who), model.name):
             raise ModelNotFound(name)
         await _json(exchange, self._model(model))
 
-    async def _health(self, exchange: Exchange, _: Principal | None, __: str) -> None:
+    async def _health(self, exchange: Exchange, _: Principal | None, __: Match) -> None:
         """GET /healthz: the process answers."""
         await _json(exchange, {"status": "ok"})
 
-    async def _ready(self, exchange: Exchange, _: Principal | None, __: str) -> None:
+    async def _ready(self, exchange: Exchange, _: Principal | None, __: Match) -> None:
         """GET /readyz: requests can be served now, or what stands against it."""
         trouble = self._trouble()
         if self.stopping:
@@ -177,7 +225,7 @@ class DataPlane:
         }
         await _json(exchange, body, status=503 if trouble else 200)
 
-    async def _metrics(self, exchange: Exchange, _: Principal | None, __: str) -> None:
+    async def _metrics(self, exchange: Exchange, _: Principal | None, __: Match) -> None:
         """GET /metrics."""
         await exchange.answer(200, ((b"content-type", CONTENT_TYPE),), self._monitor.render())
 
@@ -191,6 +239,19 @@ class DataPlane:
         }
 
 
+async def _body(exchange: Exchange, match: Match) -> bytes:
+    """Give the body; at Azure the path may name the model in its stead."""
+    body = await exchange.body()
+    return azure.name_model(body, match.deployment) if match.deployment is not None else body
+
+
+def _from(match: Match, call: Call) -> Call:
+    """Note whom the client takes us for."""
+    if match.front is Front.OPENAI:
+        return call
+    return msgspec.structs.replace(call, front=match.front)
+
+
 def _somebody(who: Principal | None) -> Principal:
     """Give the principal of a route that has roles; the table and this code agree or fail."""
     if who is None:
@@ -200,13 +261,13 @@ def _somebody(who: Principal | None) -> Principal:
 
 
 def presented_key(headers: list[tuple[bytes, bytes]]) -> bytes | None:
-    """Give the key of `Authorization: Bearer KEY` or `api-key: KEY`, None for neither."""
+    """Give the key of `Authorization: Bearer KEY`, `api-key` or `x-api-key`, None for none."""
     for name, value in headers:
         if name == b"authorization":
             scheme, _, key = value.partition(b" ")
             if scheme.lower() == b"bearer" and (key := key.strip()):
                 return key
-        elif name == b"api-key" and value:
+        elif name in _KEY_HEADERS and value:
             return value.strip()
     return None
 
@@ -229,6 +290,10 @@ def _names(route: Route) -> str:
     return " or ".join(sorted(route.roles))
 
 
+_NOT_ACCEPTED: Final = (
+    "The bearer token is not valid here, or stands for no key. "
+    "An administrator finds what is accepted under [auth.issuers] in the configuration."
+)
 _STOPPING: Final = "The server is stopping. Try again in a moment."
 _FULL: Final = "The server has reached its bound of requests at once. Try again in a moment."
 _INTERNAL: Final = (

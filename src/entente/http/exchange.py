@@ -62,6 +62,7 @@ class Exchange:
         "keep_alive",
         "method",
         "path",
+        "query",
         "request_id",
         "started",
         "task",
@@ -91,6 +92,8 @@ class Exchange:
         self.headers = headers
         self.method = ""
         self.path = ""
+        self.query = b""
+        """As it was sent."""
         self.request_id = ""
         """Goes on the answer as `x-request-id`."""
         self.http_1_0 = False

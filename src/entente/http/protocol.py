@@ -35,12 +35,15 @@ BODIES_BYTES_MAX: Final = 2 * 1024**3
 WRITE_BUFFER_BYTES: Final = 256 * 1024
 HEADERS_READ: Final = frozenset(
     {
+        b"anthropic-version",
         b"api-key",
         b"authorization",
         b"content-encoding",
         b"content-length",
         b"expect",
         b"transfer-encoding",
+        b"x-api-key",
+        b"x-ms-client-request-id",
     }
 )
 """All that anything here acts on; other headers are dropped as they come."""
@@ -310,7 +313,9 @@ class Connection(asyncio.Protocol):
         shared = self._shared
         exchange = Exchange(self, shared.loop, self._headers, shared.body_bytes_max)
         exchange.method = self._parser.get_method().decode("ascii")
-        path = self._url.partition(b"?")[0].decode("latin-1")
+        raw_path, _, query = self._url.partition(b"?")
+        path = raw_path.decode("latin-1")
+        exchange.query = query
         if "://" in path and not path.startswith("/"):  # the form that a proxy is asked in
             path = "/" + path.partition("://")[2].partition("/")[2]
         exchange.path = unquote(path) if "%" in path else path

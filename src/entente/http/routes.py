@@ -9,13 +9,14 @@ from typing import Final
 
 import msgspec
 
-from entente.domain.chat import Surface
+from entente.domain.chat import Front, Surface
 from entente.domain.errors import MethodNotAllowed, UnknownRoute
 from entente.domain.principal import Role
 
 ANYONE: Final[frozenset[Role]] = frozenset()
 ALL_ROLES: Final = frozenset(Role)
 ADMINS: Final = frozenset({Role.ADMIN})
+ANTHROPIC_PREFIX: Final = "/anthropic/"
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -31,6 +32,9 @@ class Route(msgspec.Struct, frozen=True):
 
 ROUTES: Final = (
     Route("POST", "/v1/chat/completions", Surface.CHAT, "chat", ALL_ROLES),
+    Route("POST", "/v1/responses", Surface.RESPONSES, "responses", ALL_ROLES),
+    Route("POST", "/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
+    Route("POST", "/anthropic/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
     Route("GET", "/v1/models", Surface.MODELS, "list_models", ALL_ROLES),
     Route("GET", "/v1/models/*", Surface.MODELS, "get_model", ALL_ROLES),
     Route("GET", "/healthz", Surface.OPERATIONS, "health", ANYONE),
@@ -44,6 +48,9 @@ class Match(msgspec.Struct, frozen=True):
 
     route: Route
     parameter: str = ""
+    front: Front = Front.OPENAI
+    deployment: str | None = None
+    """The model's name, where the path of a front has it."""
 
 
 class Router:
@@ -54,6 +61,15 @@ class Router:
         self.routes = routes
         self._exact = {(r.method, r.path): Match(r) for r in routes if not r.path.endswith("/*")}
         self._prefixed = [r for r in routes if r.path.endswith("/*")]
+
+    def surface(self, path: str) -> Surface:
+        """Give the surface of a path, found or not, for the form of errors."""
+        for route in self.routes:
+            if route.path == path or (
+                route.path.endswith("/*") and path.startswith(route.path[:-1])
+            ):
+                return route.surface
+        return Surface.MESSAGES if path.startswith(ANTHROPIC_PREFIX) else Surface.OPERATIONS
 
     def find(self, method: str, path: str) -> Match:
         """Find the row. Raises UnknownRoute or MethodNotAllowed, worded as OpenAI does."""

@@ -29,7 +29,7 @@ _UNAUTHORIZED: Final = 401
 class AzureProvider:
     """A resource of Azure OpenAI, whose deployments are the models."""
 
-    dialect = "openai"
+    dialect = "azure"
     surfaces = frozenset(PATHS)
     chat_surface = Surface.CHAT
     quirks = None
