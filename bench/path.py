@@ -266,6 +266,7 @@ def _plane(loop: _Loop) -> DataPlane:
         gateway=gateway,
         catalog=catalog,
         ring=lambda: ring,
+        bearer=None,
         trouble=dict,
         monitor=monitor,
         ids=Ids(time.time_ns, random.Random(1).getrandbits),  # noqa: S311
