@@ -12,6 +12,7 @@ from typing import TypeAlias
 NowNs: TypeAlias = Callable[[], int]
 """Gives the wall clock in nanoseconds since 1970 (UTC)."""
 
+_ID_BYTES = 16
 _ENTROPY_BITS = 80
 _NS_PER_MS = 1_000_000
 _TIME_MASK = (1 << 48) - 1
@@ -30,4 +31,5 @@ class Ids:
     def new(self, prefix: str) -> str:
         """Make an id such as `req_0193f0c7a1b2…` (32 hex digits after the prefix)."""
         moment = (self._now_ns() // _NS_PER_MS) & _TIME_MASK
-        return f"{prefix}_{(moment << _ENTROPY_BITS) | self._getrandbits(_ENTROPY_BITS):032x}"
+        number = (moment << _ENTROPY_BITS) | self._getrandbits(_ENTROPY_BITS)
+        return f"{prefix}_{number.to_bytes(_ID_BYTES, 'big').hex()}"

@@ -42,7 +42,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def total(self) -> int:
         """All tokens."""
-        return sum(self.counts())
+        return sum(msgspec.structs.astuple(self))
 
 
 INPUT_CLASSES: Final = ("input", "cache_read", "cache_write", "audio_input")

@@ -202,14 +202,14 @@ def settlement(
     cost, asset = cost_nano or 0, opened.asset
     free, kept, owed = available(opened.key), held(opened.key), payable(provider)
     from_hold = min(cost, opened.nano)
-    postings = []
+    postings: tuple[Posting, ...] = ()
     if from_hold:
-        postings.append(Posting(kept, owed, from_hold, asset))
+        postings += (Posting(kept, owed, from_hold, asset),)
     if cost > from_hold:
-        postings.append(Posting(free, owed, cost - from_hold, asset))
+        postings += (Posting(free, owed, cost - from_hold, asset),)
     if opened.nano > from_hold:
-        postings.append(Posting(kept, free, opened.nano - from_hold, asset))
-    return Settlement(
+        postings += (Posting(kept, free, opened.nano - from_hold, asset),)
+    entry = Settlement(  # not a keyword more: past 15 Python gathers them in a dictionary
         id=opened.id,
         at_ns=at_ns,
         key=opened.key,
@@ -223,7 +223,7 @@ def settlement(
         upstream_status=upstream_status,
         upstream_id=upstream_id,
         estimated=estimated,
-        recovered=recovered,
         prices=opened.prices,
-        postings=tuple(postings),
+        postings=postings,
     )
+    return msgspec.structs.replace(entry, recovered=True) if recovered else entry

@@ -39,13 +39,24 @@ class Price(msgspec.Struct, frozen=True, dict=True):
 
     def cost(self, usage: Usage) -> int | None:
         """Give the price of a usage in nano-units; None if a used class has no rate."""
+        counts = usage.counts()
+        for place in self.unrated:
+            if counts[place]:
+                return None
         total = 0
-        for tokens, numerator in zip(usage.counts(), self.numerators, strict=True):
-            if tokens:
-                if numerator is None:
-                    return None
-                total += tokens * numerator
+        for place, rate in self.rated:
+            total += counts[place] * rate
         return round_half_even(total, self.denominator)
+
+    @cached_property
+    def rated(self) -> tuple[tuple[int, int], ...]:
+        """The classes with a rate: their place, and the rate."""
+        return tuple([(n, rate) for n, rate in enumerate(self.numerators) if rate is not None])
+
+    @cached_property
+    def unrated(self) -> tuple[int, ...]:
+        """The places of classes without a rate."""
+        return tuple([n for n, rate in enumerate(self.numerators) if rate is None])
 
     @cached_property
     def dearest(self) -> tuple[int, int]:

@@ -51,10 +51,7 @@ def rewrite(call: Call, changes: Mapping[str, bytes]) -> bytes:
     """
     if not changes and _says_each_once(call):
         return call.body
-    members: dict[str, Raw | bytes] = {**call.members, **changes}
-    return b"{%s}" % b",".join(
-        msgspec.json.encode(name) + b":" + bytes(value) for name, value in members.items()
-    )
+    return msgspec.json.encode({**call.members, **{n: Raw(value) for n, value in changes.items()}})
 
 
 def misspelt(members: Mapping[str, Raw], governing: Collection[str]) -> str | None:
@@ -77,8 +74,7 @@ def hidden_names(body: bytes) -> int:
 def _says_each_once(call: Call) -> bool:
     """Say whether each member stands once in the body, its name written out."""
     body = call.body
-    sizes = [len(name) + len(memoryview(raw)) for name, raw in call.members.items()]
-    if len(body) == sum(sizes) + 4 * len(sizes) + 1:  # quotes, colon and comma of each
+    if len(body) == len(msgspec.json.encode(call.members)):  # no form of it is shorter
         return True
     position = body.index(b"{") + 1
     for name, raw in call.members.items():

@@ -26,22 +26,33 @@ REPORTED_TOKENS_MAX: Final = 2**53
 """No usage is so large; a report above it is none."""
 
 _T = TypeVar("_T")
+_LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _GOVERNING: Final = frozenset(
+    {"model", "messages", "stream", "stream_options", "n", "max_completion_tokens", "max_tokens"}
+)
+_SETTINGS: Final = frozenset(
     {
-        "model",
-        "messages",
-        "stream",
-        "stream_options",
-        "n",
-        "max_tokens",
-        "max_completion_tokens",
+        *(_GOVERNING - {"messages"}),
+        "frequency_penalty",
+        "logprobs",
+        "parallel_tool_calls",
+        "presence_penalty",
+        "reasoning_effort",
+        "seed",
+        "service_tier",
+        "store",
+        "temperature",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
     }
 )
-_LIMITS: Final = ("max_completion_tokens", "max_tokens")
+"""Members that the API defines as a number, a word or a switch: they name nothing."""
+_USUAL: Final = _SETTINGS | {"messages"}
 _ATTACHMENT: Final = re.compile(
     rb'"(?:image_url|file_id|file_url)"\s*:|"audio"\s*:\s*\{\s*"id"\s*:'
 )
-_CONTAINERS: Final = frozenset(b"{[")
 _LIST: Final = re.compile(rb"\[[ \t\n\r]*(\])?")
 _NO_ERRORS: Final = (b"null", b"{}", b'""', b"false", b"0")
 _MS_PER_S: Final = 1_000
@@ -107,10 +118,16 @@ def decode_chat(body: bytes) -> Call:
     if members is None:
         raise MalformedJson(MALFORMED)
     model = _string(members, "model")
-    _check_messages(members)
-    _check_names(members)
-    limits = [_integer(members, name, 1, OUTPUT_TOKENS_MAX) or 0 for name in _LIMITS]
-    stream = _boolean(members, "stream")
+    texts = _are_texts(members)
+    if not texts:
+        _check_messages(members)
+    usual = members.keys() <= _USUAL
+    if not usual:
+        _check_names(members)
+    limits = [
+        _integer(members, name, 1, OUTPUT_TOKENS_MAX) or 0 for name in _LIMITS if name in members
+    ]
+    stream = "stream" in members and _boolean(members, "stream")
     return Call(
         surface=Surface.CHAT,
         model=model,
@@ -118,9 +135,9 @@ def decode_chat(body: bytes) -> Call:
         members=members,
         stream=stream,
         wants_usage=stream and _wants_usage(members),
-        output_tokens_max=max(limits) or None,
-        choices=_integer(members, "n", 1, CHOICES_MAX) or 1,
-        attachments=_attachments(members),
+        output_tokens_max=max(limits, default=0) or None,
+        choices=(_integer(members, "n", 1, CHOICES_MAX) or 1) if "n" in members else 1,
+        attachments=0 if texts and usual else _attachments(members, texts=texts),
     )
 
 
@@ -142,34 +159,27 @@ def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> byt
     return rewrite(call, changes)
 
 
-def _attachments(members: Mapping[str, Raw]) -> int:
-    """Count what the request names by reference, and, to be safe, what may hide a name.
+def _are_texts(members: Mapping[str, Raw]) -> bool:
+    """Say whether there are messages, and none has a member that is no text.
 
-    Messages of nothing but texts name nothing, and to see that they are takes a quarter of
-    the time that searching them does.
+    Such messages name nothing by reference, and to see that they are such takes a quarter
+    of the time that a search of them does.
     """
-    count = 0
-    for name, raw in members.items():
-        if memoryview(raw)[0] in _CONTAINERS and not (name == "messages" and _are_texts(raw)):
-            count += _references(bytes(raw))
-    return count
-
-
-def _are_texts(messages: Raw) -> bool:
-    """Say whether messages have no member but texts, and none of them twice with another."""
     try:
-        _TEXTS.decode(messages)
+        return bool(_TEXTS.decode(members.get("messages", b"")))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return True
 
 
-def _references(text: bytes) -> int:
-    """Search JSON for names under which something stands by reference."""
+def _attachments(members: Mapping[str, Raw], *, texts: bool) -> int:
+    """Count what the request names by reference, and, to be safe, what may hide a name."""
     count = 0
-    if b'"image_url"' in text or b'"file_' in text or b'"audio"' in text:
-        count = len(_ATTACHMENT.findall(text))
-    return count + hidden_names(text)
+    for name in members.keys() - (_USUAL if texts else _SETTINGS):
+        text = bytes(members[name])
+        if b'"image_url"' in text or b'"file_' in text or b'"audio"' in text:
+            count += len(_ATTACHMENT.findall(text))
+        count += hidden_names(text)
+    return count
 
 
 def _wants_usage(members: Mapping[str, Raw]) -> bool:
@@ -223,13 +233,11 @@ def _string(members: Mapping[str, Raw], name: str) -> str:
 
 def _boolean(members: Mapping[str, Raw], name: str) -> bool:
     """Read an optional boolean."""
-    return name in members and _decode(members, name, _BOOLEAN, "a boolean") is True
+    return _decode(members, name, _BOOLEAN, "a boolean") is True
 
 
 def _integer(members: Mapping[str, Raw], name: str, least: int, most: int) -> int | None:
     """Read an optional integer within bounds."""
-    if name not in members:
-        return None
     value = _decode(members, name, _INTEGER, "an integer")
     if value is None:
         return None
@@ -322,17 +330,13 @@ class WireUsage(msgspec.Struct):
         read, written = inward.cached_tokens or 0, inward.cache_write_tokens or 0
         heard, spoken = inward.audio_tokens or 0, outward.audio_tokens or 0
         reasoned = outward.reasoning_tokens or 0
-        usage = Usage(
-            input=self.prompt_tokens - read - written - heard,
-            cache_read=read,
-            cache_write=written,
-            audio_input=heard,
-            output=self.completion_tokens - reasoned - spoken,
-            reasoning=reasoned,
-            audio_output=spoken,
-        )
-        counts = (usage.input, read, written, heard, usage.output, reasoned, spoken)
-        return usage if min(counts) >= 0 and max(counts) <= REPORTED_TOKENS_MAX else None
+        plain = self.prompt_tokens - read - written - heard
+        seen = self.completion_tokens - reasoned - spoken
+        if min(plain, read, written, heard, seen, reasoned, spoken) < 0:
+            return None
+        if self.prompt_tokens > REPORTED_TOKENS_MAX or self.completion_tokens > REPORTED_TOKENS_MAX:
+            return None
+        return Usage(plain, read, written, heard, seen, reasoned, spoken)
 
 
 class Choice(msgspec.Struct):
