@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import msgspec
 
 from entente.domain.chat import Call, Front, Status, Surface
-from entente.domain.errors import UpstreamProtocolError
+from entente.domain.errors import UpstreamError, UpstreamProtocolError
 from entente.domain.features import OnLoss
 from entente.domain.inference import ChatAnswer
 from entente.domain.usage import Usage
@@ -251,6 +251,10 @@ class CrossingStream:
     def close(self) -> bytes:
         """Read to the end."""
         return b"".join([self._write(event) for event in self._reader.close()])
+
+    def fail(self, error: UpstreamError) -> bytes:
+        """Give the event that ends the stream in failure."""
+        return self._writer.fail(error)
 
     @property
     def end(self) -> bytes:

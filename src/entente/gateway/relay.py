@@ -16,8 +16,8 @@ from entente.domain.chat import Call, Status
 from entente.domain.errors import UpstreamError, UpstreamProtocolError
 from entente.gateway.client import Client, Headers
 from entente.gateway.outcome import Outcome
-from entente.gateway.passage import Passage
-from entente.gateway.sides import Made, client_side
+from entente.gateway.passage import CrossingStream, Passage, Stream
+from entente.gateway.sides import ClientSide, Made, client_side
 from entente.policy.limits import Standing
 from entente.providers.base import Answer
 
@@ -72,8 +72,9 @@ async def relay(
 ) -> Reply | bytes:
     """Pass an answer on; give what is to be sent once the request is settled."""
     answer, way, _ = reached
+    side = client_side(call.surface, call.front)
     streamed = answer.headers.get(b"content-type", b"").startswith(way.stream_types)
-    headers = _headers(call, made, reached, standings, streamed=streamed)
+    headers = _headers(side, made, reached, standings, streamed=streamed)
     if answer.status >= _HTTP_NO_ANSWER:
         outcome.refused(answer.status)
         said = await answer.read(ERROR_BYTES_MAX)
@@ -81,14 +82,15 @@ async def relay(
     if answer.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UpstreamProtocolError(_COMPRESSED)
     if streamed:
-        return await _relay_stream(call, made, reached, headers, outcome, client)
+        await client.start(answer.status, headers)
+        stream = way.stream(call, made)
+        return await _relay_stream(side, answer, stream, outcome, client)
     body = await answer.read(ANSWER_BYTES_MAX)
     outcome.report(None, len(body))
     whole = way.whole(call, body, made)
     outcome.status = whole.status
     if whole.usage is not None:
         outcome.known(whole.usage)
-    side = client_side(call.surface, call.front)
     shown = side.annotate(whole.body) if side.annotate is not None else whole.body
     return Reply(answer.status, headers, shown)
 
@@ -102,7 +104,7 @@ async def finish(client: Client, last: Reply | bytes) -> None:
 
 
 async def _relay_stream(
-    call: Call, made: Made, reached: Reached, headers: Headers, outcome: Outcome, client: Client
+    side: ClientSide, answer: Answer, stream: Stream, outcome: Outcome, client: Client
 ) -> bytes:
     """Pass a stream on block by block; give its last bytes.
 
@@ -110,11 +112,7 @@ async def _relay_stream(
     connection keeps, because the usage comes last. A failure after the first byte ends
     the stream with an error event, never with an end marker.
     """
-    answer, way, _ = reached
-    side = client_side(call.surface, call.front)
     annotator = side.annotator() if side.annotator is not None else None
-    stream = way.stream(call, made)
-    await client.start(answer.status, headers)
     end: bytes
     try:
         while data := await (_end_of_body(answer) if stream.done else answer.chunk()):
@@ -127,13 +125,18 @@ async def _relay_stream(
         outcome.status = stream.status
         end = last + stream.end
         if stream.status is Status.TRUNCATED:
-            end = side.stream_error(UpstreamError(_BROKEN_OFF))
+            end = _broken(side, stream, UpstreamError(_BROKEN_OFF))
     except UpstreamError as error:
         outcome.status = stream.status
-        end = stream.end if stream.whole else side.stream_error(error)
+        end = stream.end if stream.whole else _broken(side, stream, error)
     finally:
         outcome.report(stream.usage, stream.output_tokens_bound)
     return end
+
+
+def _broken(side: ClientSide, stream: Stream, error: UpstreamError) -> bytes:
+    """Write the event that ends a stream in failure."""
+    return stream.fail(error) if isinstance(stream, CrossingStream) else side.stream_error(error)
 
 
 async def _end_of_body(answer: Answer) -> bytes:
@@ -146,7 +149,7 @@ async def _end_of_body(answer: Answer) -> bytes:
 
 
 def _headers(
-    call: Call, made: Made, reached: Reached, standings: Iterable[Standing], *, streamed: bool
+    side: ClientSide, made: Made, reached: Reached, standings: Iterable[Standing], *, streamed: bool
 ) -> Headers:
     """Choose the provider's headers that a client may see, and add what is ours to say."""
     theirs = reached.answer.headers
@@ -158,7 +161,6 @@ def _headers(
         passed.append((b"x-entente-dropped", ", ".join(reached.dropped).encode()))
     if streamed:
         passed += _STREAM_HEADERS
-    side = client_side(call.surface, call.front)
     if side.headers is not None:
         passed += side.headers(made.id)
     for standing in standings:
