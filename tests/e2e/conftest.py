@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.support.matrix.bench import Bench, running
+from tests.support.matrix.page import KEYS as MATRIX_KEYS
 from tests.support.server import EntenteServer, Key
 
 if TYPE_CHECKING:
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEYS: Final = 200
+BENCH_KEYS: Final = 2000
+"""Beside those of the matrix: for the fuzz most of all."""
 BREAKS: Final = ("close", "eof", "stall", "idle_timeout", "error_event", "garbage", "no_done")
-RETRIED: Final = ("python", "node")
+RETRIED: Final = ("python", "node", "anthropic")
 
 _SCRIPT: Final = """
 [[replies]]
@@ -155,3 +159,10 @@ def key(shared: tuple[EntenteServer, list[Key]], _numbers: Iterator[int]) -> Key
     server, keys = shared
     number = next(_numbers)
     return keys[number] if number < KEYS - 1 else server.make_key()  # the last one is revoked
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Run one server in front of a stand-in for every vendor; its journal is checked at the end."""
+    with running(tmp_path_factory.mktemp("bench"), keys=MATRIX_KEYS + BENCH_KEYS) as made:
+        yield made
