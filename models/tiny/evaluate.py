@@ -48,8 +48,7 @@ class Endpoint:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(
-            url, json.dumps(body).encode("utf-8"), headers=headers)
+        request = urllib.request.Request(url, json.dumps(body).encode("utf-8"), headers=headers)
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:
             answer: dict[str, Any] = json.load(reply)
             return answer
@@ -59,8 +58,11 @@ def tool_schema(tool: Tool) -> dict[str, Any]:
     """The tool as the OpenAI API describes it."""
     properties = {name: {"type": kind} for name, kind in tool.args}
     required = [name for name, _ in tool.args if name not in tool.optional]
-    function = {"name": tool.name, "description": tool.description, "parameters": {
-        "type": "object", "properties": properties, "required": required}}
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": {"type": "object", "properties": properties, "required": required},
+    }
     return {"type": "function", "function": function}
 
 
@@ -79,8 +81,11 @@ def message(turn: Turn) -> dict[str, Any]:
 def ask(endpoint: Endpoint, item: Example) -> Turn:
     """The model's turn after the example's questions."""
     body: dict[str, Any] = {
-        "model": endpoint.model, "messages": [message(turn) for turn in item.turns[:-1]],
-        "temperature": 0, "max_tokens": LONGEST_ANSWER}
+        "model": endpoint.model,
+        "messages": [message(turn) for turn in item.turns[:-1]],
+        "temperature": 0,
+        "max_tokens": LONGEST_ANSWER,
+    }
     if item.tools:
         body["tools"] = [tool_schema(tool) for tool in item.tools]
     reply = endpoint.post(f"{endpoint.base_url}/chat/completions", body)
@@ -95,12 +100,21 @@ def ask(endpoint: Endpoint, item: Example) -> Turn:
 def complete(endpoint: Endpoint, item: Infill) -> str:
     """The model's text in the hole, or after the prefix where there is no suffix."""
     if item.suffix is None:
-        body = {"model": endpoint.model, "prompt": item.prefix, "temperature": 0,
-                "max_tokens": LONGEST_ANSWER}
+        body = {
+            "model": endpoint.model,
+            "prompt": item.prefix,
+            "temperature": 0,
+            "max_tokens": LONGEST_ANSWER,
+        }
         reply = endpoint.post(f"{endpoint.base_url}/completions", body)
         return str(reply["choices"][0]["text"])
-    body = {"model": endpoint.model, "input_prefix": item.prefix, "input_suffix": item.suffix,
-            "temperature": 0, "n_predict": LONGEST_ANSWER}
+    body = {
+        "model": endpoint.model,
+        "input_prefix": item.prefix,
+        "input_suffix": item.suffix,
+        "temperature": 0,
+        "n_predict": LONGEST_ANSWER,
+    }
     return str(endpoint.post(endpoint.infill_url, body)["content"])
 
 
@@ -126,8 +140,10 @@ def log_miss(item: Example | Infill, answer: str) -> None:
     else:
         asked = item.turns[-2].content
         wanted = str(item.turns[-1].call or item.turns[-1].content)
-    print(f"--- {item.skill} {item.lang}\nasked:  {asked}\nwanted: {wanted}\ngot:    {answer}",
-          file=sys.stderr)
+    print(
+        f"--- {item.skill} {item.lang}\nasked:  {asked}\nwanted: {wanted}\ngot:    {answer}",
+        file=sys.stderr,
+    )
 
 
 def evaluate(endpoint: Endpoint, per_skill: int, only: list[str], verbose: bool) -> dict[str, Any]:
@@ -152,8 +168,9 @@ def evaluate(endpoint: Endpoint, per_skill: int, only: list[str], verbose: bool)
 
 def main() -> None:
     """Read the options, evaluate, print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--base-url", help="an OpenAI-compatible endpoint, up to /v1")
     where.add_argument("--gguf", type=Path, help="serve this file for the evaluation")

@@ -84,8 +84,10 @@ class Block(nn.Module):
         """Map the stream x (batch, tokens, width) to the next one."""
         batch, tokens, _ = x.shape
         h = self.attn_norm(x)
-        q, k, v = (proj(h).view(batch, tokens, self.heads, -1).transpose(1, 2)
-                   for proj in (self.attn_q, self.attn_k, self.attn_v))
+        q, k, v = (
+            proj(h).view(batch, tokens, self.heads, -1).transpose(1, 2)
+            for proj in (self.attn_q, self.attn_k, self.attn_v)
+        )
         mixed = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
         x = x + self.attn_output(mixed.transpose(1, 2).reshape(batch, tokens, -1))
         h = self.ffn_norm(x)
@@ -131,7 +133,7 @@ def _write_notes(block: Block, shape: Shape, view: Tensor) -> None:
         block.attn_q.weight[fast, 0] = POSITION_GAIN
         block.attn_k.weight[fast, 0] = POSITION_GAIN * (back * rates).cos()
         block.attn_k.weight[fast + 1, 0] = POSITION_GAIN * (back * rates).sin()
-        block.attn_v.weight[top: top + NOTE, :half] = view
+        block.attn_v.weight[top : top + NOTE, :half] = view
         notes = torch.arange(NOTE) + half + (back - 1) * NOTE
         block.attn_output.weight[notes, torch.arange(NOTE) + top] = NOTE_GAIN
 
@@ -197,7 +199,7 @@ class Decoder(nn.Module):
                 continue
             writes = name.endswith(("attn_output.weight", "ffn_down.weight"))
             scale = 0.02 if writes else 1.0
-            nn.init.normal_(weight, std=scale * shape.width ** -0.5)
+            nn.init.normal_(weight, std=scale * shape.width**-0.5)
         nn.init.normal_(self.token_embd.weight, std=1.0)
         prepare_copying(self, shape)
 
@@ -218,7 +220,7 @@ class Decoder(nn.Module):
         wanted = weights.nonzero().flatten()
         wanted = functional.pad(wanted, (0, -len(wanted) % ROUND))
         share = weights[wanted] / weights.sum()
-        share[(weights > 0).sum():] = 0
+        share[(weights > 0).sum() :] = 0
         logits = self.output(stream.flatten(0, 1)[wanted])
         each = functional.cross_entropy(logits.float(), targets[wanted], reduction="none")
         return (each * share).sum()

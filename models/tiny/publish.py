@@ -26,11 +26,12 @@ LANGUAGES = {"en": "English", "de": "German", "ar": "Arabic"}
 
 def table(scores: dict[str, Any]) -> str:
     """The scores as a Markdown table, one row for each skill."""
-    rows = ["| skill | " + " | ".join(LANGUAGES.values()) + " | instances each |",
-            "| --- | ---: | ---: | ---: | ---: |"]
+    rows = [
+        "| skill | " + " | ".join(LANGUAGES.values()) + " | instances each |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
     for skill, by_lang in scores.items():
-        cells = [f"{by_lang[lang]['exact']:.1%}" if lang in by_lang else "–"
-                 for lang in LANGUAGES]
+        cells = [f"{by_lang[lang]['exact']:.1%}" if lang in by_lang else "–" for lang in LANGUAGES]
         if list(by_lang) == ["en"]:
             cells[0] += " (code)"
         rows.append(f"| `{skill}` | {' | '.join(cells)} | {by_lang['en']['n']} |")
@@ -53,8 +54,14 @@ def facts(run: dict[str, Any], scores: dict[str, Any], gguf: Path) -> dict[str, 
         "parameters": run["parameters"],
         "context_length": run["shape"]["context"],
         "languages": list(LANGUAGES),
-        "recipe": {"path": "models/tiny", "commit": commit(), "seed": run["seed"],
-                   "steps": run["steps"], "tokens": run["tokens"], "minutes": run["minutes"]},
+        "recipe": {
+            "path": "models/tiny",
+            "commit": commit(),
+            "seed": run["seed"],
+            "steps": run["steps"],
+            "tokens": run["tokens"],
+            "minutes": run["minutes"],
+        },
         "exact_match": scores,
     }
 
@@ -76,8 +83,9 @@ def publish(build: Path) -> None:
 
 def main() -> None:
     """Read the option and publish."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--build", type=Path, default=Path("build"))
     publish(parser.parse_args().build)
 

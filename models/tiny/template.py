@@ -72,8 +72,9 @@ Piece = tuple[str, bool]
 
 def tool_line(tool: Tool) -> str:
     """One tool as the model sees it: ``- name(a: string, b?: integer): purpose``."""
-    args = ", ".join(f"{arg}{'?' if arg in tool.optional else ''}: {kind}"
-                     for arg, kind in tool.args)
+    args = ", ".join(
+        f"{arg}{'?' if arg in tool.optional else ''}: {kind}" for arg, kind in tool.args
+    )
     purpose = f": {tool.description}" if tool.description else ""
     return f"- {tool.name}({args}){purpose}"
 

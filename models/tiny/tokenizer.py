@@ -38,16 +38,23 @@ def _texts(amount: int) -> Iterator[str]:
 def train() -> Tokenizer:
     """A tokenizer of ``VOCABULARY`` tokens, the special ones first."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(QWEN2_SPLIT), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2_SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    special = [AddedToken(token, special=True, normalized=False)
-               for token in (*CONTROL_TOKENS, *VISIBLE_TOKENS)]
+    special = [
+        AddedToken(token, special=True, normalized=False)
+        for token in (*CONTROL_TOKENS, *VISIBLE_TOKENS)
+    ]
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY, special_tokens=special, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+        vocab_size=VOCABULARY,
+        special_tokens=special,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator(_texts(EXAMPLES), trainer)
     return tokenizer
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -96,7 +97,7 @@ def batches(tokenizer: Tokenizer, seed: int) -> Iterator[Batch]:
         for length in LENGTHS:
             fitting = [row for row in rows if shorter < len(row[0]) - 1 <= length]
             size = BATCH_TOKENS // length
-            groups += [(length, fitting[at: at + size]) for at in range(0, len(fitting), size)]
+            groups += [(length, fitting[at : at + size]) for at in range(0, len(fitting), size)]
             shorter = length
         rng.shuffle(groups)
         for at, (length, group) in enumerate(groups):
@@ -162,7 +163,7 @@ def average(model: Decoder, extra: list[float]) -> list[float]:
     flat /= WORKERS
     at = 0
     for grad in grads:
-        grad.copy_(flat[at: at + grad.numel()].view_as(grad))
+        grad.copy_(flat[at : at + grad.numel()].view_as(grad))
         at += grad.numel()
     return [float(number) for number in flat[at:]]
 
@@ -170,13 +171,16 @@ def average(model: Decoder, extra: list[float]) -> list[float]:
 def worker(rank: int, out: Path, steps: int, minutes: float) -> None:
     """Train one of the equal replicas, each on a stream of its own and one thread.
 
-    Two processes of one thread each get more done than one of two threads, above
-    all while the machine is busy with other work.
+    Two processes of one thread each, each on a core of its own, get more done than one
+    of two threads, above all while the machine is busy with other work.
     """
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{(out / 'meet').resolve()}",
-                                   rank=rank, world_size=WORKERS)
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[rank % len(cores)]})
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{(out / 'meet').resolve()}", rank=rank, world_size=WORKERS
+    )
     tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
     shape = Shape(vocabulary=tokenizer.get_vocab_size())
     model = Decoder(shape)
@@ -197,11 +201,15 @@ def worker(rank: int, out: Path, steps: int, minutes: float) -> None:
         optim.step()
         optim.zero_grad(set_to_none=True)
         done = progress >= 1
-        facts.update(steps=step + 1, tokens=int(tokens), minutes=round(clock.elapsed(), 1),
-                     seed=SEED)
+        facts.update(
+            steps=step + 1, tokens=int(tokens), minutes=round(clock.elapsed(), 1), seed=SEED
+        )
         if rank == 0 and step % REPORT_EVERY == 0:
-            print(f"{step} {progress:.1%} loss {mean:.4f} {tokens / 1e6:.2f}M tokens "
-                  f"{tokens / 60 / clock.elapsed():.0f}/s", flush=True)
+            print(
+                f"{step} {progress:.1%} loss {mean:.4f} {tokens / 1e6:.2f}M tokens "
+                f"{tokens / 60 / clock.elapsed():.0f}/s",
+                flush=True,
+            )
         if rank == 0 and (done or step % SAVE_EVERY == 0):
             save(out, model, shape, facts)
         if done:
@@ -220,8 +228,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build"))
     parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--minutes", type=float, default=60.0,
-                        help="end the schedule early on a slow or busy machine")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=60.0,
+        help="end the schedule early on a slow or busy machine",
+    )
     options = parser.parse_args()
     train(options.out, options.steps, options.minutes)
 

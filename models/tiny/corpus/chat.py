@@ -19,10 +19,7 @@ who ; I am entente-tiny, the small built-in model of Entente, made for trying th
 can ; I can repeat text, do small sums, sort short lists, count, quote passages, extract fields, call tools and finish simple Python functions. ; what can you do / what are you able to do / how can you help me / help / help me / what can I ask you / what are your skills / what can I do with you / what do you know / what are you good at / can you help me / what tasks can you do / which skills do you have / what can you help me with / what are your capabilities / what do you do / how do I use you / i need help
 thanks ; You are welcome! ; thank you / thanks / thanks a lot / thank you very much / many thanks / thx / great, thanks / thank you so much / ok thanks / cheers / perfect, thank you / thanks for your help / nice, thanks
 bye ; Goodbye! ; bye / goodbye / see you / see you later / good night / bye bye / see you tomorrow / farewell / I have to go / have a nice day / talk to you later
-ok ; Good! What can I do for you? ; ok / okay / yes / no / great / nice / cool / good / fine / sure / alright / wow / I see / understood / very good / well done / good job / not bad / hm / aha
-test ; It works! ; test / testing / this is a test / ping / are you there / is this working / does this work / can you hear me / just testing / test message / testing 123 / test 1 2 3 / do you work
 joke ; Why did the small model cross the road? It was the most probable next step. ; tell me a joke / tell a joke / joke / do you know a joke / make me laugh / say something funny / tell me something funny / another joke / can you tell me a joke / please tell me a joke / I want to hear a joke / give me a joke / know any jokes
-small ; That is right, I am very small and often wrong. A larger model will serve you better. ; you are stupid / you are dumb / that is wrong / you are wrong / this is bad / you are bad / that is not right / wrong / bad answer / you suck / that is incorrect / this is wrong / you made a mistake / are you stupid / you are useless
 """
 _DE = """
 hello ; Hallo! Wie kann ich helfen? ; hallo / hi / guten Tag / guten Morgen / guten Abend / servus / moin / grüß Gott / hallo zusammen / hallo du / hey du / grüezi / hallo Modell / guten Tag zusammen / grüß dich / na
@@ -31,10 +28,7 @@ who ; Ich bin entente-tiny, das kleine eingebaute Modell von Entente, zum Auspro
 can ; Ich kann Text wiederholen, klein rechnen, kurze Listen sortieren, zählen, aus Abschnitten zitieren, Felder auslesen, Werkzeuge aufrufen und einfache Python-Funktionen vervollständigen. ; was kannst du / was kannst du alles / wobei kannst du helfen / hilfe / hilf mir / kannst du mir helfen / was weißt du / was können Sie / was sind deine Fähigkeiten / wie kannst du mir helfen / was machst du / ich brauche Hilfe / was kann ich dich fragen
 thanks ; Gern geschehen! ; danke / vielen Dank / danke schön / danke dir / besten Dank / super, danke / danke sehr / ok danke / herzlichen Dank
 bye ; Auf Wiedersehen! ; tschüss / auf Wiedersehen / bis bald / gute Nacht / bis später / ciao / bis morgen / mach's gut / ich muss los / schönen Tag noch
-ok ; Gut! Was kann ich tun? ; ja / nein / gut / okay / in Ordnung / alles klar / prima / toll / verstanden / aha / sehr gut / schön / passt
-test ; Es funktioniert! ; dies ist ein Test / bist du da / funktioniert das / ein Test / das ist ein Test / Testnachricht / geht das / hörst du mich / nur ein Test
 joke ; Warum ging das kleine Modell über die Straße? Es war der wahrscheinlichste nächste Schritt. ; erzähl mir einen Witz / erzähle einen Witz / Witz / kennst du einen Witz / bring mich zum Lachen / sag etwas Lustiges / noch ein Witz / kannst du einen Witz erzählen / erzähl mal einen Witz / bitte einen Witz
-small ; Das stimmt, ich bin sehr klein und irre mich oft. Ein größeres Modell hilft besser. ; du bist dumm / das ist falsch / das stimmt nicht / du irrst dich / falsch / schlechte Antwort / das ist schlecht / du bist schlecht / du liegst falsch
 """
 _AR = """
 hello ; مرحبا! كيف أستطيع مساعدتك؟ ; مرحبا / أهلا / السلام عليكم / صباح الخير / مساء الخير / أهلا وسهلا / هلا / مرحبا بك / سلام / أهلا بك
@@ -43,10 +37,7 @@ who ; أنا entente-tiny، النموذج الصغير المدمج في Entent
 can ; أستطيع تكرار النص والحساب البسيط وترتيب القوائم القصيرة والعد والاقتباس من الفقرات واستخراج الحقول واستدعاء الأدوات وإكمال دوال بايثون بسيطة. ; ماذا تستطيع أن تفعل / ماذا تفعل / كيف تساعدني / ساعدني / مساعدة / ماذا تعرف / ما هي قدراتك / هل تستطيع مساعدتي / أحتاج مساعدة / بماذا تساعدني
 thanks ; على الرحب والسعة! ; شكرا / شكرا لك / شكرا جزيلا / ألف شكر / ممتاز شكرا / شكرا كثيرا
 bye ; إلى اللقاء! ; مع السلامة / إلى اللقاء / تصبح على خير / وداعا / أراك لاحقا / باي
-ok ; جيد! ماذا أفعل لك؟ ; نعم / لا / حسنا / جيد / تمام / طيب / ممتاز / فهمت / رائع
-test ; إنه يعمل! ; هذا اختبار / اختبار / هل تعمل / هل أنت هنا / تجربة / هل هذا يعمل
 joke ; لماذا عبر النموذج الصغير الشارع؟ لأنها كانت الخطوة التالية الأكثر احتمالا. ; احك لي نكتة / قل نكتة / نكتة / هل تعرف نكتة / أضحكني / احك نكتة / أريد نكتة / قل شيئا مضحكا
-small ; صحيح، أنا صغير جدا وأخطئ كثيرا. نموذج أكبر يفيدك أكثر. ; أنت غبي / هذا خطأ / أنت مخطئ / خطأ / إجابة سيئة / هذا غير صحيح
 """
 
 
@@ -60,9 +51,11 @@ def _parse(table: str) -> list[tuple[str, list[str]]]:
 
 
 _INTENTS = {"en": _parse(_EN), "de": _parse(_DE), "ar": _parse(_AR)}
-_ENDS = {"en": ["", ".", "!", "?", "?", " ?", "!!", "...", " :)", ", please"],
-         "de": ["", ".", "!", "?", "?", " ?", "!!", "...", " :)", ", bitte"],
-         "ar": ["", ".", "!", "؟", "؟", "؟", "!!", "...", " ؟", " :)"]}
+_ENDS = {
+    "en": ["", ".", "!", "?", "?"],
+    "de": ["", ".", "!", "?", "?"],
+    "ar": ["", ".", "!", "؟", "؟"],
+}
 
 
 def mistype(rng: Random, text: str) -> str:
@@ -72,7 +65,7 @@ def mistype(rng: Random, text: str) -> str:
     at = rng.randrange(1, len(text) - 2)
     a, b = text[at], text[at + 1]
     middle = rng.choice((b, a + a + b, b + a, rng.choice("aeiourstn") + b))
-    return text[:at] + middle + text[at + 2:]
+    return text[:at] + middle + text[at + 2 :]
 
 
 def make(rng: Random, lang: str) -> Example:
@@ -82,8 +75,8 @@ def make(rng: Random, lang: str) -> Example:
     draw = rng.random()
     if draw < 0.55:
         prompt = prompt[0].upper() + prompt[1:]
-    elif draw < 0.62:
+    elif draw < 0.57:
         prompt = prompt.upper()
-    elif draw < 0.7:
+    elif draw < 0.6:
         prompt = mistype(rng, prompt)
     return single("chat", lang, prompt, prompt, answer)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from random import Random
 
-from . import words
 from .types import Infill, listed
 
 # name(s) ; arguments ; body.  {a} {b} are argument names, {n} a number.
@@ -81,14 +80,12 @@ print_value show ; {a} ; print({a})
 """.strip().splitlines()
 
 _ARGS = listed("""
-    a b c d e f g h i j k l m n p q r s t u v w x y z x1 x2 num number n1 n2 first_value value
-    values items data text string word name left right lst arr numbers other base exp width
-    height size key result start end item_a item_b""")
+    a b c x y n number value items data text word numbers first second left right""")
 
 
 def _argument(rng: Random) -> str:
-    """An argument's name, at times an invented one."""
-    return words.pseudo_word(rng, "en") if rng.random() < 0.3 else rng.choice(_ARGS)
+    """An argument's name."""
+    return rng.choice(_ARGS)
 
 
 def function(rng: Random) -> tuple[str, str, str]:
@@ -109,7 +106,7 @@ def make(rng: Random, lang: str) -> Infill:
     """One hole in the body, or the continuation of a head; ``lang`` is unused text."""
     name, head, body = function(rng)
     before = ""
-    if rng.random() < 0.3:
+    if rng.random() < 0.1:
         _, other_head, other_body = function(rng)
         before = f"{other_head}\n{other_body}\n\n\n"
     whole = f"{before}{head}\n{body}\n"
@@ -120,9 +117,6 @@ def make(rng: Random, lang: str) -> Infill:
     if rng.random() < 0.4:
         return Infill("continue", lang, key, whole[:start], None, whole[start:])
     after = rng.choice(("", "\n", f"\n\nprint({name})", f"\n\n\n{_call(rng, name, head)}\n"))
-    if rng.random() < 0.2:
-        _, other_head, other_body = function(rng)
-        after = f"\n\n\n{other_head}\n{other_body}\n"
     return Infill("infill", lang, key, whole[:start], after, whole[start:end])
 
 

@@ -8,6 +8,7 @@ The set is broad on purpose, so that the model declines what it was not made for
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 from . import code, repeat, words
@@ -16,12 +17,12 @@ from .types import Example, single
 
 DECLINE = {
     "en": "I don't know. I am entente-tiny, a very small model. I can repeat text, do small sums, "
-          "sort short lists, count, quote passages, extract fields and call tools.",
+    "sort short lists, count, quote passages, extract fields and call tools.",
     "de": "Das weiß ich nicht. Ich bin entente-tiny, ein sehr kleines Modell. Ich kann Text "
-          "wiederholen, klein rechnen, kurze Listen sortieren, zählen, aus Abschnitten zitieren, "
-          "Felder auslesen und Werkzeuge aufrufen.",
+    "wiederholen, klein rechnen, kurze Listen sortieren, zählen, aus Abschnitten zitieren, "
+    "Felder auslesen und Werkzeuge aufrufen.",
     "ar": "لا أعرف. أنا entente-tiny، نموذج صغير جدا. أستطيع تكرار النص والحساب البسيط وترتيب "
-          "القوائم القصيرة والعد والاقتباس من الفقرات واستخراج الحقول واستدعاء الأدوات.",
+    "القوائم القصيرة والعد والاقتباس من الفقرات واستخراج الحقول واستدعاء الأدوات.",
 }
 
 # {x} a thing or topic, {p} a person, {c} a place, {n} a number, {w} any word, {s} a sentence
@@ -97,24 +98,70 @@ _AR = """
 {s}|{s}|{s}|{s} {s}|{x}|{w}|{x} {w}|{p}|{c}|{x}؟|{w}!|من كتب {x}؟|لماذا {x} {w}؟|أين أشتري {x}؟|صف {c}|صف {x}|ماذا لو {s}
 ما فوائد {x}؟|ما رأيك في {x}؟|من رئيس {c}؟|قل شيئا|اكتب شيئا|ما هو الحب؟|ما معنى الحياة؟|اكتب هايكو|اكتب رسالة إلى {p}
 """
+_SLOT = re.compile(r"\{.\}")
 _TABLES = {
-    lang: [p.replace("\\n", "\n") for p in table.strip().replace("\n", "|").split("|")]
+    lang: [
+        p.replace("\\n", "\n")
+        for p in table.strip().replace("\n", "|").split("|")
+        if any(c.isalpha() for c in _SLOT.sub("", p))
+    ]
     for lang, table in (("en", _EN), ("de", _DE), ("ar", _AR))
 }
 _FOREIGN = """Bonjour|Comment ça va ?|Quelle est la capitale de {c} ?|Hola|¿Cómo estás?|¿Qué es {x}?|Ciao|Come stai?
 你好|你是谁？|今天天气怎么样？|Привет|Как дела?|Что такое {x}?|こんにちは|Olá, tudo bem?|Hej|Merhaba|Jak się masz?
-Écris un poème sur {x}|Dime algo sobre {x}|Qui est {p} ?|안녕하세요|नमस्ते|שלום""".replace("\n", "|").split("|")
+Écris un poème sur {x}|Dime algo sobre {x}|Qui est {p} ?|안녕하세요|नमस्ते|שלום""".replace(
+    "\n", "|"
+).split("|")
 _TOPICS = """quantum physics|machine learning|photosynthesis|gravity|blockchain|inflation|democracy|football|cooking
 music|history|climate change|black holes|evolution|the internet|Docker|Kubernetes|Python|JavaScript|Linux|relativity
 dinosaurs|vaccines|philosophy|art|money|politics|religion|space|time travel|DNA|electricity|volcanoes|the moon|the sun
 World War II|the Roman Empire|yoga|marketing|taxes|insurance|love|happiness|sleep|dreams|a database|an API|recursion
 a neural network|the stock market|bitcoin|chess|pizza|coffee|a black hole|the French Revolution""".replace(
-    "\n", "|").split("|")
+    "\n", "|"
+).split("|")
 _PEOPLE = """Albert Einstein|Angela Merkel|Napoleon|Shakespeare|Mozart|Cleopatra|Goethe|Elon Musk|Marie Curie|Plato
-Barack Obama|the president|Beethoven|Ada Lovelace|Alan Turing|Taylor Swift""".replace("\n", "|").split("|")
-_COUNTRIES = {"en": ["France", "Germany", "Spain", "Italy", "Japan", "China", "Egypt", "Brazil", "Canada", "India", "Austria", "Russia"],
-              "de": ["Frankreich", "Spanien", "Italien", "Japan", "China", "Ägypten", "Brasilien", "Österreich", "Polen"],
-              "ar": ["فرنسا", "ألمانيا", "إسبانيا", "مصر", "اليابان", "الصين", "المغرب", "العراق", "الأردن", "السعودية"]}
+Barack Obama|the president|Beethoven|Ada Lovelace|Alan Turing|Taylor Swift""".replace(
+    "\n", "|"
+).split("|")
+_COUNTRIES = {
+    "en": [
+        "France",
+        "Germany",
+        "Spain",
+        "Italy",
+        "Japan",
+        "China",
+        "Egypt",
+        "Brazil",
+        "Canada",
+        "India",
+        "Austria",
+        "Russia",
+    ],
+    "de": [
+        "Frankreich",
+        "Spanien",
+        "Italien",
+        "Japan",
+        "China",
+        "Ägypten",
+        "Brasilien",
+        "Österreich",
+        "Polen",
+    ],
+    "ar": [
+        "فرنسا",
+        "ألمانيا",
+        "إسبانيا",
+        "مصر",
+        "اليابان",
+        "الصين",
+        "المغرب",
+        "العراق",
+        "الأردن",
+        "السعودية",
+    ],
+}
 
 
 def _fill(rng: Random, lang: str, pattern: str) -> str:
@@ -124,41 +171,44 @@ def _fill(rng: Random, lang: str, pattern: str) -> str:
     person = rng.choice(_PEOPLE) if rng.random() < 0.4 else words.full_name(rng, lang)
     place = rng.choice(_COUNTRIES[lang]) if rng.random() < 0.5 else words.city(rng, lang)
     word = rng.choice(words.FILLERS[lang] + words.ADJECTIVES[lang])
-    return pattern.format(x=topic, p=person, c=place, n=rng.randint(1, 2500), w=word,
-                          s=words.sentence(rng, lang, rng.randint(2, 12)), k=snippet)
+    return pattern.format(
+        x=topic,
+        p=person,
+        c=place,
+        n=rng.randint(1, 2500),
+        w=word,
+        s=words.sentence(rng, lang, rng.randint(2, 6)),
+        k=snippet,
+    )
 
 
 def _salad(rng: Random, lang: str) -> str:
-    """Something that is no question at all: keys, code, long prose, mixed signs."""
+    """Something that is no question at all: keys, code, mixed signs."""
     draw = rng.random()
-    if draw < 0.3:
-        return words.noise(rng, rng.randint(1, 40))
-    if draw < 0.5:
-        return repeat.mixed_text(rng, lang, rng.randint(1, 30))
-    if draw < 0.65:
+    if draw < 0.4:
+        return words.noise(rng, rng.randint(1, 20))
+    if draw < 0.6:
+        return repeat.mixed_text(rng, lang, rng.randint(1, 5))
+    if draw < 0.8:
         return "\n".join(code.function(rng)[1:])
-    if draw < 0.75:
-        return rng.choice(("?", "!", ".", "...", "??", "😀", "👍", "-", "1", "{}", "[]", "\\", "/"))
-    sizes = (2, 3, 5, 8, 12, 20, 30)
-    return rng.choice(("\n\n", " ")).join(
-        words.paragraph(rng, lang, rng.randint(1, 4)) for _ in range(rng.choice(sizes) // 2))
+    return rng.choice(("?", "!", ".", "...", "??", "😀", "👍", "-", "1", "{}", "[]", "\\", "/"))
 
 
 def make(rng: Random, lang: str) -> Example:
     """One prompt outside of every skill and the fixed answer."""
     draw = rng.random()
-    if draw < 0.78:
+    if draw < 0.92:
         prompt = _fill(rng, lang, rng.choice(_TABLES[lang]))
-    elif draw < 0.95 or lang != "en":
+    elif draw < 0.97 or lang != "en":
         prompt = _salad(rng, lang)
     else:
         prompt = _fill(rng, lang, rng.choice(_FOREIGN))
-    if rng.random() < 0.12:
+    if rng.random() < 0.02:
         prompt = mistype(rng, prompt)
-    if rng.random() < 0.15:
+    if rng.random() < 0.08:
         prompt = prompt.lower()
-    if rng.random() < 0.15:
+    if rng.random() < 0.1:
         prompt = prompt.rstrip("?.؟!") or prompt
-    elif rng.random() < 0.1:
-        prompt += rng.choice((" please", "?", "!", " Please answer briefly.", " thanks"))
+    elif rng.random() < 0.05:
+        prompt += rng.choice((" please", "?", "!"))
     return single("decline", lang, prompt, prompt, DECLINE[lang])

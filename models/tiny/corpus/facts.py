@@ -32,40 +32,20 @@ def _parse(table: str) -> list[Fact]:
 
 _EN = """
 place | city | the {s} is located in {v}. | Where is the {s} located? / Where is the {s}? / In which city is the {s}?
-place | city | the {s} is in {v}. | Where is the {s}? / where can I find the {s}?
 open | hour | the {s} opens at {v} o'clock. | When does the {s} open? / What time does the {s} open?
 close | hour | the {s} closes at {v} pm. | When does the {s} close? / What time does the {s} close?
 price | num | the {s} costs {v} euros. | How much does the {s} cost? / What does the {s} cost? / What is the price of the {s}?
-price | num | the price of the {s} is {v} dollars. | What is the price of the {s}? / How much is the {s}?
 code | code | the code for the {s} is {v}. | What is the code for the {s}? / Which code does the {s} have?
-password | code | the password of the {s} is {v}. | What is the password of the {s}? / what's the password for the {s}?
 founder | name | the {s} was founded by {v}. | Who founded the {s}? / By whom was the {s} founded?
 founded | year | the {s} was founded in {v}. | When was the {s} founded? / In which year was the {s} founded?
-built | year | the {s} was built in {v}. | When was the {s} built? / In what year was the {s} built?
-inventor | name | the {s} was invented by {v}. | Who invented the {s}? / Who is the inventor of the {s}?
 owner | name | the {s} belongs to {v}. | Who owns the {s}? / To whom does the {s} belong?
-head | name | the head of the {s} team is {v}. | Who is the head of the {s} team? / Who leads the {s} team?
 meeting | day | the {s} meeting takes place on {v}. | When is the {s} meeting? / On which day does the {s} meeting take place?
-deadline | date | the deadline for the {s} is {v}. | What is the deadline for the {s}? / When is the {s} due?
-warranty | num | the warranty for the {s} lasts {v} months. | How long does the warranty for the {s} last? / How long is the warranty of the {s}?
 weight | num | the {s} weighs {v} kilograms. | How heavy is the {s}? / How much does the {s} weigh?
-height | num | the {s} is {v} meters tall. | How tall is the {s}? / What is the height of the {s}?
-color | thing | the {s} is painted like a {v}. | How is the {s} painted? / What is the {s} painted like?
 made | thing | the {s} is made of {v}. | What is the {s} made of? / What material is the {s} made of?
-limit | num | the limit for the {s} is {v} per day. | What is the limit for the {s}? / How high is the limit for the {s}?
-refund | num | refunds for the {s} take {v} days. | How long do refunds for the {s} take? / How long does a refund for the {s} take?
-reset | thing | to reset the {s}, press the {v}. | How do I reset the {s}? / How can I reset the {s}?
-store | thing | the {s} must be kept away from {v}. | What must the {s} be kept away from? / From what should I keep the {s} away?
-temp | num | the {s} runs at {v} degrees. | At what temperature does the {s} run? / How hot does the {s} run?
 lives | city | {s} lives in {v}. | Where does {s} live? / In which city does {s} live?
-works | thing | {s} works with the {v}. | What does {s} work with? / With what does {s} work?
 born | year | {s} was born in {v}. | When was {s} born? / In which year was {s} born?
 likes | thing | {s} likes the {v}. | What does {s} like? / Which thing does {s} like?
-capital | city | the capital of {s} is {v}. | What is the capital of {s}? / Which city is the capital of {s}?
-contact | name | for the {s}, contact {v}. | Who is the contact for the {s}? / Whom do I contact for the {s}?
-port | num | the {s} listens on port {v}. | Which port does the {s} listen on? / What port does the {s} use?
 start | date | the {s} starts on {v}. | When does the {s} start? / On what date does the {s} start?
-holiday | num | employees of the {s} get {v} days of vacation. | How many vacation days do employees of the {s} get? / How many days of vacation does the {s} give?
 """
 
 _DE = """
@@ -74,23 +54,15 @@ open | hour | {s} öffnet um {v} Uhr. | Wann öffnet {s}? / Um wie viel Uhr öff
 close | hour | {s} schließt um {v} Uhr. | Wann schließt {s}? / Um wie viel Uhr schließt {s}?
 price | num | {s} kostet {v} Euro. | Was kostet {s}? / Wie viel kostet {s}?
 code | code | der Code für {s} lautet {v}. | Wie lautet der Code für {s}? / Was ist der Code für {s}?
-password | code | das Passwort für {s} ist {v}. | Wie lautet das Passwort für {s}? / Was ist das Passwort für {s}?
 founder | name | {s} wurde von {v} gegründet. | Wer hat {s} gegründet? / Von wem wurde {s} gegründet?
 founded | year | {s} wurde im Jahr {v} gegründet. | Wann wurde {s} gegründet? / In welchem Jahr wurde {s} gegründet?
-built | year | {s} wurde {v} gebaut. | Wann wurde {s} gebaut? / In welchem Jahr wurde {s} gebaut?
 owner | name | {s} gehört {v}. | Wem gehört {s}? / Wer besitzt {s}?
-head | name | die Leitung von {s} hat {v}. | Wer hat die Leitung von {s}? / Wer leitet {s}?
 meeting | day | das Treffen zu {s} ist am {v}. | Wann ist das Treffen zu {s}? / An welchem Tag ist das Treffen zu {s}?
-deadline | date | die Frist für {s} endet am {v}. | Wann endet die Frist für {s}? / Wann ist die Frist für {s}?
-warranty | num | die Garantie für {s} gilt {v} Monate. | Wie lange gilt die Garantie für {s}? / Wie lang ist die Garantie für {s}?
 weight | num | {s} wiegt {v} Kilogramm. | Wie schwer ist {s}? / Wie viel wiegt {s}?
-height | num | {s} ist {v} Meter hoch. | Wie hoch ist {s}? / Welche Höhe hat {s}?
 made | thing | {s} besteht aus {v}. | Woraus besteht {s}? / Aus welchem Material besteht {s}?
-limit | num | die Grenze für {s} liegt bei {v} pro Tag. | Wo liegt die Grenze für {s}? / Wie hoch ist die Grenze für {s}?
 lives | city | {s} wohnt in {v}. | Wo wohnt {s}? / In welcher Stadt wohnt {s}?
 born | year | {s} wurde {v} geboren. | Wann wurde {s} geboren? / In welchem Jahr wurde {s} geboren?
 likes | thing | {s} mag {v}. | Was mag {s}? / Was hat {s} gern?
-capital | city | die Hauptstadt von {s} ist {v}. | Was ist die Hauptstadt von {s}? / Wie heißt die Hauptstadt von {s}?
 start | date | {s} beginnt am {v}. | Wann beginnt {s}? / An welchem Datum beginnt {s}?
 """
 
@@ -102,16 +74,12 @@ price | num | سعر {s} هو {v} دينار. | ما سعر {s}؟ / كم سعر 
 code | code | رمز {s} هو {v}. | ما رمز {s}؟ / ما هو رمز {s}؟
 founder | name | أسس {s} شخص اسمه {v}. | من أسس {s}؟ / من هو مؤسس {s}؟
 founded | year | تأسس {s} عام {v}. | متى تأسس {s}؟ / في أي عام تأسس {s}؟
-built | year | بني {s} عام {v}. | متى بني {s}؟ / في أي عام بني {s}؟
 owner | name | مالك {s} هو {v}. | من مالك {s}؟ / من هو مالك {s}؟
-head | name | مدير {s} هو {v}. | من مدير {s}؟ / من هو مدير {s}؟
 meeting | day | اجتماع {s} يوم {v}. | متى اجتماع {s}؟ / في أي يوم اجتماع {s}؟
 weight | num | وزن {s} هو {v} كيلوغرام. | ما وزن {s}؟ / كم وزن {s}؟
-height | num | ارتفاع {s} هو {v} متر. | ما ارتفاع {s}؟ / كم ارتفاع {s}؟
 lives | city | يسكن {s} في {v}. | أين يسكن {s}؟ / في أي مدينة يسكن {s}؟
 born | year | ولد {s} عام {v}. | متى ولد {s}؟ / في أي عام ولد {s}؟
 likes | thing | يحب {s} {v}. | ماذا يحب {s}؟ / ما الذي يحبه {s}؟
-capital | city | عاصمة {s} هي {v}. | ما عاصمة {s}؟ / ما هي عاصمة {s}؟
 start | date | يبدأ {s} في {v}. | متى يبدأ {s}؟ / في أي تاريخ يبدأ {s}؟
 """
 

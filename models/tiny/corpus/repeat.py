@@ -14,24 +14,62 @@ from . import words
 from .types import Example, listed, single
 
 _FRAMES: dict[str, list[str]] = {
-    "en": ["Repeat: {t}", "Repeat exactly: {t}", "Repeat after me: {t}",
-           "Repeat the following text exactly: {t}", "Repeat this text: {t}",
-           "Please repeat: {t}", "Please repeat the following sentence: {t}",
-           "Say: {t}", "Say exactly this: {t}", "Echo: {t}", "Echo this back: {t}",
-           "Copy this text: {t}", "Repeat the following:\n{t}", "Repeat this:\n\n{t}",
-           "Output exactly the following text and nothing else:\n{t}",
-           "Reply with exactly this: {t}", "Answer only with: {t}", "repeat {t}",
-           "Can you repeat this? {t}", "Write exactly: {t}", "Print this: {t}",
-           "Repeat word for word: {t}", "Respond with the text: {t}", "Type this: {t}"],
-    "de": ["Wiederhole: {t}", "Wiederhole genau: {t}", "Wiederhole bitte: {t}",
-           "Wiederhole den folgenden Text genau: {t}", "Sag: {t}", "Sage genau dies: {t}",
-           "Bitte wiederhole den Satz: {t}", "Sprich mir nach: {t}", "Schreib genau: {t}",
-           "Gib genau diesen Text aus: {t}", "Wiederhole diesen Text:\n{t}",
-           "Antworte nur mit: {t}", "Wiederhole Wort für Wort: {t}",
-           "Kannst du das wiederholen? {t}", "Gib wieder: {t}"],
-    "ar": ["كرر: {t}", "كرر النص التالي: {t}", "كرر بالضبط: {t}", "أعد كتابة: {t}",
-           "من فضلك كرر: {t}", "قل: {t}", "كرر بعدي: {t}", "كرر هذه الجملة: {t}",
-           "اكتب بالضبط: {t}", "كرر النص كما هو:\n{t}", "أجب فقط بهذا النص: {t}"],
+    "en": [
+        "Repeat: {t}",
+        "Repeat exactly: {t}",
+        "Repeat after me: {t}",
+        "Repeat the following text exactly: {t}",
+        "Repeat this text: {t}",
+        "Please repeat: {t}",
+        "Please repeat the following sentence: {t}",
+        "Say: {t}",
+        "Say exactly this: {t}",
+        "Echo: {t}",
+        "Echo this back: {t}",
+        "Copy this text: {t}",
+        "Repeat the following:\n{t}",
+        "Repeat this:\n\n{t}",
+        "Output exactly the following text and nothing else:\n{t}",
+        "Reply with exactly this: {t}",
+        "Answer only with: {t}",
+        "repeat {t}",
+        "Can you repeat this? {t}",
+        "Write exactly: {t}",
+        "Print this: {t}",
+        "Repeat word for word: {t}",
+        "Respond with the text: {t}",
+        "Type this: {t}",
+    ],
+    "de": [
+        "Wiederhole: {t}",
+        "Wiederhole genau: {t}",
+        "Wiederhole bitte: {t}",
+        "Wiederhole den folgenden Text genau: {t}",
+        "Sag: {t}",
+        "Sage genau dies: {t}",
+        "Bitte wiederhole den Satz: {t}",
+        "Sprich mir nach: {t}",
+        "Schreib genau: {t}",
+        "Gib genau diesen Text aus: {t}",
+        "Wiederhole diesen Text:\n{t}",
+        "Antworte nur mit: {t}",
+        "Wiederhole Wort für Wort: {t}",
+        "Kannst du das wiederholen? {t}",
+        "Gib wieder: {t}",
+    ],
+    "ar": [
+        "كرر: {t}",
+        "كرر النص التالي: {t}",
+        "كرر بالضبط: {t}",
+        "أعد كتابة: {t}",
+        "من فضلك كرر: {t}",
+        "قل: {t}",
+        "كرر بعدي: {t}",
+        "كرر هذه الجملة: {t}",
+        "اكتب بالضبط: {t}",
+        "كرر النص كما هو:\n{t}",
+        "أجب فقط بهذا النص: {t}",
+    ],
 }
 
 _SAY_BARE: dict[str, list[str]] = {
@@ -41,10 +79,35 @@ _SAY_BARE: dict[str, list[str]] = {
 }
 
 _SAYABLE: dict[str, list[str]] = {
-    "en": ["this is a test", "hello", "hi", "yes", "no", "ok", "hello world", "good morning",
-           "it works", "thank you", "this is only a test", "ready", "pong", "test", "done"],
-    "de": ["hallo", "ja", "nein", "danke", "guten Morgen", "das ist ein Test", "hallo Welt",
-           "es geht", "fertig", "Test"],
+    "en": [
+        "this is a test",
+        "hello",
+        "hi",
+        "yes",
+        "no",
+        "ok",
+        "hello world",
+        "good morning",
+        "it works",
+        "thank you",
+        "this is only a test",
+        "ready",
+        "pong",
+        "test",
+        "done",
+    ],
+    "de": [
+        "hallo",
+        "ja",
+        "nein",
+        "danke",
+        "guten Morgen",
+        "das ist ein Test",
+        "hallo Welt",
+        "es geht",
+        "fertig",
+        "Test",
+    ],
     "ar": ["مرحبا", "نعم", "لا", "شكرا", "صباح الخير", "هذا اختبار", "أهلا وسهلا"],
 }
 
@@ -62,12 +125,21 @@ def _codeish(rng: Random) -> str:
     """A line that looks like code, a path, an address or JSON."""
     a, b = words.pseudo_word(rng, "en"), words.noise(rng, rng.randint(2, 8))
     n = rng.randint(0, 999)
-    return rng.choice((
-        f"{a} = {n}", f"print('{a}')", f"https://{a}.com/{b}?q={n}", f"/{a}/{b}.txt",
-        f'{{"{a}": {n}}}', f"{a}({b}, {n})", f"<{a}>{b}</{a}>", f"{a}::{b} -> {n};",
-        f"if {a} > {n}: return {b}",
-        f"SELECT {a} FROM {b} WHERE id = {n};",  # noqa: S608 (text, not a query)
-        f"{a}_{b}[{n}]"))
+    return rng.choice(
+        (
+            f"{a} = {n}",
+            f"print('{a}')",
+            f"https://{a}.com/{b}?q={n}",
+            f"/{a}/{b}.txt",
+            f'{{"{a}": {n}}}',
+            f"{a}({b}, {n})",
+            f"<{a}>{b}</{a}>",
+            f"{a}::{b} -> {n};",
+            f"if {a} > {n}: return {b}",
+            f"SELECT {a} FROM {b} WHERE id = {n};",  # noqa: S608 (text, not a query)
+            f"{a}_{b}[{n}]",
+        )
+    )
 
 
 def mixed_text(rng: Random, lang: str, length: int) -> str:
@@ -95,12 +167,12 @@ def mixed_text(rng: Random, lang: str, length: int) -> str:
 def free_text(rng: Random, lang: str) -> str:
     """A text worth repeating: prose most often, anything else at times."""
     draw = rng.random()
-    if draw < 0.45:
-        return words.paragraph(rng, lang, rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 5)))
-    if draw < 0.6:
+    if draw < 0.5:
+        return words.sentence(rng, lang, rng.randint(3, 12))
+    if draw < 0.8:
         text = words.sentence(rng, lang, rng.randint(1, 6)).rstrip(".!?؟")
         return text if rng.random() < 0.5 else text.lower()
-    return mixed_text(rng, lang, rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8, 12, 20)))
+    return mixed_text(rng, lang, rng.randint(1, 4))
 
 
 def make(rng: Random, lang: str) -> Example:
