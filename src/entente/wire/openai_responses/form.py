@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, get_type_hints
 
 import msgspec
@@ -239,21 +239,21 @@ _object_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
 def read(
-    members: Mapping[str, Raw], names: Collection[str] | None = None, *, strict: bool = False
+    members: Mapping[str, Raw], names: Iterable[str] | None = None, *, strict: bool = False
 ) -> ResponsesForm:
-    """Read the parameters, or only those with these names, in OpenAI's order.
+    """Read the parameters, or only those with these names, in OpenAI's order or in that of these.
 
     `strict` refuses unknown members inside of them, too. Raises InvalidParameter or
     MalformedJson.
     """
     values: dict[str, Any] = {}
-    for name, decoder in _decoders.items():
+    for name in _decoders if names is None else names:
         raw = members.get(name)
-        if raw is None or (names is not None and name not in names) or bytes(raw) == NULL:
+        if raw is None or bytes(raw) == NULL:
             continue
         if strict and name in _NESTED:
             _check_nested(name, raw)
-        values[name] = decoded = _decode(decoder, raw, name)
+        values[name] = decoded = _decode(_decoders[name], raw, name)
         _check(name, decoded)
     return ResponsesForm(**values)
 
