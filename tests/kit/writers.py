@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
 from entente.ledger.writer import Writer
 
 if TYPE_CHECKING:
-    import socket
     from pathlib import Path
+
+    from entente.ledger.sqlite import Ends
 
 
 class Threads:
@@ -20,9 +22,9 @@ class Threads:
         self.writers: list[Writer] = []
         self.by_hand = by_hand
 
-    def __call__(self, link: socket.socket, path: Path, seq: int, head: bytes) -> _Joined:
+    def __call__(self, ends: Ends, path: Path, seq: int, head: bytes) -> _Joined:
         """Start a writer."""
-        writer = Writer(link.dup(), path, seq, head)
+        writer = Writer(os.dup(ends.reads), os.dup(ends.writes), path, seq, head)
         self.writers.append(writer)
         thread = threading.Thread(target=writer.run, daemon=True)
         if not self.by_hand:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from entente.domain.errors import IdempotencyConflict, LedgerUnavailable
 from entente.ledger.journal import encode
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import load
-from entente.ledger.sqlite import launch_process
+from entente.ledger.sqlite import Ends, launch_process
 from entente.ledger.store import Durability
 from entente.ledger.table import append_now, insert
 from entente.ledger.writer import BATCH_ENTRIES_MAX
@@ -377,9 +376,9 @@ def test_the_writers_process_is_killed_under_load(tmp_path: Path) -> None:
         launch = launch_process()
 
         def launch_and_note(
-            link: socket.socket, path: Path, seq: int, head: bytes
+            ends: Ends, path: Path, seq: int, head: bytes
         ) -> subprocess.Popen[bytes]:
-            started.append(launch(link, path, seq, head))
+            started.append(launch(ends, path, seq, head))
             return started[-1]
 
         async with desk(new_database(tmp_path), launch=launch_and_note) as open_desk:

@@ -1,7 +1,7 @@
 """The journal's writer: a process of its own, with group commit, one statement a batch.
 
 It is apart so that commits and requests do not take turns at the interpreter's lock.
-Entries come over a socket and wait in line while the batch before is committed; whatever
+Entries come through a pipe and wait in line while the batch before is committed; whatever
 has gathered by then is the next batch. `seq` is given explicitly: when another process
 (the command line) has written in between, the primary key refuses the batch, and it is
 chained anew behind what was found.
@@ -12,9 +12,9 @@ holds the lock of the data folder until then, so that no other server can begin 
 
 from __future__ import annotations
 
+import os
 import select
 import signal
-import socket
 import sqlite3
 import sys
 import time
@@ -53,11 +53,14 @@ APPLICATION_ID: Final = 0x656E7465
 
 
 class Writer:
-    """Writes the journal at `path`, on its only connection, for the ledger behind `link`."""
+    """Writes the journal at `path`, on its only connection, for the ledger behind two pipes."""
 
-    def __init__(self, link: socket.socket, path: Path, seq: int, head: bytes) -> None:
-        """Continue behind entry `seq`, whose hash is `head`. Raises LedgerUnavailable."""
-        self._link = link
+    def __init__(self, reads: int, writes: int, path: Path, seq: int, head: bytes) -> None:
+        """Continue behind entry `seq`, whose hash is `head`. Raises LedgerUnavailable.
+
+        `reads` and `writes` are our ends of the pipes, ours to close.
+        """
+        self._reads, self._writes = reads, writes
         self._path = path
         self.connection = connect(path)
         self._seq, self._head = seq, head
@@ -81,13 +84,19 @@ class Writer:
             self.close()
 
     def close(self) -> None:
-        """Let go of the file and the link."""
+        """Let go of the file and the pipes."""
         self.connection.close()
-        self._link.close()
+        os.close(self._reads)
+        os.close(self._writes)
 
     def begin(self) -> None:
         """Tell what stands behind the entry that we were told of."""
-        self._tell(Ready(self._read_foreign(), self._seq, self._head))
+        try:
+            lines = self._read_foreign()
+        except (sqlite3.Error, LedgerCorrupt) as error:
+            self._set_trouble(f"Cannot read {self._path}: {error}.")
+            raise
+        self._tell(Ready(lines, self._seq, self._head))
 
     def turn(self) -> bool:
         """Commit what is in line, look for what others wrote; say whether to go on."""
@@ -119,10 +128,10 @@ class Writer:
 
     def _receive(self, wait_s: float) -> None:
         """Put what the ledger has sent in line; its end is a `Stop`."""
-        readable, _, _ = select.select((self._link,), (), (), wait_s)
+        readable, _, _ = select.select((self._reads,), (), (), wait_s)
         if not readable:
             return
-        data = self._link.recv(RECEIVE_BYTES)
+        data = os.read(self._reads, RECEIVE_BYTES)
         if not data:
             self._line.append(Stop())
         for message in self._frames.feed(data):
@@ -134,7 +143,7 @@ class Writer:
     def _tell(self, message: FromWriter) -> None:
         """Send a message; nobody may be there to hear it."""
         try:
-            self._link.sendall(frame(message))
+            send(self._writes, frame(message))
         except OSError:
             self._line.append(Stop())
 
@@ -279,19 +288,29 @@ def _batches(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield list(items[start : start + BATCH_ENTRIES_MAX])
 
 
-def main(link: str, path: str, seq: str, head: str) -> int:
-    """Run as the process: the socket's descriptor, the file, and where its journal stands.
+def send(writes: int, data: bytes) -> None:
+    """Write all of it, however long the other side takes to read. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(writes, rest) :]
+
+
+def main(reads: str, writes: str, path: str, seq: str, head: str) -> int:
+    """Run as the process: the pipes' descriptors, the file, and where its journal stands.
 
     Signals for the whole group are for the server, which stops this one when it is done.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    with socket.socket(fileno=int(link)) as ours:
-        try:
-            Writer(ours, Path(path), int(seq), bytes.fromhex(head)).run()
-        except (LedgerError, sqlite3.Error) as error:
-            ours.sendall(frame(Trouble(str(error))))
-            return 1
+    try:
+        writer = Writer(int(reads), int(writes), Path(path), int(seq), bytes.fromhex(head))
+    except (LedgerError, sqlite3.Error) as error:
+        send(int(writes), frame(Trouble(str(error))))
+        return 1
+    try:
+        writer.run()
+    except (LedgerError, sqlite3.Error):
+        return 1  # it has told why
     return 0
 
 
