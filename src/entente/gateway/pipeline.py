@@ -36,7 +36,7 @@ from entente.ledger.model import Hold, Settlement, hold, settlement
 from entente.metering.bounds import Bound, bound
 from entente.metering.prices import Price, PriceBook
 from entente.policy.access import may_use
-from entente.policy.limits import Admission, Limits
+from entente.policy.limits import Limits
 from entente.providers.base import Answer, Ask, Provider
 from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
 from entente.telemetry.metrics import Monitor
@@ -95,7 +95,13 @@ class Gateway:
         error: EntenteError | None = None
         last: Reply | bytes = b""
         try:
-            last = await self._relay(who, call, model, opened, outcome, admission, client)
+            cap = model.output_tokens_max if who.budgeted else None
+            reached = await self._ask(call, model, cap, request_id, outcome)
+            try:
+                made = Made(request_id, opened.at_ns)
+                last = await relay(call, made, reached, admission.standings, outcome, client)
+            finally:
+                await reached.answer.aclose()
         except (UpstreamError, RequestError) as failure:
             error = failure
             outcome.failed(failure)
@@ -147,25 +153,6 @@ class Gateway:
             prices=self._prices.version,
             priced=price is not None,
         )
-
-    async def _relay(
-        self,
-        who: Principal,
-        call: Call,
-        model: Model,
-        opened: Hold,
-        outcome: Outcome,
-        admission: Admission,
-        client: Client,
-    ) -> Reply | bytes:
-        """Ask the providers of the plan and pass the answer on, all but its last bytes."""
-        cap = model.output_tokens_max if who.budgeted else None
-        reached = await self._ask(call, model, cap, opened.id, outcome)
-        try:
-            made = Made(opened.id, opened.at_ns)
-            return await relay(call, made, reached, admission.standings, outcome, client)
-        finally:
-            await reached.answer.aclose()
 
     async def _ask(
         self,
@@ -267,9 +254,10 @@ class Gateway:
 
 def _request_id(answer: Answer) -> str:
     """Give the provider's own id of the request, "" where it says none."""
-    headers = answer.headers
-    found = next((headers[name] for name in _ID_HEADERS if name in headers), b"")
-    return found[:UPSTREAM_ID_CHARS_MAX].decode("latin-1")
+    for name in _ID_HEADERS:
+        if name in answer.headers:
+            return answer.headers[name][:UPSTREAM_ID_CHARS_MAX].decode("latin-1")
+    return ""
 
 
 def _refused(target: Target, status: int) -> str:

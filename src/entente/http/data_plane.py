@@ -183,12 +183,12 @@ class DataPlane:
 
     async def _chat(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/chat/completions."""
-        call = openai.decode_chat(await _body(exchange, match))
+        call = openai.decode_chat(_named(await exchange.body(), match))
         await self._gateway.chat(_somebody(who), _from(match, call), exchange.request_id, exchange)
 
     async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses."""
-        call = openai_responses.decode_responses(await _body(exchange, match))
+        call = openai_responses.decode_responses(_named(await exchange.body(), match))
         await self._gateway.chat(_somebody(who), _from(match, call), exchange.request_id, exchange)
 
     async def _messages(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
@@ -239,9 +239,8 @@ class DataPlane:
         }
 
 
-async def _body(exchange: Exchange, match: Match) -> bytes:
-    """Give the body; at Azure the path may name the model in its stead."""
-    body = await exchange.body()
+def _named(body: bytes, match: Match) -> bytes:
+    """Give the body with the model; at Azure the path may name it in its stead."""
     return azure.name_model(body, match.deployment) if match.deployment is not None else body
 
 

@@ -44,7 +44,6 @@ class Exchange:
     """A request on its way in and its answer on its way out; the gateway's `Client`."""
 
     __slots__ = (
-        "_arrived_s",
         "_body",
         "_body_done",
         "_body_error",
@@ -52,6 +51,7 @@ class Exchange:
         "_head",
         "_loop",
         "_wire",
+        "arrived_s",
         "body_bytes",
         "body_bytes_max",
         "complete",
@@ -85,7 +85,8 @@ class Exchange:
         self._head = b""
         """What has not gone out of the head of the answer."""
         self._chunked = False
-        self._arrived_s = 0.0
+        self.arrived_s = 0.0
+        """When its turn came to be served, on the loop's clock."""
         self.body_bytes = 0
         """Bytes of the body that were taken."""
         self.body_bytes_max = body_bytes_max
@@ -111,10 +112,6 @@ class Exchange:
         """The request's task was cancelled because its client had left for too long."""
 
     # ---- the connection's side ----
-
-    def begin(self) -> None:
-        """Take note that the exchange is being served."""
-        self._arrived_s = self._loop.time()
 
     def receive(self, data: bytes) -> int:
         """Take a piece of the body; give how many bytes of it were taken."""
@@ -217,7 +214,7 @@ class Exchange:
     def _make_head(self, status: int, headers: Headers, length: int | None) -> None:
         """Write the head, to be sent with what follows."""
         self.started = True
-        elapsed_ms = (self._loop.time() - self._arrived_s) * _MS_PER_S
+        elapsed_ms = (self._loop.time() - self.arrived_s) * _MS_PER_S
         lines = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
         for name, value in headers:
             lines += name + b": " + value + b"\r\n"

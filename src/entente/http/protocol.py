@@ -381,7 +381,7 @@ class Connection(asyncio.Protocol):
         """Serve an exchange in a task of its own."""
         shared = self._shared
         self.current = exchange
-        exchange.begin()
+        exchange.arrived_s = shared.loop.time()
         self._enter(ANSWER if exchange.whole else BODY)
         exchange.task = shared.loop.create_task(shared.service(exchange))
 

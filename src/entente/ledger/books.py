@@ -6,6 +6,8 @@ the order in which it will be written; verification folds the same entries again
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from entente.ledger.model import AnyEntry, Grant, Hold, Posting, available, held
@@ -21,20 +23,22 @@ class Books(msgspec.Struct):
 
     def apply(self, entry: AnyEntry) -> None:
         """Move what the entry's postings say, and open or close its hold."""
-        for posting in entry.postings:
-            self.move(posting.source, posting.destination, posting)
+        self.post(entry.postings)
         if isinstance(entry, Hold):
             self.open_holds[entry.id] = entry
         elif not isinstance(entry, Grant):
             self.open_holds.pop(entry.id, None)
 
-    def move(self, source: str, destination: str, posting: Posting) -> None:
-        """Move what a posting says from one account to another."""
-        balances, asset, nano = self.balances, posting.asset, posting.nano
-        amounts = balances.get(source) or balances.setdefault(source, {})
-        amounts[asset] = amounts.get(asset, 0) - nano
-        amounts = balances.get(destination) or balances.setdefault(destination, {})
-        amounts[asset] = amounts.get(asset, 0) + nano
+    def post(self, postings: Iterable[Posting]) -> None:
+        """Move what postings say."""
+        balances = self.balances
+        for posting in postings:
+            asset, nano = posting.asset, posting.nano
+            source, destination = posting.source, posting.destination
+            amounts = balances.get(source) or balances.setdefault(source, {})
+            amounts[asset] = amounts.get(asset, 0) - nano
+            amounts = balances.get(destination) or balances.setdefault(destination, {})
+            amounts[asset] = amounts.get(asset, 0) + nano
 
     def retract(self, hold: Hold) -> None:
         """Take back a hold that could not be written."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from entente.ledger.books import Books
-from entente.ledger.model import AnyEntry, Grant, Hold, available, payable
+from entente.ledger.model import AnyEntry, Grant, Hold, Posting, available, payable
 from entente.ledger.reader import Position
 
 CHECKPOINT_ENTRIES: Final = 50_000
@@ -58,9 +58,11 @@ class Checkpoints:
             else:
                 self._open.pop(entry.id, None)
                 spender = available(entry.key)
-                for posting in entry.postings:
-                    if posting.destination.startswith(_PAYABLE):
-                        self._settled.move(spender, posting.destination, posting)
+                self._settled.post(
+                    Posting(spender, posting.destination, posting.nano, posting.asset)
+                    for posting in entry.postings
+                    if posting.destination.startswith(_PAYABLE)
+                )
 
     def position(self) -> Position:
         """Put together where the journal stands, with books that nobody else changes."""

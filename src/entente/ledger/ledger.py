@@ -88,7 +88,8 @@ class Ledger:
         """
         self.books.apply(entry)
         written = self.journal.append(entry)
-        self._admit(entry.key)
+        if self._waiting:
+            self._admit(entry.key)
         return written
 
     def see(self, entries: Iterable[AnyEntry]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from entente.net.exchange import HELD_BYTES_HIGH
+from entente.net.exchange import HELD_BYTES_HIGH, PIECE_BYTES_OVERHEAD
 from entente.net.faults import exchange_fault, parse_fault, protocol_fault
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _VERSIONS: Final = frozenset({"1.1", "1.0"})
 class Owner(Protocol):
     """The pool, as a connection sees it."""
 
-    def released(self, connection: Connection) -> None:
+    def pass_on(self, offer: Connection | None) -> None:
         """Take it back: it may carry another exchange."""
 
     def lost(self, connection: Connection) -> None:
@@ -247,11 +247,12 @@ class Connection(asyncio.Protocol):
             self._finished = True  # the parser cannot be told; `_finish` will not reuse it
 
     def on_body(self, data: bytes) -> None:
-        """Hold a piece of the body."""
+        """Keep a piece of the body for the reader."""
         self._quiet_bytes = 0
         exchange = self.exchange
         if exchange is not None and not self._finished:
-            exchange.hold(data)
+            exchange.pieces.append(data)
+            exchange.held_bytes += len(data) + PIECE_BYTES_OVERHEAD
 
     def on_message_complete(self) -> None:
         """Note the end of the answer; an interim one ends nothing."""
@@ -280,7 +281,7 @@ class Connection(asyncio.Protocol):
                 self.resume()
             self._reused = True
             self.idle_since = self._loop.time()
-            self._owner.released(self)
+            self._owner.pass_on(self)
         else:
             self.discard()
         exchange.wake()

@@ -125,15 +125,15 @@ class Exchange:
                 self.abandon()
                 raise
             self.deadline = math.inf
+        return self.take()
+
+    def take(self) -> bytes:
+        """Give what has arrived and was not read, `b""` for nothing."""
         pieces, self.pieces = self.pieces, []
         if self.held_bytes > HELD_BYTES_HIGH and self.link is not None:
             self.link.resume()
         self.held_bytes = 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def drained(self) -> bool:
-        """Tell whether all of the body was read."""
-        return self.complete and not self.pieces
 
     def _news(self) -> asyncio.Future[None]:
         """Give what is done when the connection has news."""
@@ -163,11 +163,6 @@ class Exchange:
     def over(self) -> bool:
         """Tell whether sending more of the request is of no use."""
         return self.head_done or self.failure is not None
-
-    def hold(self, piece: bytes) -> None:
-        """Keep a piece of the body for the reader."""
-        self.pieces.append(piece)
-        self.held_bytes += len(piece) + PIECE_BYTES_OVERHEAD
 
     def wake(self) -> None:
         """Let whoever waits look again."""

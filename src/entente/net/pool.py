@@ -130,7 +130,7 @@ class Pool:
             return await waiter.future
         except asyncio.CancelledError:
             if not waiter.future.cancelled() and waiter.future.exception() is None:
-                self._pass_on(waiter.future.result())
+                self.pass_on(waiter.future.result())
             raise
         finally:
             if waiter in self._waiters:
@@ -173,10 +173,6 @@ class Pool:
 
     # What connections report.
 
-    def released(self, connection: Connection) -> None:
-        """Take back a clean connection."""
-        self._pass_on(connection)
-
     def lost(self, connection: Connection) -> None:
         """Take back the slot of a closed connection."""
         self._connections.discard(connection)
@@ -188,8 +184,8 @@ class Pool:
 
     # Slots
 
-    def _pass_on(self, offer: Connection | None) -> None:
-        """Give a connection, or a slot (None), to the first in the queue, or keep it."""
+    def pass_on(self, offer: Connection | None) -> None:
+        """Give a clean connection, or a slot (None), to the first in the queue, or keep it."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.future.done():
@@ -206,7 +202,7 @@ class Pool:
 
     def _slot_freed(self) -> None:
         """Give a slot to the first in the queue, or count it as free."""
-        self._pass_on(None)
+        self.pass_on(None)
 
     # The clock
 

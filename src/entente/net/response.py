@@ -46,8 +46,8 @@ class Response:
         exchange = self._exchange
         pieces: list[bytes] = []
         size = 0
-        while not pieces or not exchange.drained():
-            piece = await exchange.chunk()
+        while not pieces or exchange.pieces or not exchange.complete:
+            piece = exchange.take() if exchange.complete else await exchange.chunk()
             size += len(piece)
             if size > bytes_max:
                 exchange.abandon()

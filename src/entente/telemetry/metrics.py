@@ -13,7 +13,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from operator import add
 from typing import Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -77,7 +76,9 @@ class Monitor(Collector):
         """Count a settled request."""
         served = self._served[model]
         served.statuses[status] += 1
-        served.tokens = list(map(add, served.tokens, usage.counts()))
+        for place, tokens in enumerate(usage.counts()):
+            if tokens:
+                served.tokens[place] += tokens
         served.estimated += estimated
         served.buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
         served.sum_s += duration_s
