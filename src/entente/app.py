@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import random
+import resource
 import secrets
 import signal
 import socket
@@ -66,12 +67,20 @@ def serve(config: Config, *, environ: Mapping[str, str], say: Callable[[str], No
     Raises StartError, ConfigError or LedgerError when it cannot start.
     """
     data_dir = config.server.data_dir
+    _allow_open_files()
     with (
         locked(data_dir) as lock,
         _listener(config) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(_serve(config, environ, listener, lock, say))
+
+
+def _allow_open_files() -> None:
+    """Take as many open files as the system lets us have; a running request takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(

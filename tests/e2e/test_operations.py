@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import sqlite3
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +22,6 @@ from tests.support.system import free_port
 from tests.support.upstream import Upstream, chunk, completion, config, play_words
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.rawserver import Peer
 
 _ECHO = (
@@ -53,6 +53,17 @@ def test_port_in_use(tmp_path: Path) -> None:
         said = start_in_vain(server)
     assert f"Port {port} on 127.0.0.1 is in use" in said
     assert "--port" in said
+
+
+def test_as_many_open_files_as_the_system_allows(tmp_path: Path) -> None:
+    """A running request takes two; where the usual limit is 1024, 512 would be all."""
+    few = (
+        "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (256, r.getrlimit(r.RLIMIT_NOFILE)[1]))"
+    )
+    with EntenteServer(tmp_path, ECHO, prelude=few) as server:
+        limits = Path(f"/proc/{server.pid}/limits").read_text(encoding="utf-8")
+    soft, hard = re.findall(r"Max open files +(\d+) +(\d+)", limits)[0]
+    assert soft == hard
 
 
 def test_data_folder_in_use(tmp_path: Path) -> None:
