@@ -83,5 +83,5 @@ class Outcome:
         if usage is not None:
             self.known(usage)
         else:
-            output = min(output_tokens_bound, self.bound.output_tokens)
+            output = max(0, min(output_tokens_bound, self.bound.output_tokens))
             self.estimate(Usage(input=self.bound.input_tokens, output=output))

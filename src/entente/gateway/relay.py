@@ -131,7 +131,7 @@ async def _relay_stream(
         end = stream.end if stream.whole else _broken(side, stream, error)
     finally:
         outcome.report(stream.usage, stream.output_tokens_bound)
-    return end
+    return annotator.feed(end) if annotator is not None else end
 
 
 def _broken(side: ClientSide, stream: Stream, error: UpstreamError) -> bytes:
