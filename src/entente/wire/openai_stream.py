@@ -117,6 +117,7 @@ class ChatStream:
         Of an answer that broke off that is nothing: half an event would only mislead.
         """
         rest = self._splitter.rest
+        self.bytes_seen += len(rest)
         last = self._event(rest) if rest else b""
         return last if self.whole else b""
 

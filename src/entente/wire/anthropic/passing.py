@@ -58,6 +58,7 @@ class MessagesStream:
         rest = self._splitter.rest
         if not rest:
             return b""
+        self._bytes_seen += len(rest)
         self._reader.feed(rest)
         self._reader.close()
         if self.done:

@@ -68,6 +68,7 @@ class ResponsesStream:
         rest = self._splitter.rest
         if not rest:
             return b""
+        self._bytes_seen += len(rest)
         if not self.done:
             self._reader.feed(rest)
             self._reader.close()
