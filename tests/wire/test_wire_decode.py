@@ -168,6 +168,8 @@ def test_the_order_of_validation() -> None:
         b'{"model":"\xff",%s}',
         b'{"model":"m\\ud800",%s}',
         b'{"model":"m","n\xff":1,%s}',
+        b'{"model":"m","stream":true,"stream_options":{"a\xff":1},%s}',
+        b'{"model":"m","stream":true,"stream_options":{"a":"\xff"},%s}',
         b"\xef\xbb\xbf" + b'{"model":"m",%s}',
         b'{"model":"m","n":NaN,%s}',
         b'{"model":"m","x":01,%s}',

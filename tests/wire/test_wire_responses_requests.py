@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from entente.domain.errors import InvalidParameter
+from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.domain.features import HINTS, OnLoss
 from entente.domain.inference import (
     Audio,
@@ -366,3 +366,18 @@ def test_documents_in_the_request_have_file_names() -> None:
             "file_data": "data:text/plain;base64,aGk=",
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","input":[{"role":"user","content":"hi"},{"type":"\x80"}]}',
+        b'{"model":"m","input":[{"role":"\x80","content":"hi"}]}',
+        b'{"model":"m","input":"hi","tools":[{"type":"\x80"}]}',
+        b'{"model":"m","input":"hi","metadata":{"a":"\xff"}}',
+    ],
+)
+def test_bytes_that_are_no_text(body: bytes) -> None:
+    """Wherever they stand: nobody but the reader of the whole looks there."""
+    with pytest.raises(MalformedJson):
+        INBOUND.read_request(decode_responses(body))

@@ -17,7 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import EntenteError, InvalidParameter, MalformedJson
 from entente.domain.usage import Usage
-from entente.wire.members import hidden_names, misspelt, rewrite, split
+from entente.wire.members import hidden_names, is_text, misspelt, rewrite, split
 
 CHOICES_MAX: Final = 128
 MODEL_CHARS_MAX: Final = 256
@@ -185,6 +185,8 @@ def _attachments(members: Mapping[str, Raw], *, texts: bool) -> int:
 def _wants_usage(members: Mapping[str, Raw]) -> bool:
     """Say whether the client asked for the usage event."""
     options = _decode(members, "stream_options", _OPTIONS, "an object")
+    if options is not None and not is_text(bytes(members["stream_options"])):
+        raise MalformedJson(MALFORMED)  # it is written anew, which takes text
     return bool(options and options.include_usage)
 
 

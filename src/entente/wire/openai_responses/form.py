@@ -270,7 +270,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: Raw, name: str) -> Any:
 def _check_nested(name: str, raw: Raw) -> None:
     try:
         found = _object_decoder.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # what it is instead is told when it is read
     for member in found:
         if member not in _NESTED[name]:

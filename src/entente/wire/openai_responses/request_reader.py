@@ -42,6 +42,7 @@ from entente.domain.inference import (
     ToolResult,
     VendorTool,
 )
+from entente.wire.members import is_text
 from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults, form, thoughts
 from entente.wire.openai_responses.decode import FUNCTION_TYPES, input_items, not_kept
@@ -99,6 +100,8 @@ def read_request(call: Call, earlier: Iterable[Raw] = ()) -> ChatRequest:
     `earlier` are the items that the call builds on, input and output in their order, as a
     store of responses keeps them; they come before the call's own.
     """
+    if not is_text(call.body):
+        raise MalformedJson(MALFORMED)
     others: list[str] = []
     said = list(_messages([*earlier, *input_items(call)], others))
     asked = form.read(call.members)
