@@ -125,7 +125,7 @@ async def _relay_stream(
         outcome.status = stream.status
         end = last + stream.end
         if stream.status is Status.TRUNCATED:
-            end = _broken(side, stream, UpstreamError(_BROKEN_OFF))
+            end = last + _broken(side, stream, UpstreamError(_BROKEN_OFF))
     except UpstreamError as error:
         outcome.status = stream.status
         end = stream.end if stream.whole else _broken(side, stream, error)
