@@ -275,3 +275,15 @@ def test_thoughts_are_shown(bench: Bench, provider: str) -> None:
     assert "".join(block.thinking for block in thoughts) == told.thought
     if provider in {"anthropic", "bedrock"}:
         assert [block.signature for block in thoughts] == ["c2lnbmVk"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/anthropic"])
+def test_models_are_listed(server: EntenteServer, key: Key, prefix: str) -> None:
+    """The same models as OpenAI's clients see, in Anthropic's form; others are not there."""
+    with connect(server, key, prefix) as client:
+        listed = [model.id for model in client.models.list()]
+        assert listed == [m["id"] for m in server.get("/v1/models", key=key.secret).json["data"]]
+        found = client.models.retrieve("m")
+        assert (found.id, found.type, found.display_name) == ("m", "model", "m")
+        with pytest.raises(anthropic.NotFoundError):
+            client.models.retrieve("nothing")

@@ -33,7 +33,7 @@ from entente.http.routes import Match, Route, Router
 from entente.policy.access import may_use
 from entente.routing.catalog import Catalog, Model
 from entente.telemetry.metrics import CONTENT_TYPE, Monitor
-from entente.wire import anthropic, azure, openai, openai_responses
+from entente.wire import anthropic, anthropic_models, azure, openai, openai_responses
 
 OPEN_WHILE_STOPPING: Final = frozenset({"/healthz", "/readyz"})
 HINT_CHARS: Final = 8
@@ -197,10 +197,15 @@ class DataPlane:
         await self._gateway.chat(_somebody(who), call, exchange.request_id, exchange)
 
     async def _list_models(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
-        """GET /v1/models."""
+        """GET /v1/models, which OpenAI and Anthropic share; a header of Anthropic's tells."""
         who = _somebody(who)
-        listed = [self._model(m) for m in self._catalog.values() if may_use(who, m.name)]
-        await _json(exchange, {"object": "list", "data": listed})
+        listed = [model for model in self._catalog.values() if may_use(who, model.name)]
+        if _is_anthropics(exchange):
+            names = [model.name for model in listed]
+            created_s = self._settings.started_s
+            await _json(exchange, anthropic_models.write_list(names, created_s=created_s))
+        else:
+            await _json(exchange, {"object": "list", "data": [self._model(m) for m in listed]})
 
     async def _get_model(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/models/{id}."""
@@ -208,7 +213,11 @@ class DataPlane:
         model = self._catalog.get(name)
         if model is None or not may_use(_somebody(who), model.name):
             raise ModelNotFound(name)
-        await _json(exchange, self._model(model))
+        if _is_anthropics(exchange):
+            created_s = self._settings.started_s
+            await _json(exchange, anthropic_models.write_model(name, created_s=created_s))
+        else:
+            await _json(exchange, self._model(model))
 
     async def _health(self, exchange: Exchange, _: Principal | None, __: Match) -> None:
         """GET /healthz: the process answers."""
@@ -242,6 +251,11 @@ class DataPlane:
 def _named(body: bytes, match: Match) -> bytes:
     """Give the body with the model; at Azure the path may name it in its stead."""
     return azure.name_model(body, match.deployment) if match.deployment is not None else body
+
+
+def _is_anthropics(exchange: Exchange) -> bool:
+    """Say whether a client of Anthropic's asks, on a path that others have too."""
+    return any(name == b"anthropic-version" for name, _ in exchange.headers)
 
 
 def _from(match: Match, call: Call) -> Call:

@@ -37,6 +37,8 @@ ROUTES: Final = (
     Route("POST", "/anthropic/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
     Route("GET", "/v1/models", Surface.MODELS, "list_models", ALL_ROLES),
     Route("GET", "/v1/models/*", Surface.MODELS, "get_model", ALL_ROLES),
+    Route("GET", "/anthropic/v1/models", Surface.MESSAGES, "list_models", ALL_ROLES),
+    Route("GET", "/anthropic/v1/models/*", Surface.MESSAGES, "get_model", ALL_ROLES),
     Route("GET", "/healthz", Surface.OPERATIONS, "health", ANYONE),
     Route("GET", "/readyz", Surface.OPERATIONS, "ready", ANYONE),
     Route("GET", "/metrics", Surface.OPERATIONS, "metrics", ADMINS),
