@@ -176,9 +176,7 @@ def _attachments(members: Mapping[str, Raw], *, texts: bool) -> int:
     count = 0
     for name in members.keys() - (_USUAL if texts else _SETTINGS):
         text = bytes(members[name])
-        if b'"image_url"' in text or b'"file_' in text or b'"audio"' in text:
-            count += len(_ATTACHMENT.findall(text))
-        count += hidden_names(text)
+        count += len(_ATTACHMENT.findall(text)) + hidden_names(text)
     return count
 
 
