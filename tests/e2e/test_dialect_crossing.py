@@ -17,23 +17,20 @@ from entente.domain.usage import Usage
 from tests.support.clients.client import Client, Wish
 from tests.support.matrix.bench import WRONG_KEY, Bench
 from tests.support.matrix.features import FEATURES, TOOLS
-from tests.support.matrix.page import CLIENTS, PROVIDERS
+from tests.support.matrix.page import CHAT, CLIENTS, MESSAGES, PROVIDERS
 from tests.support.server import Got, Key
-from tests.support.standins.scenes import SCENES
+from tests.support.standins.scenes import SCENES, Asked
 
 if TYPE_CHECKING:
     from tests.support.standins.standin import StandIn
 
-pytestmark = pytest.mark.xdist_group("dialects")
-
-OPENAI, ANTHROPIC = CLIENTS[:2]
-BOTH: Final = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+EVERY: Final = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 
 
 def ask(bench: Bench, client: Client, model: str, wish: Wish, key: Key, **more: Any) -> Got:
     """Ask for a wish."""
     body = {**client.body(wish, model), **more}
-    return bench.post(client.path, client.headers(key.secret), json.dumps(body).encode())
+    return bench.post(client.path(model), client.headers(key.secret), json.dumps(body).encode())
 
 
 def standin_of(bench: Bench, name: str) -> StandIn:
@@ -46,7 +43,7 @@ def standin_of(bench: Bench, name: str) -> StandIn:
 # ---- several targets ----
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_dead_provider_is_passed_over(bench: Bench, client: Client, *, stream: bool) -> None:
     """The next target answers, in whatever dialect; one settlement, at its price."""
@@ -62,15 +59,15 @@ def test_a_dead_provider_is_passed_over(bench: Bench, client: Client, *, stream:
 def test_a_target_that_cannot_be_told_is_passed_over(bench: Bench) -> None:
     """Nothing is sent to it, and nothing is lost."""
     key, before = bench.key(), len(standin_of(bench, "anthropic").requests)
-    got = ask(bench, OPENAI, "anthropic->openai", Wish(scene="text"), key, n=2)
-    assert OPENAI.read(got.body).choices == 2
+    got = ask(bench, CHAT, "anthropic->openai", Wish(scene="text"), key, n=2)
+    assert CHAT.read(got.body).choices == 2
     assert "x-entente-dropped" not in got.headers
     assert len(standin_of(bench, "anthropic").requests) == before
     settled = bench.settlement(key)
     assert (settled.target.partition("/")[0], settled.attempts) == ("openai", 1)
 
 
-@BOTH
+@EVERY
 def test_an_image_goes_to_the_target_that_fetches_it(bench: Bench, client: Client) -> None:
     """Of two vendors of one model, the one whose API has addresses of images."""
     (feature,) = [f for f in FEATURES if f.lost == "image_urls"]
@@ -80,7 +77,7 @@ def test_an_image_goes_to_the_target_that_fetches_it(bench: Bench, client: Clien
     assert standin_of(bench, "anthropic").asked[-1].said == feature.wish.said
 
 
-@BOTH
+@EVERY
 def test_the_last_error_is_told(bench: Bench, client: Client) -> None:
     """Both targets fail, each in its own words; the client hears the last in its own dialect."""
     key = bench.key()
@@ -91,7 +88,7 @@ def test_the_last_error_is_told(bench: Bench, client: Client) -> None:
     assert (settled.status, settled.attempts, settled.usage) == (Status.FAILED, 2, Usage())
 
 
-@BOTH
+@EVERY
 def test_our_credentials_are_not_the_clients_fault(bench: Bench, client: Client) -> None:
     """A provider that refuses them is a 502, and the key is nowhere in it."""
     key = bench.key()
@@ -113,12 +110,12 @@ def test_every_loss_is_named(bench: Bench, provider: str, *, stream: bool) -> No
     key = bench.key()
     more = {"n": 2, "seed": 7, "logprobs": True, "top_logprobs": 3, "novel": {"a": 1}}
     wish = Wish(scene="text", stream=stream)
-    got = ask(bench, OPENAI, f"{provider}-drop", wish, key, **more)
+    got = ask(bench, CHAT, f"{provider}-drop", wish, key, **more)
     assert got.status == 200
     assert sorted(got.headers["x-entente-dropped"].split(", ")) == sorted(
         ["n", "seed", "logprobs", "novel"]
     )
-    seen = OPENAI.read_stream(got.body) if stream else OPENAI.read(got.body)
+    seen = CHAT.read_stream(got.body) if stream else CHAT.read(got.body)
     assert (seen.text, seen.choices) == (SCENES["text"].text, 1)
     assert bench.settlement(key).usage == SCENES["text"].usage
 
@@ -127,16 +124,16 @@ def test_every_loss_is_named(bench: Bench, provider: str, *, stream: bool) -> No
 def test_unknown_parameters_do_not_vanish(bench: Bench, provider: str) -> None:
     """What nobody here knows cannot be translated, and is refused by its name."""
     key = bench.key()
-    got = ask(bench, OPENAI, provider, Wish(scene="text"), key, novel={"a": 1})
+    got = ask(bench, CHAT, provider, Wish(scene="text"), key, novel={"a": 1})
     assert got.status == 400
-    assert OPENAI.wrong(got.body).param == "novel"
+    assert CHAT.wrong(got.body).param == "novel"
 
 
-@BOTH
+@pytest.mark.parametrize("client", [CHAT, MESSAGES], ids=lambda client: client.name)
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "bedrock"])
 def test_what_cannot_be_read_is_refused(bench: Bench, client: Client, provider: str) -> None:
     """A content that is no content is a 400 wherever it would have gone, and is not charged."""
-    crosses = provider != {"/v1/chat/completions": "openai"}.get(client.path, "anthropic")
+    crosses = provider != ("openai" if client is CHAT else "anthropic")
     key = bench.key()
     broken = [{"role": "user", "content": [{"type": "text"}, {"text": 7}]}]
     got = ask(bench, client, provider, Wish(scene="text"), key, messages=broken)
@@ -153,9 +150,9 @@ def test_what_cannot_be_read_is_refused(bench: Bench, client: Client, provider: 
 def test_usage_that_was_not_asked_for(bench: Bench, provider: str) -> None:
     """An OpenAI stream without `include_usage` shows none; the ledger has it all the same."""
     key = bench.key()
-    body = OPENAI.body(Wish(scene="cached", stream=True), provider)
+    body = CHAT.body(Wish(scene="cached", stream=True), provider)
     del body["stream_options"]
-    got = bench.post(OPENAI.path, OPENAI.headers(key.secret), json.dumps(body).encode())
+    got = bench.post(CHAT.path(provider), CHAT.headers(key.secret), json.dumps(body).encode())
     assert b'"usage"' not in got.body
     assert got.body.endswith(b"data: [DONE]\n\n")
     settled = bench.settlement(key)
@@ -163,7 +160,30 @@ def test_usage_that_was_not_asked_for(bench: Bench, provider: str) -> None:
     assert (settled.usage, settled.estimated) == (told.usage, False)
 
 
-@BOTH
+@EVERY
+@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+def test_a_last_event_without_its_blank_line(bench: Bench, client: Client, provider: str) -> None:
+    """It counts where nothing follows: its text is shown, the answer is broken off, and charged."""
+    standin, key = standin_of(bench, provider), bench.key()
+    asked = Asked(model="m", stream=True, said=())
+    events = b"".join(standin.events(SCENES["text"], asked)[0])
+    before, word, behind = events.partition(b"one")
+    standin.raw = before + word + behind.partition(b"\n")[0]
+    try:
+        got = ask(bench, client, provider, Wish(scene="text", stream=True), key)
+    finally:
+        standin.raw = None
+    seen = client.read_stream(got.body)
+    shown = "".join(SCENES["text"].texts[:4])
+    same = client is MESSAGES and provider == "anthropic"
+    assert seen.text == (shown.removesuffix("one") if same else shown)
+    assert seen.failure
+    settled = bench.settlement(key)
+    assert (settled.status, settled.target.partition("/")[0]) == (Status.TRUNCATED, provider)
+    assert settled.usage.output_total > 0
+
+
+@EVERY
 @pytest.mark.parametrize("provider", ["openai", "azure", "anthropic", "gemini", "bedrock"])
 def test_a_client_that_leaves(bench: Bench, client: Client, provider: str) -> None:
     """The rest is read without it: one settlement, cancelled, exact."""
@@ -173,7 +193,7 @@ def test_a_client_that_leaves(bench: Bench, client: Client, provider: str) -> No
     headers = {"content-type": "application/json", **client.headers(key.secret)}
     connection = http.client.HTTPConnection("127.0.0.1", bench.server.port, timeout=30)
     with contextlib.closing(connection):
-        connection.request("POST", client.path, body.encode(), headers)
+        connection.request("POST", client.path(provider), body.encode(), headers)
         answer = connection.getresponse()
         while b"three" not in answer.readline():
             pass

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from tests.support.matrix.bench import Bench
     from tests.support.matrix.features import Feature
 
-pytestmark = pytest.mark.xdist_group("dialect-matrix")
-
 _Results: TypeAlias = dict[tuple[str, str, str], Cell]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def played() -> _Results:
-    """Remember what was played, for the page."""
+    """Remember what this process has played, for the page."""
     return {}
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from entente.domain.chat import Status
 from tests.kit.run import PROPERTY
 from tests.support.clients.client import Client, Wish
-from tests.support.matrix import fuzzing
+from tests.support.matrix import features, fuzzing
 from tests.support.matrix.page import CLIENTS
 from tests.support.standins.scenes import SCENES, Asked, Scene
 
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from tests.support.matrix.bench import Bench
     from tests.support.server import Got
 
-pytestmark = pytest.mark.xdist_group("dialects")
-
-REQUESTS: Final = {CLIENTS[0].name: fuzzing.OPENAI, CLIENTS[1].name: fuzzing.ANTHROPIC}
+REQUESTS: Final = {
+    features.OPENAI: fuzzing.OPENAI,
+    features.AZURE: fuzzing.OPENAI,
+    features.RESPONSES: fuzzing.RESPONSES,
+    features.ANTHROPIC: fuzzing.ANTHROPIC,
+}
 EXAMPLES: Final = 100
 """A few seconds' worth for each test."""
 CAPTURES: Final = Path(__file__).parents[1] / "wire" / "captures"
@@ -35,19 +38,29 @@ RECORDED: Final = {
 """Streams of the vendors' own; the others' are those of the stand-ins."""
 ENDED: Final = (Status.COMPLETE, Status.LENGTH, Status.FILTERED)
 MARKS: Final = {
-    CLIENTS[0].name: b"data: [DONE]",
-    CLIENTS[1].name: b'"type":"message_stop"}',
+    features.OPENAI: (b"data: [DONE]",),
+    features.AZURE: (b"data: [DONE]",),
+    features.RESPONSES: (b"event: response.completed", b"event: response.incomplete"),
+    features.ANTHROPIC: (b"event: message_stop",),
 }
+"""With what the event begins that ends a stream."""
+PASSES: Final = {
+    (features.OPENAI, "openai"),
+    (features.AZURE, "openai"),
+    (features.AZURE, "azure"),
+    (features.ANTHROPIC, "anthropic"),
+}
+"""Clients and providers that speak the same dialect."""
 PROVIDER_FAULTS: Final = (502, 504)
 """What a provider's answer that cannot be read may become."""
-BOTH: Final = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+EVERY: Final = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 FUZZ: Final = settings(PROPERTY, max_examples=EXAMPLES)
 
 
-def send(bench: Bench, client: Client, body: bytes) -> Got:
+def send(bench: Bench, client: Client, body: bytes, model: str = "openai") -> Got:
     """Send a body; whatever it is, the answer is no failure of ours, and nothing stays held."""
     key = bench.key()
-    got = bench.post(client.path, client.headers(key.secret), body)
+    got = bench.post(client.path(model), client.headers(key.secret), body)
     entries = bench.entries(key)
     kinds = [entry.idempotency_prefix for entry in entries]
     assert kinds in ([], ["hold", "settle"]), got.body
@@ -62,31 +75,33 @@ def alive(bench: Bench) -> None:
     bench.server.verify_at_rest()
 
 
-@BOTH
+@EVERY
 def test_requests_of_any_form(bench: Bench, client: Client) -> None:
     """Every member odd, missing, or as it should be; to every provider."""
 
     @FUZZ
     @given(REQUESTS[client.name])
     def holds(body: Any) -> None:
-        got = send(bench, client, fuzzing.encoded(body))
+        named = body.get("model")
+        model = named if isinstance(named, str) and named else "openai"
+        got = send(bench, client, fuzzing.encoded(body), model)
         assert got.status < 500, got.body
 
     holds()
     alive(bench)
 
 
-@BOTH
+@EVERY
 def test_requests_of_nearly_json(bench: Bench, client: Client) -> None:
     """A good request with some bytes changed."""
 
     @FUZZ
     @given(st.data())
     def holds(data: st.DataObject) -> None:
-        wish = data.draw(st.sampled_from(WISHES))
+        wish = data.draw(st.sampled_from(WISHES[client.name == features.RESPONSES :]))
         model = data.draw(st.sampled_from(fuzzing.MODELS))
         good = json.dumps(client.body(wish, model), ensure_ascii=False).encode()
-        got = send(bench, client, data.draw(fuzzing.mutated(good)))
+        got = send(bench, client, data.draw(fuzzing.mutated(good)), model)
         assert got.status < 500, got.body
 
     holds()
@@ -122,7 +137,7 @@ def recorded(bench: Bench, provider: str, scene: str, *, stream: bool) -> list[b
     return [b"".join(first + end), *((CAPTURES / name).read_bytes() for name in names)]
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize("provider", ["openai", "azure", "anthropic", "gemini", "bedrock"])
 def test_streams_with_some_bytes_changed(bench: Bench, client: Client, provider: str) -> None:
     """What the client gets is valid, and has an end exactly where the ledger says so.
@@ -131,10 +146,6 @@ def test_streams_with_some_bytes_changed(bench: Bench, client: Client, provider:
     """
     standin = bench.vendors[provider].standin
     assert standin is not None
-    crosses = (client.name, provider) not in {
-        (CLIENTS[0].name, "openai"),
-        (CLIENTS[1].name, "anthropic"),
-    }
     body = json.dumps(client.body(Wish(scene="text", stream=True), provider)).encode()
 
     @settings(FUZZ, max_examples=EXAMPLES // 4)
@@ -144,12 +155,12 @@ def test_streams_with_some_bytes_changed(bench: Bench, client: Client, provider:
         good = data.draw(st.sampled_from(recorded(bench, provider, scene, stream=True)))
         standin.raw = data.draw(fuzzing.mutated(good))
         key = bench.key()
-        got = bench.post(client.path, client.headers(key.secret), body)
+        got = bench.post(client.path(provider), client.headers(key.secret), body)
         settled = bench.settlement(key)
         assert got.status == 200
-        ended = got.body.rstrip().endswith(MARKS[client.name])
+        ended = got.body.strip().rpartition(b"\n\n")[2].startswith(MARKS[client.name])
         assert settled.status in ENDED or not ended, got.body[-300:]
-        if crosses:
+        if (client.name, provider) not in PASSES:
             assert ended is (settled.status in ENDED), got.body[-300:]
             assert (client.read_stream(got.body).failure is None) is ended
 
@@ -160,7 +171,7 @@ def test_streams_with_some_bytes_changed(bench: Bench, client: Client, provider:
     alive(bench)
 
 
-@BOTH
+@EVERY
 @pytest.mark.parametrize("provider", ["openai", "azure", "anthropic", "gemini", "bedrock"])
 def test_answers_with_some_bytes_changed(bench: Bench, client: Client, provider: str) -> None:
     """A whole answer is one, or is the provider's fault, and is charged for once."""
@@ -175,7 +186,7 @@ def test_answers_with_some_bytes_changed(bench: Bench, client: Client, provider:
         (good,) = recorded(bench, provider, scene, stream=False)
         standin.raw = data.draw(fuzzing.mutated(good))
         key = bench.key()
-        got = bench.post(client.path, client.headers(key.secret), body)
+        got = bench.post(client.path(provider), client.headers(key.secret), body)
         settled = bench.settlement(key)
         if got.status in PROVIDER_FAULTS:
             assert client.wrong(got.body).message

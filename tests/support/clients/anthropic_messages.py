@@ -18,6 +18,7 @@ from tests.support.clients.client import (
     Seen,
     Wish,
     Wrong,
+    arguments,
     events_of,
     validated,
 )
@@ -38,7 +39,6 @@ class AnthropicMessages(Client):
     """`POST /v1/messages`."""
 
     name = "Anthropic messages"
-    path = "/v1/messages"
     words: ClassVar = {
         Stop.END: "end_turn",
         Stop.STOP_SEQUENCE: "stop_sequence",
@@ -48,6 +48,10 @@ class AnthropicMessages(Client):
         Stop.REFUSAL: "refusal",
     }
     kinds: ClassVar = {400: "invalid_request_error", 429: "rate_limit_error", 500: "api_error"}
+
+    def path(self, model: str) -> str:  # noqa: ARG002
+        """The same for every model."""
+        return "/v1/messages"
 
     def headers(self, key: str) -> dict[str, str]:
         """Show the key in Anthropic's header."""
@@ -169,10 +173,7 @@ def _close(block: Any) -> None:
 
 def _object(text: str) -> dict[str, Any]:
     """Read arguments; a model, or who stands between, may have written no object."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
+    value = arguments(text)
     return value if isinstance(value, dict) else {"INVALID_JSON": value}
 
 

@@ -79,13 +79,16 @@ class Client(ABC):
     """One dialect."""
 
     name: ClassVar[str]
-    path: ClassVar[str]
     words: ClassVar[dict[Stop, str]]
     """Why an answer ended."""
     says_thoughts: ClassVar[bool] = True
     says_stop_sequence: ClassVar[bool] = True
     kinds: ClassVar[dict[int, str]]
     """Types of errors by status."""
+
+    @abstractmethod
+    def path(self, model: str) -> str:
+        """Give the path, and the query, under which a model is asked."""
 
     @abstractmethod
     def headers(self, key: str) -> dict[str, str]:
@@ -114,6 +117,14 @@ class Client(ABC):
     def shown(self, usage: Usage) -> Usage:
         """Give a usage as far as this dialect can tell it."""
         return usage
+
+
+def arguments(text: str) -> Any:
+    """Read the arguments of a call; a model, or who stands between, may have written no JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def validated(adapter: TypeAdapter[T], value: Any, *, also: frozenset[str] = frozenset()) -> T:

@@ -18,6 +18,7 @@ from tests.support.clients.client import (
     Seen,
     Wish,
     Wrong,
+    arguments,
     events_of,
     validated,
 )
@@ -32,7 +33,6 @@ class OpenAIChat(Client):
     """`POST /v1/chat/completions`."""
 
     name = "OpenAI chat"
-    path = "/v1/chat/completions"
     says_stop_sequence = False
     words: ClassVar = {
         Stop.END: "stop",
@@ -44,6 +44,10 @@ class OpenAIChat(Client):
     }
     kinds: ClassVar = {400: "invalid_request_error", 500: "server_error"}
     also: ClassVar = ALSO
+
+    def path(self, model: str) -> str:  # noqa: ARG002
+        """The same for every model."""
+        return "/v1/chat/completions"
 
     def headers(self, key: str) -> dict[str, str]:
         """Show the key as a bearer's."""
@@ -85,7 +89,7 @@ class OpenAIChat(Client):
             thought=_extra(message),
             text=message.content or "",
             calls=tuple(
-                (call.id, call.function.name, json.loads(call.function.arguments)) for call in calls
+                (call.id, call.function.name, arguments(call.function.arguments)) for call in calls
             ),
             stop=choice.finish_reason,
             usage=_usage(answer.usage),
@@ -188,16 +192,8 @@ def _gathered(choices: list[Any]) -> dict[str, Any]:
                 assert (call.id, call.type, call.function.name) == (None, None, None)
             calls[call.index][2] += call.function.arguments or ""
         stop = choice.finish_reason
-    read = tuple((id, name, _json(text) if stop else text) for id, name, text in calls)
+    read = tuple((id, name, arguments(text) if stop else text) for id, name, text in calls)
     return {"thought": thought, "text": text, "calls": read, "stop": stop}
-
-
-def _json(text: str) -> Any:
-    """Read arguments; a model, or who stands between, may have written no JSON."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _usage(usage: CompletionUsage | None) -> Usage | None:

@@ -33,7 +33,12 @@ HISTORY: Final = (
 )
 
 OPENAI: Final = "OpenAI chat"
+AZURE: Final = "Azure chat"
+RESPONSES: Final = "OpenAI responses"
 ANTHROPIC: Final = "Anthropic messages"
+_CHAT_CLIENTS: Final = (OPENAI, AZURE)
+_STOPPING: Final = (OPENAI, AZURE, ANTHROPIC)
+"""Whose dialects have stop sequences."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +46,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     wish: Wish
-    clients: tuple[str, ...] = (OPENAI, ANTHROPIC)
+    clients: tuple[str, ...] = (OPENAI, AZURE, RESPONSES, ANTHROPIC)
     lost: str = ""
     """What `x-entente-dropped` calls it where it is left out."""
     hint: bool = False
@@ -54,8 +59,15 @@ def _asks(name: str, **settings: Any) -> Feature:
 
 
 def _openai(name: str, lost: str, **settings: Any) -> Feature:
+    """Ask for what all of OpenAI's dialects have."""
     wish = Wish(scene="text", settings=settings)
-    return Feature(name=name, wish=wish, clients=(OPENAI,), lost=lost)
+    return Feature(name=name, wish=wish, clients=(*_CHAT_CLIENTS, RESPONSES), lost=lost)
+
+
+def _chat(name: str, lost: str, **settings: Any) -> Feature:
+    """Ask for what only chat completions have."""
+    wish = Wish(scene="text", settings=settings)
+    return Feature(name=name, wish=wish, clients=_CHAT_CLIENTS, lost=lost)
 
 
 def _anthropic(name: str, lost: str, *, hint: bool = False, **extra: Any) -> Feature:
@@ -85,10 +97,12 @@ FEATURES: Final = (
     Feature(
         name="end by a stop sequence",
         wish=Wish(scene="stop_sequence", settings={"stop": ["END"]}),
+        clients=_STOPPING,
     ),
     Feature(
         name="end by a stop sequence, streamed",
         wish=Wish(scene="stop_sequence", stream=True, settings={"stop": ["END"]}),
+        clients=_STOPPING,
     ),
     _plays("end by a filter", "filtered"),
     _plays("end by a filter, streamed", "filtered", stream=True),
@@ -108,7 +122,7 @@ FEATURES: Final = (
     Feature(
         name="one tool call at a time",
         wish=Wish(scene="one_tool", tools=TOOLS, settings={"parallel_tool_calls": False}),
-        clients=(OPENAI,),
+        clients=(*_CHAT_CLIENTS, RESPONSES),
         lost="parallel_tool_calls",
     ),
     Feature(
@@ -132,12 +146,16 @@ FEATURES: Final = (
     _openai("an answer of any JSON", "json_object", response_format={"type": "json_object"}),
     _asks("temperature and top-p", temperature=0.5, top_p=0.25),
     _openai("temperature above 1", "temperature", temperature=1.5),
-    _asks("four stop sequences", stop=["a", "b", "c", "d"]),
-    _openai("seed", "seed", seed=7),
+    Feature(
+        name="four stop sequences",
+        wish=Wish(scene="text", settings={"stop": ["a", "b", "c", "d"]}),
+        clients=_STOPPING,
+    ),
+    _chat("seed", "seed", seed=7),
     _openai("frequency penalty", "frequency_penalty", frequency_penalty=0.5),
     _openai("presence penalty", "presence_penalty", presence_penalty=0.5),
-    _openai("two choices", "n", n=2),
-    _openai("log probabilities", "logprobs", logprobs=True),
+    _chat("two choices", "n", n=2),
+    _chat("log probabilities", "logprobs", logprobs=True),
     _openai("effort of thought", "reasoning_effort", reasoning_effort="high"),
     _anthropic("top-k", "top_k", top_k=40),
     _anthropic(

@@ -196,6 +196,62 @@ ANTHROPIC: Final = _record(
     novel=_JSON,
 )
 
+# ---- Responses ----
+
+_RESPONSES_PART: Final = st.one_of(
+    _tagged("type", "input_text", text=_TEXTS),
+    _tagged("type", "input_image", image_url=_URLS, detail=st.just("auto")),
+    _tagged("type", "input_file", file_data=_URLS, filename=_TEXTS),
+    _tagged("type", "output_text", text=_TEXTS, annotations=_JSON),
+    _tagged("type", "novel", value=_JSON),
+)
+_RESPONSES_ITEM: Final = st.one_of(
+    _record(
+        {
+            "role": st.sampled_from(["user", "assistant", "system", "novel"]),
+            "content": _TEXTS | st.lists(_RESPONSES_PART, max_size=3),
+        },
+        type=st.just("message"),
+    ),
+    _tagged("type", "function_call", call_id=_IDS, name=_NAMES, arguments=_TEXTS),
+    _tagged("type", "function_call_output", call_id=_IDS, output=_TEXTS),
+    _tagged("type", "reasoning", id=_IDS, summary=_JSON, encrypted_content=_IDS),
+    _tagged("type", "item_reference", id=_IDS),
+    _tagged("type", "novel", value=_JSON),
+)
+_RESPONSES_TOOL: Final = st.one_of(
+    _tagged("type", "function", name=_NAMES, parameters=_SCHEMAS, strict=_FLAGS),
+    _tagged("type", "web_search"),
+    _tagged("type", "custom", name=_NAMES),
+)
+RESPONSES: Final = _record(
+    {
+        "model": st.sampled_from([*MODELS, *(f"{name}-drop" for name in MODELS)]),
+        "input": _TEXTS | st.lists(_RESPONSES_ITEM, min_size=1, max_size=4),
+    },
+    instructions=_TEXTS,
+    stream=_FLAGS,
+    store=_FLAGS,
+    background=_FLAGS,
+    previous_response_id=_IDS,
+    include=st.lists(st.sampled_from(["reasoning.encrypted_content", "novel"]), max_size=2),
+    tools=st.lists(_RESPONSES_TOOL, max_size=2),
+    tool_choice=st.sampled_from(["auto", "none", "required"])
+    | _tagged("type", "function", name=_NAMES),
+    text=_record({}, format=_tagged("type", "json_schema", name=_NAMES, schema=_SCHEMAS)),
+    reasoning=_record({}, effort=_NAMES, summary=_NAMES),
+    temperature=_NUMBERS,
+    top_p=_NUMBERS,
+    top_logprobs=_NUMBERS,
+    max_output_tokens=_NUMBERS,
+    parallel_tool_calls=_FLAGS,
+    truncation=_NAMES,
+    metadata=_JSON,
+    user=_TEXTS,
+    service_tier=_NAMES,
+    novel=_JSON,
+)
+
 # ---- bytes ----
 
 

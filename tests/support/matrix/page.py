@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.support.clients.anthropic_messages import AnthropicMessages
+from tests.support.clients.azure_chat import AzureChat
 from tests.support.clients.client import Client
 from tests.support.clients.openai_chat import OpenAIChat
+from tests.support.clients.openai_responses import OpenAIResponses
 from tests.support.matrix.bench import running, told_by
 from tests.support.matrix.features import FEATURES, Feature, loss
 from tests.support.matrix.play import Cell, play
 from tests.support.standins.scenes import SCENES
 
-CLIENTS: Final[tuple[Client, ...]] = (OpenAIChat(), AnthropicMessages())
+CHAT: Final = OpenAIChat()
+MESSAGES: Final = AnthropicMessages()
+CLIENTS: Final[tuple[Client, ...]] = (CHAT, OpenAIResponses(), AzureChat(), MESSAGES)
 """Every dialect that clients may speak; a new one is a line here."""
 PROVIDERS: Final = {
     "openai": "OpenAI",

@@ -53,9 +53,10 @@ class _Cell(msgspec.Struct):
     def ask(self, suffix: str = "") -> tuple[Got, Settlement]:
         """Ask, and give the answer and the one settlement."""
         key = self.bench.key()
-        body = self.client.body(self.wish, self.vendor.name + suffix)
+        model = self.vendor.name + suffix
+        body = self.client.body(self.wish, model)
         data = json.dumps(body, ensure_ascii=False).encode()
-        got = self.bench.post(self.client.path, self.client.headers(key.secret), data)
+        got = self.bench.post(self.client.path(model), self.client.headers(key.secret), data)
         settled = self.bench.settlement(key)
         self.client.check_headers(got.headers, settled.id)
         return got, settled
