@@ -39,7 +39,8 @@ from entente.ledger.model import AnyEntry, Hold, Settlement
 from entente.ledger.store import Durability, OnForeign, OnWritten
 
 RESTART_S: Final = 0.25
-RECEIVE_BYTES: Final = 1024 * 1024
+RECEIVE_BYTES: Final = 64 * 1024
+"""A larger buffer would be mapped and unmapped by the system for each read."""
 
 _log = logging.getLogger("entente.ledger")
 
