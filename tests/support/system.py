@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -9,8 +10,14 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import pytest
+
+_PORTS: Final = range(20_000, 30_000)
+"""Below those from which Linux takes ports by itself."""
+_locks: Final[list[int]] = []
+"""Kept open, which keeps their ports."""
 
 
 def program(name: str, package: str) -> str:
@@ -45,7 +52,22 @@ def _install(package: str) -> None:
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a loopback port for a program that has to be told one, ours until this process ends.
+
+    It is none that the system gives to others by itself, and a lock keeps it from other
+    processes of tests: else two programs could meet on it.
+    """
+    folder = Path(tempfile.gettempdir()) / "entente-tests-ports"
+    folder.mkdir(exist_ok=True)
+    start = os.getpid() % len(_PORTS)
+    ports: list[int] = [*_PORTS[start:], *_PORTS[:start]]
+    for port in ports:
+        lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT, 0o666)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            probe.bind(("127.0.0.1", port))
+            _locks.append(lock)
+            return port
+        os.close(lock)
+    message = f"no port from {_PORTS[0]} to {_PORTS[-1]} is free"
+    raise AssertionError(message)
