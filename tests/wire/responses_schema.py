@@ -230,7 +230,8 @@ def _specification() -> Schema | None:
     return read
 
 
-def _vendor_defects(value: Any, name: str) -> list[str]:
+def vendor_defects(value: Any, name: str) -> list[str]:
+    """Give what is wrong with a value by a schema of the vendor's, where that is at hand."""
     root = _specification()
     if root is None:
         return []
@@ -247,7 +248,7 @@ def _as_specified(response: Any) -> Any:
 
 def request_defects(body: bytes) -> list[str]:
     """Give what is wrong with a written request, by the vendor's specification."""
-    return _vendor_defects(json.loads(body), "CreateResponse")
+    return vendor_defects(json.loads(body), "CreateResponse")
 
 
 def response_defects(body: bytes) -> list[str]:
@@ -255,7 +256,7 @@ def response_defects(body: bytes) -> list[str]:
     response = json.loads(body)
     return [
         *defects(response, RESPONSE, {}),
-        *_vendor_defects(_as_specified(response), "Response"),
+        *vendor_defects(_as_specified(response), "Response"),
     ]
 
 
@@ -281,5 +282,5 @@ def stream_defects(data: bytes) -> list[str]:
         found += defects(event, EVENTS[event["type"]], {}, event["type"])
         if "response" in event:
             event["response"] = _as_specified(event["response"])
-        found += _vendor_defects(event, "ResponseStreamEvent")
+        found += vendor_defects(event, "ResponseStreamEvent")
     return found

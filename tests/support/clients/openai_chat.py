@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, ClassVar, Final
 
 from openai.types import CompletionUsage
@@ -22,7 +23,10 @@ from tests.support.clients.client import (
     events_of,
     validated,
 )
+from tests.wire.responses_schema import vendor_defects
 
+_NULL: Final = re.compile(r"\.(?:finish_reason|usage|system_fingerprint) is None")
+"""Members that are null on the wire although the specification does not say so."""
 ALSO: Final = frozenset({"reasoning_content"})
 """What compatible servers say beside OpenAI's own members."""
 _completions: Final = TypeAdapter(ChatCompletion)
@@ -79,6 +83,7 @@ class OpenAIChat(Client):
 
     def read(self, body: bytes) -> Seen:
         """Read a completion."""
+        assert _defects(json.loads(body), "CreateChatCompletionResponse") == []
         answer = validated(_completions, json.loads(body), also=self.also)
         choice = answer.choices[0]
         assert [c.index for c in answer.choices] == list(range(len(answer.choices)))
@@ -104,6 +109,8 @@ class OpenAIChat(Client):
             assert set(last) == {"error"}, last
             failure = self._error(last).message
         data = [value for _, value in events]
+        for value in data:
+            assert _defects(value, "CreateChatCompletionStreamResponse") == []
         chunks = [validated(_chunks, value, also=self.also) for value in data]
         if not chunks:
             assert failure is not None
@@ -129,6 +136,11 @@ class OpenAIChat(Client):
         assert isinstance(error["message"], str)
         assert isinstance(error["type"], str)
         return Wrong(error["type"], error["message"], error["param"])
+
+
+def _defects(value: Any, name: str) -> list[str]:
+    """Give what is wrong by OpenAI's specification, but for what the live API has as null."""
+    return [wrong for wrong in vendor_defects(value, name) if not _NULL.search(wrong)]
 
 
 def _choice(choice: str) -> Any:

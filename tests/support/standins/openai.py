@@ -280,7 +280,7 @@ class OpenAI(StandIn):
             {
                 "index": at,
                 "message": {**message, "annotations": []},
-                **({"logprobs": _logprobs(scene.texts)} if "logprobs" in asked.settings else {}),
+                "logprobs": _logprobs(scene.texts) if "logprobs" in asked.settings else None,
                 "finish_reason": REASONS[scene.stop],
                 **self.annotations(),
             }
