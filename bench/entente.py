@@ -33,7 +33,6 @@ base_url = "http://127.0.0.1:{unary}/v1"
 [providers.stream]
 kind = "openai"
 base_url = "http://127.0.0.1:{stream}/v1"
-connections_max = 2048
 [models.{model}]
 targets = [{{ provider = "unary", model = "{model}" }}]
 price = {{ currency = "USD", per = "1M tokens", input = "0.15", output = "0.60" }}

@@ -56,10 +56,10 @@ _METHOD: Final = """\
   provider writes each chunk apart, which is its own limit too: see the line of the provider.
 - **Memory** is resident memory of a subject's processes: at rest after some requests; for
   streams, the most while they are held open, less what was there right before.
-- **Entente** runs with one worker and its defaults, save `connections_max = 2048` for the
-  streams' provider (512 by default), and an admin key without a budget. At durability `full`
-  a hold is on disk before the provider is asked and a settlement before the last byte. Every
-  ledger that was written is verified after its stage; one that does not verify ends the run.
+- **Entente** runs with one worker and its defaults, with an admin key without a budget. At
+  durability `full` a hold is on disk before the provider is asked and a settlement before the
+  last byte. Every ledger that was written is verified after its stage; one that does not verify
+  ends the run.
 - **LiteLLM** runs without a database, with one worker, `LITELLM_MODE=PRODUCTION`, its log at
   ERROR and its vendored price map; it records nothing. **Portkey** runs headless under Node.js
   with `@hono/node-server` held at 1.13.8, because with newer ones each stream fails

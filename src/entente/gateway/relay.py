@@ -28,16 +28,14 @@ AFTER_DONE_S: Final = 1.0
 
 _HTTP_NO_ANSWER: Final = 300
 _STREAM_HEADERS: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+_RETRY_HEADERS: Final = (b"retry-after", b"retry-after-ms", b"x-should-retry")
 _PASSED_HEADERS: Final = (
     b"content-encoding",
     b"content-type",
     b"openai-version",
-    b"retry-after",
-    b"retry-after-ms",
-    b"x-should-retry",
+    *_RETRY_HEADERS,
 )
-_FORM_HEADERS: Final = (b"content-encoding", b"content-type", b"openai-version")
-"""Headers that say something about the form of a provider's answer."""
+"""Passed on with an answer whose form does not change."""
 _BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
 )
@@ -123,9 +121,10 @@ async def _relay_stream(
                 await client.write(block)
         last = stream.close()
         outcome.status = stream.status
-        end = last + stream.end
         if stream.status is Status.TRUNCATED:
             end = last + _broken(side, stream, UpstreamError(_BROKEN_OFF))
+        else:
+            end = last + stream.end
     except UpstreamError as error:
         outcome.status = stream.status
         end = stream.end if stream.whole else _broken(side, stream, error)
@@ -153,9 +152,9 @@ def _headers(
 ) -> Headers:
     """Choose the provider's headers that a client may see, and add what is ours to say."""
     theirs = reached.answer.headers
-    passed = [(name, theirs[name]) for name in _PASSED_HEADERS if name in theirs]
+    names = _RETRY_HEADERS if reached.way.crosses else _PASSED_HEADERS
+    passed = [(name, theirs[name]) for name in names if name in theirs]
     if reached.way.crosses:
-        passed = [header for header in passed if header[0] not in _FORM_HEADERS]
         passed.append((b"content-type", b"text/event-stream" if streamed else b"application/json"))
     if reached.dropped:
         passed.append((b"x-entente-dropped", ", ".join(reached.dropped).encode()))

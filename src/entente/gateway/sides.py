@@ -7,12 +7,13 @@ and, at Azure, annotations. The surface decides over the form of bodies and stre
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from entente.domain.chat import Call, Front, Surface
 from entente.domain.errors import EntenteError
+from entente.gateway.client import Headers
 from entente.policy.limits import Standing
 from entente.wire import (
     anthropic,
@@ -29,7 +30,6 @@ from entente.wire import (
 )
 from entente.wire.dialect import Head, Inbound, Outbound
 
-Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 NS_PER_S: Final = 1_000_000_000
 SSE: Final = (b"text/event-stream",)
 

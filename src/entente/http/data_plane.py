@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from entente.auth import KeyRing
-from entente.domain.chat import Call, Front
+from entente.domain.chat import Call, Front, Surface
 from entente.domain.errors import (
     EntenteError,
     InvalidKey,
@@ -172,8 +172,11 @@ class DataPlane:
         if exchange.started:
             exchange.abandon()
             return
+        surface = self._router.surface(exchange.path)
+        if _is_anthropics(exchange, surface):
+            surface = Surface.MESSAGES
         front = Front.AZURE if azure.is_azure(exchange.path) else Front.OPENAI
-        side = client_side(self._router.surface(exchange.path), front)
+        side = client_side(surface, front)
         reply = side.error(error, exchange.request_id)
         self._monitor.refused(reply.status)
         headers = (_JSON, *reply.headers)
@@ -196,11 +199,11 @@ class DataPlane:
         call = anthropic.decode_messages(await exchange.body())
         await self._gateway.chat(_somebody(who), call, exchange.request_id, exchange)
 
-    async def _list_models(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
+    async def _list_models(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/models, which OpenAI and Anthropic share; a header of Anthropic's tells."""
         who = _somebody(who)
         listed = [model for model in self._catalog.values() if may_use(who, model.name)]
-        if _is_anthropics(exchange):
+        if _is_anthropics(exchange, match.route.surface):
             names = [model.name for model in listed]
             created_s = self._settings.started_s
             await _json(exchange, anthropic_models.write_list(names, created_s=created_s))
@@ -213,7 +216,7 @@ class DataPlane:
         model = self._catalog.get(name)
         if model is None or not may_use(_somebody(who), model.name):
             raise ModelNotFound(name)
-        if _is_anthropics(exchange):
+        if _is_anthropics(exchange, match.route.surface):
             created_s = self._settings.started_s
             await _json(exchange, anthropic_models.write_model(name, created_s=created_s))
         else:
@@ -253,8 +256,10 @@ def _named(body: bytes, match: Match) -> bytes:
     return azure.name_model(body, match.deployment) if match.deployment is not None else body
 
 
-def _is_anthropics(exchange: Exchange) -> bool:
-    """Say whether a client of Anthropic's asks, on a path that others have too."""
+def _is_anthropics(exchange: Exchange, surface: Surface) -> bool:
+    """Say whether a client of Anthropic's asks; models are listed on a path of others, too."""
+    if surface is not Surface.MODELS:
+        return surface is Surface.MESSAGES
     return any(name == b"anthropic-version" for name, _ in exchange.headers)
 
 

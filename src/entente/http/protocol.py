@@ -43,7 +43,6 @@ HEADERS_READ: Final = frozenset(
         b"expect",
         b"transfer-encoding",
         b"x-api-key",
-        b"x-ms-client-request-id",
     }
 )
 """All that anything here acts on; other headers are dropped as they come."""

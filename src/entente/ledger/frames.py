@@ -12,6 +12,8 @@ import msgspec
 from entente.domain.errors import LedgerCorrupt
 
 LENGTH_BYTES: Final = 4
+RECEIVE_BYTES: Final = 64 * 1024
+"""Read at once. A larger buffer would be mapped and unmapped by the system for each read."""
 FRAME_BYTES_MAX: Final = 2**31
 """A larger frame is none of ours."""
 

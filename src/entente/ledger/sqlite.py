@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from entente.domain.errors import IdempotencyConflict, LedgerError, LedgerUnavailable
 from entente.ledger.frames import (
+    RECEIVE_BYTES,
     Append,
     Changed,
     Failed,
@@ -39,8 +40,6 @@ from entente.ledger.model import AnyEntry, Hold, Settlement
 from entente.ledger.store import Durability, OnForeign, OnWritten
 
 RESTART_S: Final = 0.25
-RECEIVE_BYTES: Final = 64 * 1024
-"""A larger buffer would be mapped and unmapped by the system for each read."""
 
 _log = logging.getLogger("entente.ledger")
 

@@ -26,6 +26,7 @@ from typing import Final
 from entente.db import connect, transaction
 from entente.domain.errors import IdempotencyConflict, LedgerCorrupt, LedgerError
 from entente.ledger.frames import (
+    RECEIVE_BYTES,
     Append,
     Changed,
     Failed,
@@ -47,8 +48,6 @@ from entente.ledger.table import insert, is_stored
 BATCH_ENTRIES_MAX: Final = 512
 FOREIGN_POLL_S: Final = 0.5
 RETRY_S: Final = 0.25
-RECEIVE_BYTES: Final = 64 * 1024
-"""A larger buffer would be mapped and unmapped by the system for each read."""
 APPLICATION_ID: Final = 0x656E7465
 """`ente`, in the header of the file; writing it shows that the disk takes writes."""
 

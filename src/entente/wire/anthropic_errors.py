@@ -29,7 +29,7 @@ from entente.domain.errors import (
     UpstreamRefused,
     UpstreamTimeout,
 )
-from entente.wire.openai_errors import OVERLOADED_RETRY_MS, ErrorReply
+from entente.wire.openai_errors import ErrorReply, head
 
 _NS_PER_S: Final = 1_000_000_000
 _MS_PER_S: Final = 1_000
@@ -91,23 +91,8 @@ _HTTP_SERVER: Final = 500
 def render(error: EntenteError, request_id: str) -> ErrorReply:
     """Write an error as Anthropic would; `request_id` is the one in the answer's headers."""
     row = _row(error)
-    headers: list[tuple[bytes, bytes]] = []
-    retry, retry_after_ms = row.retry, None
-    match error:
-        case LimitError():
-            retry_after_ms = error.retry_after_ms
-        case MethodNotAllowed():
-            headers.append((b"allow", ", ".join(error.allow).encode()))
-        case LedgerError() | Overloaded() | UpstreamBusy():
-            retry_after_ms = OVERLOADED_RETRY_MS
-    if retry_after_ms is not None:
-        headers.append((b"retry-after-ms", b"%d" % retry_after_ms))
-        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // _MS_PER_S)))
-        retry = True
-    if retry is not None:
-        headers.append((b"x-should-retry", b"true" if retry else b"false"))
     body = {"type": "error", "error": _error(error, row), "request_id": request_id}
-    return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
+    return ErrorReply(row.status, head(error, retry=row.retry), msgspec.json.encode(body))
 
 
 def passed_on(status: int, message: str, request_id: str) -> bytes:

@@ -37,7 +37,7 @@ from entente.domain.errors import (
     UpstreamTimeout,
 )
 from entente.wire.azure import VERSION_PARAMETER
-from entente.wire.openai_errors import OVERLOADED_RETRY_MS, ErrorReply
+from entente.wire.openai_errors import ErrorReply, head
 
 ACCESS_DENIED: Final = (
     "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide "
@@ -102,34 +102,20 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
 def render(error: EntenteError) -> ErrorReply:
     """Write an error as Azure would."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-    headers: list[tuple[bytes, bytes]] = []
-    retry, retry_after_ms = row.retry, None
-    match error:
-        case LimitError():
-            retry_after_ms = error.retry_after_ms
-        case MethodNotAllowed():
-            headers.append((b"allow", ", ".join(error.allow).encode()))
-        case LedgerError() | Overloaded() | UpstreamBusy():
-            retry_after_ms = OVERLOADED_RETRY_MS
-    if retry_after_ms is not None:
-        headers.append((b"retry-after-ms", b"%d" % retry_after_ms))
-        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // _MS_PER_S)))
-        retry = True
-    if retry is not None:
-        headers.append((b"x-should-retry", b"true" if retry else b"false"))
-    body = _body(error, row, retry_after_ms)
-    return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
+    body = _body(error, row)
+    return ErrorReply(row.status, head(error, retry=row.retry), msgspec.json.encode(body))
 
 
-def _body(error: EntenteError, row: _Row, retry_after_ms: int | None) -> dict[str, object]:
+def _body(error: EntenteError, row: _Row) -> dict[str, object]:
     """Write the body in the form that Azure has for this kind of error."""
     message = row.message or error.message
     if isinstance(error, InvalidToken):
         return {"statusCode": row.status, "message": message}
     if isinstance(error, InvalidParameter) and error.param == VERSION_PARAMETER:
         return {"error": {"code": error.code, "message": message}}
-    if isinstance(error, LimitError) and retry_after_ms is not None:
-        message = f"{message} Please retry after {-(-retry_after_ms // _MS_PER_S)} seconds."
+    if isinstance(error, LimitError) and error.retry_after_ms is not None:
+        seconds = -(-error.retry_after_ms // _MS_PER_S)
+        message = f"{message} Please retry after {seconds} seconds."
     if isinstance(error, ModelNotFound):
         return {"error": {"type": row.type, "code": row.code, "message": message}}
     if row.type is None:

@@ -94,31 +94,48 @@ class ErrorReply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+def retry_after_ms(error: EntenteError) -> int | None:
+    """Give the time after which a retry may succeed; None where waiting alone does not help."""
+    match error:
+        case LimitError():
+            return error.retry_after_ms
+        case LedgerError() | Overloaded() | UpstreamBusy():
+            return OVERLOADED_RETRY_MS
+        case _:
+            return None
+
+
+def head(error: EntenteError, *, retry: bool | None) -> tuple[tuple[bytes, bytes], ...]:
+    """Write the headers of an error, which are the same in every dialect.
+
+    `retry` is what `x-should-retry` says where no time is known; None leaves it out.
+    """
+    headers: list[tuple[bytes, bytes]] = []
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allow).encode()))
+    wait_ms = retry_after_ms(error)
+    if wait_ms is not None:
+        headers.append((b"retry-after-ms", b"%d" % wait_ms))
+        headers.append((b"retry-after", b"%d" % -(-wait_ms // 1_000)))
+        retry = True
+    if retry is not None:
+        headers.append((b"x-should-retry", b"true" if retry else b"false"))
+    return tuple(headers)
+
+
 def render(error: EntenteError) -> ErrorReply:
     """Write an error as OpenAI would."""
     row = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     param, code, kind = None, row.code, row.type
-    headers: list[tuple[bytes, bytes]] = []
-    retry, retry_after_ms = row.retry, None
     match error:
         case InvalidParameter():
             param, code = error.param, error.code
         case RateLimited():
-            kind, retry_after_ms = error.unit, error.retry_after_ms
-        case LimitError():
-            retry_after_ms = error.retry_after_ms
-        case MethodNotAllowed():
-            headers.append((b"allow", ", ".join(error.allow).encode()))
-        case LedgerError() | Overloaded() | UpstreamBusy():
-            retry_after_ms = OVERLOADED_RETRY_MS
-    if retry_after_ms is not None:
-        headers.append((b"retry-after-ms", b"%d" % retry_after_ms))
-        headers.append((b"retry-after", b"%d" % -(-retry_after_ms // 1_000)))
-        retry = True
-    if retry is not None:
-        headers.append((b"x-should-retry", b"true" if retry else b"false"))
+            kind = error.unit
+        case _:
+            pass
     body = {"error": {"message": error.message, "type": kind, "param": param, "code": code}}
-    return ErrorReply(row.status, tuple(headers), msgspec.json.encode(body))
+    return ErrorReply(row.status, head(error, retry=row.retry), msgspec.json.encode(body))
 
 
 def passed_on(status: int, message: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
 
@@ -20,6 +21,7 @@ from entente.domain.events import (
 )
 from entente.domain.inference import STATUSES, Stop
 from entente.domain.usage import Usage
+from entente.wire.sse import Splitter, events, payload
 
 _ORDER: Final = (Status.FILTERED, Status.LENGTH)
 """Of several choices a filter weighs more than a length, and a length more than an end."""
@@ -91,6 +93,36 @@ class Progress:
     def output_tokens_bound(self) -> int:
         """An upper bound of the output tokens so far: a byte of text each, and one a delta."""
         return self._output_bytes
+
+
+class EventReader(Progress, ABC):
+    """A stream reader of a dialect whose events are server-sent events."""
+
+    __slots__ = ("_splitter",)
+
+    def __init__(self, *, choices: int = 1) -> None:
+        """Start before the first byte; so many choices have to end."""
+        super().__init__(choices=choices)
+        self._splitter = Splitter()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take a piece of the stream; give the events that it completes."""
+        found: list[Event] = []
+        for event in events(self._splitter.feed(data)):
+            self._read(payload(event), found)
+        return self.note(found)
+
+    def close(self) -> list[Event]:
+        """Take the end of the bytes. An event may lack its blank line, but not its half."""
+        rest = self._splitter.rest
+        found: list[Event] = []
+        if rest:
+            self._read(payload(rest), found)
+        return self.note(found)
+
+    @abstractmethod
+    def _read(self, data: bytes, found: list[Event]) -> None:
+        """Read the data of one event; what is new to us means nothing."""
 
 
 def _size(text: str) -> int:

@@ -1,92 +1,21 @@
-"""Following a stream of messages without taking it apart. Pure.
-
-Blocks of whole events pass through as they came. Only an event that may matter (the first
-and the last of an answer, and errors) is decoded; the end marker is kept back, because the
-gateway settles before it lets the last bytes go.
-"""
+"""Following a stream of messages: its first and last events matter, and errors. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from entente.domain.chat import Status
-from entente.domain.usage import Usage
 from entente.wire.anthropic.stream_reader import MessagesStreamReader
-from entente.wire.sse import Splitter, events
+from entente.wire.following import Follower
 
 _NOTABLE: Final = re.compile(rb'"(?:message_start|message_delta|message_stop|error)"')
 
 
-class MessagesStream:
-    """What has come of one stream so far, and what it means; like `openai_stream.ChatStream`."""
+class MessagesStream(Follower):
+    """What has come of one stream so far, and what it means."""
 
-    __slots__ = ("_bytes_seen", "_reader", "_splitter", "end")
+    __slots__ = ()
 
     def __init__(self) -> None:
         """Start before the first byte."""
-        self._splitter = Splitter()
-        self._reader = MessagesStreamReader()
-        self._bytes_seen = 0
-        self.end = b""
-        """The end marker and what follows it, to be sent after the settlement."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Take a piece of the stream; give what may go to the client now."""
-        block = self._splitter.feed(data)
-        if not block:
-            return block
-        self._bytes_seen += len(block)
-        if self.done or _NOTABLE.search(block):
-            return b"".join([self._event(event) for event in events(block)])
-        return block
-
-    def _event(self, event: bytes) -> bytes:
-        """Note what an event means; give it back unless it is of the end."""
-        if not self.done and _NOTABLE.search(event):
-            self._reader.feed(event)
-        if self.done:
-            self.end += event
-            return b""
-        return event
-
-    def close(self) -> bytes:
-        """Take the end of the bytes; give what of an event without its blank line may go.
-
-        Of an answer that broke off that is nothing: half an event would only mislead.
-        """
-        rest = self._splitter.rest
-        if not rest:
-            return b""
-        self._bytes_seen += len(rest)
-        self._reader.feed(rest)
-        self._reader.close()
-        if self.done:
-            self.end += rest
-            return b""
-        return rest if self.whole else b""
-
-    @property
-    def done(self) -> bool:
-        """Whether the end marker has come."""
-        return self._reader.done
-
-    @property
-    def whole(self) -> bool:
-        """Whether the answer came to an end of its own."""
-        return self._reader.whole
-
-    @property
-    def status(self) -> Status:
-        """How the stream ended, once no more comes. The end of the bytes alone is no end."""
-        return self._reader.status
-
-    @property
-    def usage(self) -> Usage | None:
-        """What the provider reported for the whole answer; None is unknown."""
-        return self._reader.usage
-
-    @property
-    def output_tokens_bound(self) -> int:
-        """An upper bound of the output tokens so far: an event's bytes are more than its tokens."""
-        return self._bytes_seen
+        super().__init__(MessagesStreamReader(), _NOTABLE)

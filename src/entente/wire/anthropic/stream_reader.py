@@ -23,8 +23,7 @@ from entente.domain.events import (
 from entente.domain.usage import NOTHING
 from entente.wire.anthropic.answers import AnswerForm, UsageForm, read_stop, read_usage
 from entente.wire.anthropic.form import NULL, Block, arguments
-from entente.wire.progress import Progress
-from entente.wire.sse import Splitter, events, payload
+from entente.wire.progress import EventReader
 
 UNSAID: Final = "The provider failed while it answered."
 _EMPTY_OBJECT: Final = ("{}", "{ }")
@@ -67,38 +66,20 @@ _FAILURES: Final = {
 }
 
 
-class MessagesStreamReader(Progress):
+class MessagesStreamReader(EventReader):
     """Reads one stream; see `wire.dialect.StreamReader`.
 
     The usage in the first event is only the input's; `usage` is set by the last one.
     """
 
-    __slots__ = ("_calls", "_reported", "_splitter", "_without_arguments")
+    __slots__ = ("_calls", "_reported", "_without_arguments")
 
     def __init__(self, *, choices: int = 1) -> None:
         """Start before the first byte; this dialect has no more than one choice."""
         super().__init__(choices=min(choices, 1))
-        self._splitter = Splitter()
         self._reported: UsageForm | None = None
         self._calls: dict[int, int] = {}
         self._without_arguments: set[int] = set()
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the stream; give the events that it completes."""
-        block = self._splitter.feed(data)
-        found: list[Event] = []
-        if block:
-            for event in events(block):
-                self._read(payload(event), found)
-        return self.note(found)
-
-    def close(self) -> list[Event]:
-        """Take the end of the bytes. An event may lack its blank line, but not its half."""
-        rest = self._splitter.rest
-        found: list[Event] = []
-        if rest:
-            self._read(payload(rest), found)
-        return self.note(found)
 
     def _read(self, data: bytes, found: list[Event]) -> None:
         """Read the data of one event; what is new to us means nothing."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -18,13 +16,10 @@ from entente.domain.inference import (
     ChatRequest,
     Document,
     Image,
-    Inline,
     JsonObject,
     JsonSchema,
-    Link,
     Message,
     Part,
-    PlainText,
     Reasoning,
     Refusal,
     Role,
@@ -40,11 +35,11 @@ from entente.domain.inference import (
     ToolResult,
     VendorTool,
 )
+from entente.wire import openai_media
 from entente.wire.members import is_text
 from entente.wire.openai import MALFORMED
 from entente.wire.openai_chat import form
 
-PLAIN_TEXT: Final = "text/plain"
 NO_EFFORT: Final = "none"
 
 _decoder = msgspec.json.Decoder(form.ChatForm)
@@ -217,34 +212,12 @@ def _user_parts(message: form.UserForm, at: int) -> Iterable[Part]:
                 yield Audio(part.input_audio.data, part.input_audio.format)
             case form.ImagePart():
                 path = f"messages[{at}].content[{number}].image_url.url"
-                source = _image_source(part.image_url.url, path)
+                source = openai_media.image(part.image_url.url, path)
                 yield Image(source, part.image_url.detail, _cache(part))
             case form.FilePart():
                 path = f"messages[{at}].content[{number}].file"
                 source = _file_source(part.file, path)
                 yield Document(source, part.file.filename, cache=_cache(part))
-
-
-def _image_source(url: str, path: str) -> Source:
-    """Tell an address from an image in a data URL."""
-    if not url.startswith("data:"):
-        return Link(url)
-    inline = _inline(url)
-    if inline is None or not inline.media_type.startswith("image/"):
-        message = (
-            f"Invalid '{path}'. Expected a base64-encoded data URL with an image MIME type "
-            "(e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU=')."
-        )
-        raise InvalidParameter(message, param=path, code="invalid_value")
-    return inline
-
-
-def _inline(url: str) -> Inline | None:
-    """Take a data URL apart; None when it is not base64."""
-    head, comma, data = url.partition(",")
-    if not comma or not head.endswith(";base64"):
-        return None
-    return Inline(head[len("data:") :].split(";", 1)[0], data)
 
 
 def _file_source(file: form.File, path: str) -> Source:
@@ -254,16 +227,7 @@ def _file_source(file: form.File, path: str) -> Source:
     if file.file_data is None:
         message = f"Missing required parameter: '{path}.file_id'."
         raise InvalidParameter(message, param=f"{path}.file_id", code="missing_required_parameter")
-    inline = _inline(file.file_data) if file.file_data.startswith("data:") else None
-    if inline is None:
-        return Inline("application/pdf", file.file_data)
-    if inline.media_type != PLAIN_TEXT:
-        return inline
-    try:
-        return PlainText(base64.b64decode(inline.data, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
-        message = f"Invalid '{path}.file_data'. Expected text in UTF-8, base64-encoded."
-        raise InvalidParameter(message, param=f"{path}.file_data", code="invalid_value") from None
+    return openai_media.document(file.file_data, f"{path}.file_data")
 
 
 def _assistant_parts(message: form.AssistantForm) -> Iterable[Part]:

@@ -62,7 +62,9 @@ def write_request(
     if request.response_format is not None:
         body["response_format"] = _format(request)
     if request.reasoning is not None:
-        effort = _effort(request.reasoning, losses)
+        if request.reasoning.summary is not None:
+            losses.note(Feature.REASONING_SUMMARY)
+        effort = nearest_effort(request.reasoning, losses)
         if effort is not None:
             body["reasoning_effort"] = effort
     for name in ("verbosity", "user", "service_tier"):
@@ -154,10 +156,8 @@ def _format(request: ChatRequest) -> _Json:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _effort(reasoning: Reasoning, losses: Losses) -> str | None:
-    """Give the effort that is nearest to what was asked for."""
-    if reasoning.summary is not None:
-        losses.note(Feature.REASONING_SUMMARY)
+def nearest_effort(reasoning: Reasoning, losses: Losses) -> str | None:
+    """Give the effort that is nearest to what was asked for; OpenAI's APIs take no budget."""
     if reasoning.enabled is False:
         return "none"
     if reasoning.budget_tokens is not None:

@@ -31,8 +31,7 @@ from entente.wire.openai_chat.answers import (
     read_stop,
     read_tokens,
 )
-from entente.wire.progress import Progress
-from entente.wire.sse import Splitter, events, payload
+from entente.wire.progress import EventReader
 
 _DONE: Final = b"[DONE]"
 _NO_ERROR: Final = (b"null", b"{}", b'""', b"false", b"0")
@@ -73,35 +72,17 @@ _unmetered_decoder = msgspec.json.Decoder(_Unmetered)
 _error_decoder = msgspec.json.Decoder(_ErrorForm | str)
 
 
-class ChatStreamReader(Progress):
+class ChatStreamReader(EventReader):
     """Reads one stream; see `wire.dialect.StreamReader`."""
 
-    __slots__ = ("_calls", "_id", "_splitter", "_started")
+    __slots__ = ("_calls", "_id", "_started")
 
     def __init__(self, *, choices: int = 1) -> None:
         """Start before the first byte of an answer of so many choices."""
         super().__init__(choices=choices)
-        self._splitter = Splitter()
         self._started = False
         self._id = ""
         self._calls: dict[int, _Calls] = {}
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the stream; give the events that it completes."""
-        block = self._splitter.feed(data)
-        found: list[Event] = []
-        if block:
-            for event in events(block):
-                self._read(payload(event), found)
-        return self.note(found)
-
-    def close(self) -> list[Event]:
-        """Take the end of the bytes. An event may lack its blank line, but not its half."""
-        rest = self._splitter.rest
-        found: list[Event] = []
-        if rest:
-            self._read(payload(rest), found)
-        return self.note(found)
 
     def _read(self, data: bytes, found: list[Event]) -> None:
         """Read the data of one event; what is no chunk means nothing."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final, TypeVar
@@ -19,13 +17,11 @@ from entente.domain.inference import (
     ChatRequest,
     Document,
     Image,
-    Inline,
     JsonObject,
     JsonSchema,
     Link,
     Message,
     Part,
-    PlainText,
     Reasoning,
     RedactedThinking,
     Refusal,
@@ -42,13 +38,12 @@ from entente.domain.inference import (
     ToolResult,
     VendorTool,
 )
+from entente.wire import openai_media
 from entente.wire.members import is_text
 from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults, form, thoughts
 from entente.wire.openai_responses.decode import FUNCTION_TYPES, input_items, not_kept
 
-PLAIN_TEXT: Final = "text/plain"
-PDF: Final = "application/pdf"
 NO_EFFORT: Final = "none"
 LOGPROBS: Final = "message.output_text.logprobs"
 
@@ -281,26 +276,8 @@ def _image_source(part: form.Part, path: str) -> Source:
     """Tell an upload, an address and an image in a data URL apart."""
     if part.file_id is not None and part.image_url is None:
         return StoredFile(part.file_id)
-    url = _there(part.image_url, f"{path}.image_url")
-    if not url.startswith("data:"):
-        return Link(url)
-    inline = _inline(url)
-    if inline is None or not inline.media_type.startswith("image/"):
-        name = f"{path}.image_url"
-        message = (
-            f"Invalid '{name}'. Expected a base64-encoded data URL with an image MIME type "
-            "(e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU=')."
-        )
-        raise InvalidParameter(message, param=name, code="invalid_value")
-    return inline
-
-
-def _inline(url: str) -> Inline | None:
-    """Take a data URL apart; None when it is not base64."""
-    head, comma, data = url.partition(",")
-    if not comma or not head.endswith(";base64"):
-        return None
-    return Inline(head[len("data:") :].split(";", 1)[0], data)
+    name = f"{path}.image_url"
+    return openai_media.image(_there(part.image_url, name), name)
 
 
 def _file_source(part: form.Part, path: str) -> Source:
@@ -309,18 +286,8 @@ def _file_source(part: form.Part, path: str) -> Source:
         return StoredFile(part.file_id)
     if part.file_url is not None:
         return Link(part.file_url)
-    data = _there(part.file_data, f"{path}.file_data")
-    inline = _inline(data) if data.startswith("data:") else None
-    if inline is None:
-        return Inline(PDF, data)
-    if inline.media_type != PLAIN_TEXT:
-        return inline
-    try:
-        return PlainText(base64.b64decode(inline.data, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError):
-        name = f"{path}.file_data"
-        message = f"Invalid '{name}'. Expected text in UTF-8, base64-encoded."
-        raise InvalidParameter(message, param=name, code="invalid_value") from None
+    name = f"{path}.file_data"
+    return openai_media.document(_there(part.file_data, name), name)
 
 
 # ---- parameters ----

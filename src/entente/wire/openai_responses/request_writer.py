@@ -41,15 +41,13 @@ from entente.domain.inference import (
     VendorTool,
 )
 from entente.wire.dialect import Written
+from entente.wire.openai_chat.request_writer import nearest_effort
 from entente.wire.openai_responses import faults, thoughts
 from entente.wire.openai_responses.form import OUTPUT_TOKENS_MIN
 
 TARGET: Final = "Responses"
 SCHEMA_NAME: Final = "response"
 """Stands in for the name of a schema that has none, which OpenAI wants."""
-DEFAULT_EFFORT: Final = "medium"
-_EFFORTS: Final = ((2_048, "low"), (12_288, "medium"))
-"""The largest budgets of thought, in tokens, that are still such an effort."""
 _NO_ARGUMENTS: Final = Raw(b'{"type":"object","properties":{},"additionalProperties":false}')
 _EXTENSIONS: Final = {"application/pdf": "pdf", "text/plain": "txt"}
 
@@ -176,16 +174,7 @@ def _put_text(body: _Json, request: ChatRequest) -> None:
 
 def _put_reasoning(body: _Json, reasoning: Reasoning, include: list[str], losses: Losses) -> None:
     """Write how much the model thinks, with the effort that is nearest to a budget."""
-    effort = reasoning.effort
-    if reasoning.enabled is False:
-        effort = "none"
-    elif reasoning.budget_tokens is not None:
-        losses.note(Feature.REASONING_BUDGET)
-        if effort is None:
-            budget = reasoning.budget_tokens
-            effort = next((word for most, word in _EFFORTS if budget <= most), "high")
-    elif effort is None and reasoning.enabled:
-        effort = DEFAULT_EFFORT
+    effort = nearest_effort(reasoning, losses)
     written = {"effort": effort, "summary": reasoning.summary}
     body["reasoning"] = {name: word for name, word in written.items() if word is not None}
     if effort != "none":

@@ -36,8 +36,7 @@ from entente.wire.openai_responses.answer_reader import (
     read_item,
     read_usage,
 )
-from entente.wire.progress import Progress
-from entente.wire.sse import Splitter, events, payload
+from entente.wire.progress import EventReader
 
 UNSAID: Final = "The provider failed while it answered."
 _NULL: Final = Raw(b"null")
@@ -103,35 +102,17 @@ class _Item:
         self.summary = 0
 
 
-class ResponsesStreamReader(Progress):
+class ResponsesStreamReader(EventReader):
     """Reads one stream; see `wire.dialect.StreamReader`."""
 
-    __slots__ = ("_calls", "_items", "_splitter", "_started")
+    __slots__ = ("_calls", "_items", "_started")
 
     def __init__(self, *, choices: int = 1) -> None:
         """Start before the first byte; this dialect has no more than one choice."""
         super().__init__(choices=min(choices, 1))
-        self._splitter = Splitter()
         self._started = False
         self._calls = 0
         self._items: dict[int, _Item] = {}
-
-    def feed(self, data: bytes) -> list[Event]:
-        """Take a piece of the stream; give the events that it completes."""
-        block = self._splitter.feed(data)
-        found: list[Event] = []
-        if block:
-            for event in events(block):
-                self._read(payload(event), found)
-        return self.note(found)
-
-    def close(self) -> list[Event]:
-        """Take the end of the bytes. An event may lack its blank line, but not its half."""
-        rest = self._splitter.rest
-        found: list[Event] = []
-        if rest:
-            self._read(payload(rest), found)
-        return self.note(found)
 
     def _read(self, data: bytes, found: list[Event]) -> None:
         """Read the data of one event; what is new to us means nothing."""

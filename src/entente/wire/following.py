@@ -1,0 +1,90 @@
+"""Following a stream of server-sent events without taking it apart. Pure.
+
+Blocks of whole events pass through as they came. Only an event that may matter is read;
+the end marker is kept back, because the gateway settles before it lets the last bytes go.
+"""
+
+from __future__ import annotations
+
+import re
+
+from entente.domain.chat import Status
+from entente.domain.usage import Usage
+from entente.wire.progress import EventReader
+from entente.wire.sse import Splitter, events
+
+
+class Follower:
+    """What has come of one stream so far, and what it means."""
+
+    __slots__ = ("_bytes_seen", "_notable", "_reader", "_splitter", "end")
+
+    def __init__(self, reader: EventReader, notable: re.Pattern[bytes]) -> None:
+        """Start before the first byte; `notable` is found in every event that may matter."""
+        self._splitter = Splitter()
+        self._reader = reader
+        self._notable = notable
+        self._bytes_seen = 0
+        self.end = b""
+        """The end marker and what follows it, to be sent after the settlement."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a piece of the stream; give what may go to the client now."""
+        block = self._splitter.feed(data)
+        if not block:
+            return block
+        self._bytes_seen += len(block)
+        if self.done or self._notable.search(block):
+            return b"".join([self._event(event) for event in events(block)])
+        return block
+
+    def _event(self, event: bytes) -> bytes:
+        """Note what an event means; give it back unless it is of the end."""
+        if not self.done and self._notable.search(event):
+            self._reader.feed(event)
+        if self.done:
+            self.end += event
+            return b""
+        return event
+
+    def close(self) -> bytes:
+        """Take the end of the bytes; give what of an event without its blank line may go.
+
+        Of an answer that broke off that is nothing: half an event would only mislead.
+        """
+        rest = self._splitter.rest
+        if not rest:
+            return b""
+        self._bytes_seen += len(rest)
+        if not self.done:
+            self._reader.feed(rest)
+            self._reader.close()
+        if self.done:
+            self.end += rest
+            return b""
+        return rest if self.whole else b""
+
+    @property
+    def done(self) -> bool:
+        """Whether the end marker has come."""
+        return self._reader.done
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer came to an end of its own."""
+        return self._reader.whole
+
+    @property
+    def status(self) -> Status:
+        """How the stream ended, once no more comes. The end of the bytes alone is no end."""
+        return self._reader.status
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reported for the whole answer; None is unknown."""
+        return self._reader.usage
+
+    @property
+    def output_tokens_bound(self) -> int:
+        """An upper bound of the output tokens so far: an event's bytes are more than its tokens."""
+        return self._bytes_seen
