@@ -69,12 +69,23 @@ def test_a_foreign_entry_is_found_without_traffic(tmp_path: Path) -> None:
         async with desk(new_database(tmp_path, granted("g", 10))) as open_desk:
             first = held("first", 10)
             await open_desk.ledger.hold(first)
+            before = open_desk.changes
             waiting = asyncio.create_task(open_desk.ledger.hold(held("second", 5)))
             await turns()
             _append_elsewhere(open_desk.path, granted("g2", 5))
             await waiting
-            await until(lambda: open_desk.changes > 0)
+            await until(lambda: open_desk.changes > before)
             assert open_desk.verify().problems == []
+
+    run(scenario())
+
+
+def test_a_change_that_came_before_the_writer_is_not_missed(tmp_path: Path) -> None:
+    """A writer tells of changes from its own beginning on; so that is one to look at, too."""
+
+    async def scenario() -> None:
+        async with desk(new_database(tmp_path)) as open_desk:
+            await until(lambda: open_desk.changes == 1)
 
     run(scenario())
 
