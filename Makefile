@@ -45,7 +45,7 @@ lock: ## Resolve the dependencies anew, with hashes (needs uv)
 	  uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
 	    --no-header --no-emit-index-url --quiet \
 	    $$(case $$set in build) echo --extra build;; serve) echo --extra local;; \
-	       dev) echo --extra local --extra dev --extra build;; esac) \
+	       dev) echo --extra local --extra agreement --extra dev --extra build;; esac) \
 	    -o requirements/$$set.txt || exit 1; \
 	done
 
