@@ -39,7 +39,8 @@ from entente.domain.ids import Ids
 from entente.domain.principal import Principal, Role
 from entente.domain.secret import Secret
 from entente.gateway.pipeline import Gateway
-from entente.http.data_plane import DataPlane, Settings
+from entente.http.data_plane import DataPlane
+from entente.http.inference import Inference
 from entente.http.protocol import Connection, Shared
 from entente.http.routes import Router
 from entente.ledger.books import Books
@@ -263,14 +264,12 @@ def _plane(loop: _Loop) -> DataPlane:
     ring = KeyRing({digest_of(KEY.encode()): who}, 1)
     return DataPlane(
         router=Router(),
-        gateway=gateway,
-        catalog=catalog,
+        handlers=Inference(gateway, catalog, started_s=0).handlers(),
         ring=lambda: ring,
         bearer=None,
-        trouble=dict,
         monitor=monitor,
         ids=Ids(time.time_ns, random.Random(1).getrandbits),  # noqa: S311
-        settings=Settings(inflight_max=8192, started_s=0),
+        inflight_max=8192,
     )
 
 

@@ -9,46 +9,36 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import random
 import resource
-import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 import uvloop
 
-from entente.auth import KeyRing, KeyStore
+from entente.auth import KeyRing
 from entente.config import Config, MetricsAccess, ProviderKind
-from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
-from entente.db import DATABASE_NAME, connect, locked, migrate
-from entente.domain.errors import LedgerUnavailable, StartError, UpstreamConnectError
+from entente.control.keys import ADMIN_KEY_VARIABLE
+from entente.db import locked
+from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
 from entente.gateway.pipeline import Gateway
-from entente.http.data_plane import DataPlane, FindBearer, Settings
+from entente.http.data_plane import STOPPING, DataPlane, FindBearer
+from entente.http.handler import Handler
+from entente.http.inference import Inference
+from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
-from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.ledger import Ledger
-from entente.ledger.model import Settlement
-from entente.ledger.reader import (
-    Position,
-    activate,
-    load,
-    recent_settlements,
-    save_checkpoint,
-)
-from entente.ledger.sqlite import SqliteJournal, launch_process
-from entente.metering.prices import PriceBook, compile_price, price_book
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
-from entente.routing.catalog import Model, Target
+from entente.records import Records, open_records, random_bits
+from entente.routing.catalog import Catalog, Model, Target
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
 from entente.welcome import welcome
@@ -117,34 +107,31 @@ async def platform(
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = await _start_runtime(config, stack)
-        records = await _open_records(config, environ, lock, stack)
+        records = await open_records(config, environ, lock, stack)
         monitor = Monitor()
-        limits = Limits()
-        for entry in records.recent:
-            limits.recall(entry.key, entry.at_ns // NS_PER_MS // WINDOW_MS, entry.usage.total)
         catalog = _catalog(config)
         gateway = Gateway(
             catalog=catalog,
             providers=_make_providers(config, environ, runtime, stack),
             prices=records.prices,
-            limits=limits,
+            limits=_limits(records),
             ledger=records.ledger,
             monitor=monitor,
             now_ns=time.time_ns,
         )
+
+        def trouble() -> dict[str, str]:
+            stopping = {"server": STOPPING} if plane.stopping else {}
+            return _trouble(config, records.ledger, runtime) | stopping
+
         plane = DataPlane(
             router=Router(_routes(config)),
-            gateway=gateway,
-            catalog=catalog,
+            handlers=_handlers(gateway, catalog, trouble, monitor),
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
-            trouble=lambda: _trouble(config, records.ledger, runtime),
             monitor=monitor,
-            ids=Ids(time.time_ns, _random_bits()),
-            settings=Settings(
-                inflight_max=config.server.inflight_max,
-                started_s=time.time_ns() // NS_PER_S,
-            ),
+            ids=Ids(time.time_ns, random_bits()),
+            inflight_max=config.server.inflight_max,
         )
         monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
         server = Server(
@@ -173,6 +160,27 @@ async def platform(
             await server.stop(config.server.shutdown_s)
 
 
+def _handlers(
+    gateway: Gateway,
+    catalog: Catalog,
+    trouble: Callable[[], Mapping[str, str]],
+    monitor: Monitor,
+) -> dict[str, Handler]:
+    """Give the handler of each action of the route table."""
+    return {
+        **Inference(gateway, catalog, started_s=time.time_ns() // NS_PER_S).handlers(),
+        **Operations(trouble, monitor).handlers(),
+    }
+
+
+def _limits(records: Records) -> Limits:
+    """Make the limits, with what was used in the current minute before this start."""
+    limits = Limits()
+    for entry in records.recent:
+        limits.recall(entry.key, entry.at_ns // NS_PER_MS // WINDOW_MS, entry.usage.total)
+    return limits
+
+
 def _bearer(
     config: Config,
     environ: Mapping[str, str],
@@ -187,81 +195,6 @@ def _bearer(
     )
     stack.push_async_callback(verifier.aclose)
     return lambda token: verifier.find(token, time.time())
-
-
-def _random_bits() -> Callable[[int], int]:
-    """Give a source of bits for ids, which have to differ, not to be secret."""
-    return random.Random(secrets.randbits(128)).getrandbits  # noqa: S311
-
-
-class _Records(NamedTuple):
-    """What stands on the database."""
-
-    ledger: Ledger
-    ring: Callable[[], KeyRing]
-    prices: PriceBook
-    recent: Iterable[Settlement]
-    """Settlements of the current minute, for the limits to go on from."""
-    admin_key: Secret | None
-    """The first admin key, if it has just been made."""
-
-
-async def _open_records(
-    config: Config, environ: Mapping[str, str], lock: int, stack: contextlib.AsyncExitStack
-) -> _Records:
-    """Open the database, bring it forward, and settle what a crash left open."""
-    path = config.server.data_dir / DATABASE_NAME
-    connection = stack.enter_context(contextlib.closing(connect(path)))
-    migrate(connection)
-    store = KeyStore(connection)
-    ids = Ids(time.time_ns, _random_bits())
-    keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
-    admin_key = keys.bootstrap_admin(environ)
-    prices = _price_book(config)
-    activate(connection, prices.version, prices.encode(), time.time_ns())
-    position = load(connection)
-    rings = [store.load_ring()]
-
-    def reload() -> None:
-        rings[0] = store.load_ring()
-
-    def save(reached: Position) -> None:
-        with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
-            save_checkpoint(own, reached)
-
-    saver = stack.enter_context(ThreadPoolExecutor(1, "entente-checkpoint"))
-
-    def save_soon(reached: Position) -> None:
-        saver.submit(save, reached)
-
-    checkpoints = Checkpoints(position, save_soon)
-
-    journal = SqliteJournal(
-        path,
-        seq=position.seq,
-        head=position.head,
-        durability=config.ledger.durability,
-        on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
-        on_written=checkpoints.written,
-        on_change=reload,
-        launch=launch_process(kept_open=(lock,)),
-    )
-    ledger = Ledger(
-        journal,
-        position.books,
-        now_ns=time.time_ns,
-        budget_wait_s=config.limits.budget_wait_s,
-    )
-
-    async def close() -> None:
-        await ledger.aclose()
-        save(checkpoints.position())
-
-    stack.push_async_callback(close)
-    await ledger.recover()
-    since_ns = time.time_ns() - WINDOW_MS * NS_PER_MS
-    recent = recent_settlements(connection, since_ns=since_ns) if rings[0].limited else ()
-    return _Records(ledger, lambda: rings[0], prices, recent, admin_key)
 
 
 async def _start_runtime(config: Config, stack: contextlib.AsyncExitStack) -> Runtime | None:
@@ -315,17 +248,6 @@ def _catalog(config: Config) -> dict[str, Model]:
         )
         for name, model in config.models.items()
     }
-
-
-def _price_book(config: Config) -> PriceBook:
-    """Compile the prices of the configuration."""
-    return price_book(
-        {
-            name: compile_price(model.price.currency, model.price.rates(), model.price.per.tokens)
-            for name, model in config.models.items()
-            if model.price is not None
-        }
-    )
 
 
 def _routes(config: Config) -> tuple[Route, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import pytest
@@ -16,6 +17,7 @@ BODIES: Final = {
     Surface.RESPONSES: b'{"model":"m","input":"hi"}',
     Surface.MESSAGES: b'{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}',
 }
+_HOLE: Final = re.compile(r"\{\w+\}|\*")
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -32,13 +34,13 @@ def revoked(shared: tuple[EntenteServer, list[Key]]) -> str:
     return key.secret
 
 
-def _allowed(roles: frozenset[object], who: str) -> int:
-    """Say which status a role gets on a route for `roles`."""
+def _refused(roles: frozenset[object], who: str) -> int | None:
+    """Say with which status a role is refused on a route for `roles`; None if it is not."""
     if not roles:
-        return 200
+        return None
     if who in ("none", "wrong", "revoked"):
         return 401
-    return 200 if who in roles else 403
+    return None if who in roles else 403
 
 
 @pytest.mark.parametrize("who", ROLES)
@@ -56,15 +58,19 @@ def test_each_role_gets_what_the_table_says(
         "revoked": revoked,
     }[who]
     body = BODIES.get(row.surface) if row.method == "POST" else None
-    got = server.ask(row.method, row.path.replace("*", "m"), key=presented, body=body)
-    assert got.status == _allowed(row.roles, who), got.body
+    got = server.ask(row.method, _HOLE.sub("m", row.path), key=presented, body=body)
+    expected = _refused(row.roles, who)
+    if expected is None:
+        assert got.status in (200, 400, 404), got.body
+    else:
+        assert got.status == expected, got.body
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_other_methods_are_not_allowed(server: EntenteServer, method: str) -> None:
     """A path answers to the methods of its rows only, and says which they are."""
-    for path in {row.path.replace("*", "m") for row in ROUTES}:
-        has = {r.method for r in ROUTES if r.path.replace("*", "m") == path}
+    for path in {_HOLE.sub("m", row.path) for row in ROUTES}:
+        has = {r.method for r in ROUTES if _HOLE.sub("m", r.path) == path}
         if method in has:
             continue
         got = server.ask(method, path, key=ADMIN_KEY)

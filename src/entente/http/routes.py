@@ -5,6 +5,9 @@ A route without a row does not exist; a row without a role is open to everybody.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -20,7 +23,7 @@ ANTHROPIC_PREFIX: Final = "/anthropic/"
 
 
 class Route(msgspec.Struct, frozen=True):
-    """A row. A path that ends in `/*` has one parameter: the rest of the path."""
+    """A row. `{name}` in a path is one segment; `/*` at its end is all the rest."""
 
     method: str
     path: str
@@ -46,30 +49,36 @@ ROUTES: Final = (
 
 
 class Match(msgspec.Struct, frozen=True):
-    """The row of a request, and the parameter that its path has."""
+    """The row of a request, and the parameters that its path has."""
 
     route: Route
     parameter: str = ""
+    """The last parameter of the path."""
+    parameters: Mapping[str, str] = MappingProxyType({})
+    """Those in braces, by name."""
     front: Front = Front.OPENAI
     deployment: str | None = None
     """The model's name, where the path of a front has it."""
 
 
 class Router:
-    """Finds the row of a request. Exact paths cost one look-up."""
+    """Finds the row of a request. Paths without parameters cost one look-up."""
 
     def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
         """Index the table."""
         self.routes = routes
-        self._exact = {(r.method, r.path): Match(r) for r in routes if not r.path.endswith("/*")}
-        self._prefixed = [r for r in routes if r.path.endswith("/*")]
+        fixed = [r for r in routes if not _PARAMETER.search(r.path)]
+        self._exact = {(r.method, r.path): Match(r) for r in fixed}
+        self._surfaces = {r.path: r.surface for r in fixed}
+        self._patterns = [(_pattern(r.path), r) for r in routes if _PARAMETER.search(r.path)]
 
     def surface(self, path: str) -> Surface:
         """Give the surface of a path, found or not, for the form of errors."""
-        for route in self.routes:
-            if route.path == path or (
-                route.path.endswith("/*") and path.startswith(route.path[:-1])
-            ):
+        surface = self._surfaces.get(path)
+        if surface is not None:
+            return surface
+        for pattern, route in self._patterns:
+            if pattern.fullmatch(path):
                 return route.surface
         return Surface.MESSAGES if path.startswith(ANTHROPIC_PREFIX) else Surface.OPERATIONS
 
@@ -79,12 +88,13 @@ class Router:
         if match is not None:
             return match
         allowed = {r.method for r in self.routes if r.path == path}
-        for route in self._prefixed:
-            prefix = route.path[:-1]
-            if path.startswith(prefix) and len(path) > len(prefix):
-                if route.method == method:
-                    return Match(route, path[len(prefix) :])
-                allowed.add(route.method)
+        for pattern, route in self._patterns:
+            found = pattern.fullmatch(path)
+            if found is None:
+                continue
+            if route.method == method:
+                return Match(route, found[found.lastindex or 0], found.groupdict())
+            allowed.add(route.method)
         if allowed:
             message = (
                 f"Not allowed to {method} on {path}. "
@@ -93,3 +103,13 @@ class Router:
             raise MethodNotAllowed(message, allow=tuple(sorted(allowed)))
         message = f"Invalid URL ({method} {path})"
         raise UnknownRoute(message)
+
+
+_PARAMETER: Final = re.compile(r"\{(\w+)\}|/\*$")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """Compile the path of a row."""
+    return re.compile(
+        _PARAMETER.sub(lambda hole: f"(?P<{hole[1]}>[^/]+)" if hole[1] else "/(.+)", path)
+    )

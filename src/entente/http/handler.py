@@ -1,0 +1,39 @@
+"""What a route's handler is given, and the few things that many of them do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import msgspec
+
+from entente.domain.chat import Surface
+from entente.domain.principal import Principal
+from entente.http.exchange import Exchange
+from entente.http.routes import Match
+
+Handler: TypeAlias = Callable[[Exchange, Principal | None, Match], Awaitable[None]]
+"""Takes the exchange, who is asking (None on routes for anyone), and the row that was found."""
+
+JSON: Final = (b"content-type", b"application/json")
+
+
+def somebody(who: Principal | None) -> Principal:
+    """Give the principal of a route that has roles; the table and this code agree or fail."""
+    if who is None:
+        message = "a route for anyone has a handler that needs a principal"
+        raise RuntimeError(message)
+    return who
+
+
+async def answer_json(exchange: Exchange, body: object, status: int = 200) -> None:
+    """Answer with JSON; bytes are JSON already."""
+    encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    await exchange.answer(status, (JSON,), encoded)
+
+
+def is_anthropics(exchange: Exchange, surface: Surface) -> bool:
+    """Say whether a client of Anthropic's asks; models are listed on a path of others, too."""
+    if surface is not Surface.MODELS:
+        return surface is Surface.MESSAGES
+    return any(name == b"anthropic-version" for name, _ in exchange.headers)

@@ -1,0 +1,102 @@
+"""The routes that ask a model, and those that list models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from entente.domain.chat import Call, Front
+from entente.domain.errors import ModelNotFound
+from entente.domain.principal import Principal
+from entente.gateway.pipeline import Gateway
+from entente.http.exchange import Exchange
+from entente.http.handler import Handler, answer_json, is_anthropics, somebody
+from entente.http.routes import Match
+from entente.policy.access import may_use
+from entente.routing.catalog import Catalog, Model
+from entente.wire import anthropic, anthropic_models, azure, openai, openai_responses
+
+
+class Inference:
+    """Serves conversations through the gateway."""
+
+    def __init__(self, gateway: Gateway, catalog: Catalog, *, started_s: int) -> None:
+        """Take the parts. Models have existed since `started_s`, seconds since 1970."""
+        self._gateway = gateway
+        self._catalog = catalog
+        self._started_s = started_s
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Give the handlers by the actions of the route table."""
+        return {
+            "chat": self._chat,
+            "responses": self._responses,
+            "messages": self._messages,
+            "list_models": self._list_models,
+            "get_model": self._get_model,
+        }
+
+    async def _chat(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """POST /v1/chat/completions."""
+        call = openai.decode_chat(named(await exchange.body(), match))
+        await self._gateway.chat(
+            somebody(who), from_front(match, call), exchange.request_id, exchange
+        )
+
+    async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """POST /v1/responses."""
+        call = openai_responses.decode_responses(named(await exchange.body(), match))
+        await self._gateway.chat(
+            somebody(who), from_front(match, call), exchange.request_id, exchange
+        )
+
+    async def _messages(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
+        """POST /v1/messages."""
+        call = anthropic.decode_messages(await exchange.body())
+        await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
+
+    async def _list_models(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """GET /v1/models, which OpenAI and Anthropic share; a header of Anthropic's tells."""
+        who = somebody(who)
+        listed = [model for model in self._catalog.values() if may_use(who, model.name)]
+        if is_anthropics(exchange, match.route.surface):
+            names = [model.name for model in listed]
+            written = anthropic_models.write_list(names, created_s=self._started_s)
+            await answer_json(exchange, written)
+        else:
+            data = [self._model(model) for model in listed]
+            await answer_json(exchange, {"object": "list", "data": data})
+
+    async def _get_model(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """GET /v1/models/{id}."""
+        name = match.parameter
+        model = self._catalog.get(name)
+        if model is None or not may_use(somebody(who), model.name):
+            raise ModelNotFound(name)
+        if is_anthropics(exchange, match.route.surface):
+            written = anthropic_models.write_model(name, created_s=self._started_s)
+            await answer_json(exchange, written)
+        else:
+            await answer_json(exchange, self._model(model))
+
+    def _model(self, model: Model) -> dict[str, object]:
+        """Write a model as OpenAI lists it."""
+        return {
+            "id": model.name,
+            "object": "model",
+            "created": self._started_s,
+            "owned_by": model.owned_by,
+        }
+
+
+def named(body: bytes, match: Match) -> bytes:
+    """Give the body with the model; at Azure the path may name it in its stead."""
+    return azure.name_model(body, match.deployment) if match.deployment is not None else body
+
+
+def from_front(match: Match, call: Call) -> Call:
+    """Note whom the client takes us for."""
+    if match.front is Front.OPENAI:
+        return call
+    return msgspec.structs.replace(call, front=match.front)

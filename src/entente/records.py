@@ -1,0 +1,114 @@
+"""What stands on the data folder: the journal, the keys and the price book, opened in order."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from entente.auth import KeyRing, KeyStore
+from entente.config import Config
+from entente.control.keys import Keys
+from entente.db import DATABASE_NAME, connect, migrate
+from entente.domain.errors import LedgerUnavailable
+from entente.domain.ids import Ids
+from entente.domain.secret import Secret
+from entente.ledger.checkpoints import Checkpoints
+from entente.ledger.ledger import Ledger
+from entente.ledger.model import Settlement
+from entente.ledger.reader import Position, activate, load, recent_settlements, save_checkpoint
+from entente.ledger.sqlite import SqliteJournal, launch_process
+from entente.metering.prices import PriceBook, compile_price, price_book
+from entente.policy.limits import WINDOW_MS
+
+NS_PER_MS = 1_000_000
+
+
+def random_bits() -> Callable[[int], int]:
+    """Give a source of bits for ids, which have to differ, not to be secret."""
+    return random.Random(secrets.randbits(128)).getrandbits  # noqa: S311
+
+
+class Records(NamedTuple):
+    """What stands on the database."""
+
+    ledger: Ledger
+    ring: Callable[[], KeyRing]
+    prices: PriceBook
+    recent: Iterable[Settlement]
+    """Settlements of the current minute, for the limits to go on from."""
+    admin_key: Secret | None
+    """The first admin key, if it has just been made."""
+
+
+async def open_records(
+    config: Config, environ: Mapping[str, str], lock: int, stack: contextlib.AsyncExitStack
+) -> Records:
+    """Open the database, bring it forward, and settle what a crash left open."""
+    path = config.server.data_dir / DATABASE_NAME
+    connection = stack.enter_context(contextlib.closing(connect(path)))
+    migrate(connection)
+    store = KeyStore(connection)
+    ids = Ids(time.time_ns, random_bits())
+    keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
+    admin_key = keys.bootstrap_admin(environ)
+    prices = _price_book(config)
+    activate(connection, prices.version, prices.encode(), time.time_ns())
+    position = load(connection)
+    rings = [store.load_ring()]
+
+    def reload() -> None:
+        rings[0] = store.load_ring()
+
+    def save(reached: Position) -> None:
+        with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
+            save_checkpoint(own, reached)
+
+    saver = stack.enter_context(ThreadPoolExecutor(1, "entente-checkpoint"))
+
+    def save_soon(reached: Position) -> None:
+        saver.submit(save, reached)
+
+    checkpoints = Checkpoints(position, save_soon)
+
+    journal = SqliteJournal(
+        path,
+        seq=position.seq,
+        head=position.head,
+        durability=config.ledger.durability,
+        on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
+        on_written=checkpoints.written,
+        on_change=reload,
+        launch=launch_process(kept_open=(lock,)),
+    )
+    ledger = Ledger(
+        journal,
+        position.books,
+        now_ns=time.time_ns,
+        budget_wait_s=config.limits.budget_wait_s,
+    )
+
+    async def close() -> None:
+        await ledger.aclose()
+        save(checkpoints.position())
+
+    stack.push_async_callback(close)
+    await ledger.recover()
+    since_ns = time.time_ns() - WINDOW_MS * NS_PER_MS
+    recent = recent_settlements(connection, since_ns=since_ns) if rings[0].limited else ()
+    return Records(ledger, lambda: rings[0], prices, recent, admin_key)
+
+
+def _price_book(config: Config) -> PriceBook:
+    """Compile the prices of the configuration."""
+    return price_book(
+        {
+            name: compile_price(model.price.currency, model.price.rates(), model.price.per.tokens)
+            for name, model in config.models.items()
+            if model.price is not None
+        }
+    )
