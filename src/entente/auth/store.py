@@ -25,19 +25,19 @@ KEYS_LISTED_MAX: Final = 100_000
 ID_PREFIX_CHARS_MIN: Final = 8
 
 _COLUMNS: Final = (
-    "id, name, role, budgeted, models, requests_per_minute, tokens_per_minute,"
+    "id, name, role, project, budgeted, models, requests_per_minute, tokens_per_minute,"
     " hint, created_ns, revoked_ns"
 )
 # These texts are made of the constants here and of nothing that anyone sends.
 _SELECT: Final = f"SELECT {_COLUMNS} FROM keys"  # noqa: S608
-_INSERT: Final = f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT: Final = f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _SELECT_GENERATION: Final = (
     "SELECT count(*) + count(revoked_ns) + coalesce(sum(budgeted), 0) FROM keys"
 )
 """Grows with every change, because rows only ever come, are revoked or get a budget."""
 _SELECT_RING: Final = f"SELECT ({_SELECT_GENERATION}), digest, {_COLUMNS} FROM keys"  # noqa: S608
 
-_Row = tuple[str, str, str, int, str | None, int | None, int | None, str, int, int | None]
+_Row = tuple[str, str, str, str, int, str | None, int | None, int | None, str, int, int | None]
 
 
 class KeyStore:
@@ -73,6 +73,7 @@ class KeyStore:
                         who.key_id,
                         who.name,
                         str(who.role),
+                        who.project,
                         int(who.budgeted),
                         models,
                         who.requests_per_minute,
@@ -168,12 +169,25 @@ def _admit(actor: Principal) -> None:
 
 
 def _record(row: _Row) -> KeyRecord:
-    key_id, name, role, budgeted, models, requests, tokens, hint, created_ns, revoked_ns = row
+    (
+        key_id,
+        name,
+        role,
+        project,
+        budgeted,
+        models,
+        requests,
+        tokens,
+        hint,
+        created_ns,
+        revoked_ns,
+    ) = row
     return KeyRecord(
         principal=Principal(
             key_id=key_id,
             name=name,
             role=Role(role),
+            project=project,
             budgeted=bool(budgeted),
             models=None if models is None else msgspec.json.decode(models, type=tuple[str, ...]),
             requests_per_minute=requests,

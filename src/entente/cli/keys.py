@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -24,7 +24,7 @@ from entente.control.budgets import initial_grant
 from entente.control.keys import KeyWish, NewKey
 from entente.control.reports import utc
 from entente.domain.errors import InvalidParameter, LedgerError
-from entente.domain.principal import Role
+from entente.domain.principal import DEFAULT_PROJECT, Role
 from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ def create(
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute.")] = None,
     role: Annotated[Role, typer.Option(help="What it may do.")] = Role.MEMBER,
+    project: Annotated[
+        str, typer.Option(metavar="P", help="Whose stored objects it shares.")
+    ] = DEFAULT_PROJECT,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and show it, this one time."""
@@ -54,6 +57,7 @@ def create(
     wish = KeyWish(
         name=name,
         role=role,
+        project=project,
         budgeted=nano is not None,
         models=tuple(model) if model else None,
         requests_per_minute=rpm,
@@ -90,6 +94,12 @@ def _made(connection: Connection, wish: KeyWish, budget_nano: int | None) -> New
     return made
 
 
+_HEADINGS: Final = (
+    *("ID", "NAME", "ROLE", "PROJECT", "KEY", "MODELS", "BUDGET", "RPM", "TPM"),
+    *("CREATED", "REVOKED"),
+)
+
+
 @app.command("list")
 def list_keys(
     *,
@@ -104,7 +114,7 @@ def list_keys(
         say_json([_as_json(record) for record in records])
         return
     say_table(
-        ("ID", "NAME", "ROLE", "KEY", "MODELS", "BUDGET", "RPM", "TPM", "CREATED", "REVOKED"),
+        _HEADINGS,
         [_row(record) for record in records],
     )
 
@@ -131,6 +141,7 @@ def _as_json(record: KeyRecord) -> dict[str, object]:
         "id": who.key_id,
         "name": who.name,
         "role": who.role,
+        "project": who.project,
         "hint": record.hint,
         "budgeted": who.budgeted,
         "models": who.models,
@@ -147,6 +158,7 @@ def _row(record: KeyRecord) -> tuple[str, ...]:
         who.key_id,
         who.name,
         who.role,
+        who.project,
         record.hint,
         "all" if who.models is None else ",".join(who.models),
         "hard" if who.budgeted else "none",

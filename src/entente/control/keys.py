@@ -14,7 +14,7 @@ import msgspec
 from entente.auth.keys import digest_of, hint_of, new_secret
 from entente.auth.model import OPERATOR, KeyRecord
 from entente.domain.errors import ConfigError, InvalidParameter
-from entente.domain.principal import Principal, Role
+from entente.domain.principal import DEFAULT_PROJECT, Principal, Role
 from entente.domain.secret import Secret
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ NAME_CHARS_MAX: Final = 128
 MODELS_PER_KEY_MAX: Final = 1000
 PER_MINUTE_MAX: Final = 10**12
 
+_PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ADMIN_KEY: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -40,6 +41,7 @@ class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str | None = None
     role: Role = Role.MEMBER
+    project: str = DEFAULT_PROJECT
     budgeted: bool = False
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
@@ -123,6 +125,7 @@ class Keys:
                 key_id=key_id,
                 name=wish.name or f"key-{key_id[-6:]}",
                 role=wish.role,
+                project=wish.project,
                 budgeted=wish.budgeted,
                 models=wish.models,
                 requests_per_minute=wish.requests_per_minute,
@@ -165,6 +168,8 @@ def _check(wish: KeyWish) -> None:
         _refuse("name", f"must have at most {NAME_CHARS_MAX} characters")
     if name == BOOTSTRAP_NAME:
         _refuse("name", "is reserved for the first admin key: choose another")
+    if not _PROJECT.fullmatch(wish.project):
+        _refuse("project", "must be 1 to 64 letters, digits, dots, dashes or underscores")
     if wish.models is not None and not 1 <= len(wish.models) <= MODELS_PER_KEY_MAX:
         _refuse("models", f"must name 1 to {MODELS_PER_KEY_MAX} models, or be left out for all")
     for param in ("requests_per_minute", "tokens_per_minute"):

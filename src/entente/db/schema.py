@@ -43,4 +43,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             activated_ns INTEGER NOT NULL
         ) STRICT""",
     ),
+    ("ALTER TABLE keys ADD COLUMN project TEXT NOT NULL DEFAULT 'default'",),
 )

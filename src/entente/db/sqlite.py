@@ -7,7 +7,7 @@ version that this program does not know is refused, never guessed at.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -59,7 +59,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(
+    connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS
+) -> None:
     """Run the migrations that this file has not seen, each in a transaction of its own.
 
     Two processes may call it at once: the second waits and then finds nothing to do.
@@ -67,7 +69,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     one that another process keeps locked.
     """
     try:
-        _migrate(connection)
+        _migrate(connection, migrations)
     except sqlite3.Error as error:
         message = (
             f"Cannot use the database: {error}. Close what else has it open, a shell of sqlite3 "
@@ -76,18 +78,18 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise LedgerUnavailable(message) from error
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]]) -> None:
     """Run what is missing."""
-    for version in range(1, len(MIGRATIONS) + 1):
+    for version in range(1, len(migrations) + 1):
         with transaction(connection):
             (current,) = connection.execute("PRAGMA user_version").fetchone()
-            if current > len(MIGRATIONS):
+            if current > len(migrations):
                 message = (
-                    f"The database has schema {current}; this program knows {len(MIGRATIONS)}. "
+                    f"The database has schema {current}; this program knows {len(migrations)}. "
                     "Run the newer version of entente that wrote it."
                 )
                 raise StartError(message)
             if current < version:
-                for statement in MIGRATIONS[version - 1]:
+                for statement in migrations[version - 1]:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version={version}")

@@ -6,6 +6,7 @@
     ├── RequestError                what the client sent cannot be served (4xx)
     │   ├── MalformedJson
     │   ├── InvalidParameter        a named parameter is missing, of a wrong type or out of range
+    │   │   └── ObjectNotFound      it names a stored object that is not there for who asks
     │   ├── BodyTooLarge
     │   ├── BodyTimeout             the client stopped in the middle of its body
     │   ├── UnknownRoute
@@ -32,6 +33,7 @@
     │   ├── LedgerUnavailable       the journal cannot be written now (disk full, locked)
     │   ├── IdempotencyConflict     the same idempotency key with another content
     │   └── LedgerCorrupt           the journal does not read back as it was written
+    ├── StorageUnavailable          stored objects cannot be read or written now
     └── Overloaded                  the server stops or has reached one of its own bounds
         └── IssuerUnavailable       the keys of a token's issuer cannot be fetched now
 
@@ -82,6 +84,10 @@ class InvalidParameter(RequestError):
         super().__init__(message)
         self.param = param
         self.code = code
+
+
+class ObjectNotFound(InvalidParameter):
+    """A stored object is not there, has expired, or belongs to another project."""
 
 
 class BodyTooLarge(RequestError):
@@ -221,6 +227,10 @@ class IdempotencyConflict(LedgerError):
 
 class LedgerCorrupt(LedgerError):
     """The journal does not read back as it was written."""
+
+
+class StorageUnavailable(EntenteError):
+    """Stored objects cannot be read or written now: disk full, no permission, locked."""
 
 
 class Overloaded(EntenteError):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+DEFAULT_PROJECT: Final = "default"
 
 
 class Role(StrEnum):
@@ -19,13 +22,14 @@ class Role(StrEnum):
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The holder of a key, as everything that governs a request sees it.
 
-    `models` are the names that the key may use, None for all. The limits are None where
-    there is none.
+    `project` owns what the key stores. `models` are the names that the key may use, None for
+    all. The limits are None where there is none.
     """
 
     key_id: str
     name: str
     role: Role
+    project: str = DEFAULT_PROJECT
     budgeted: bool = False
     """The key has a hard budget: what it may spend stands in the ledger."""
     models: tuple[str, ...] | None = None

@@ -18,10 +18,12 @@ from entente.domain.errors import (
     LimitError,
     MethodNotAllowed,
     ModelNotFound,
+    ObjectNotFound,
     Overloaded,
     PermissionDenied,
     RequestError,
     RequestTooLarge,
+    StorageUnavailable,
     UnknownRoute,
     Unpriced,
     UpstreamBusy,
@@ -52,6 +54,7 @@ _BUSY: Final = "overloaded_error"
 
 TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     RequestError: _Row(400, _INVALID),
+    ObjectNotFound: _Row(404, _NOT_FOUND),
     BodyTooLarge: _Row(413, "request_too_large"),
     BodyTimeout: _Row(408, _INVALID, retry=False),
     UnknownRoute: _Row(404, _NOT_FOUND),
@@ -68,6 +71,7 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     UpstreamBusy: _Row(529, _BUSY, retry=True),
     UpstreamRefused: _Row(502, "api_error", retry=False),
     LedgerError: _Row(529, _BUSY, retry=True),
+    StorageUnavailable: _Row(529, _BUSY, retry=True),
     Overloaded: _Row(529, _BUSY, retry=True),
     EntenteError: _Row(500, "api_error"),
 }

@@ -25,10 +25,12 @@ from entente.domain.errors import (
     LimitError,
     MethodNotAllowed,
     ModelNotFound,
+    ObjectNotFound,
     Overloaded,
     PermissionDenied,
     RequestError,
     RequestTooLarge,
+    StorageUnavailable,
     UnknownRoute,
     Unpriced,
     UpstreamBusy,
@@ -76,6 +78,7 @@ class _Row(msgspec.Struct, frozen=True):
 
 TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     RequestError: _Row(400, None, type=_INVALID),
+    ObjectNotFound: _Row(404, None, type=_INVALID),
     BodyTooLarge: _Row(413, "RequestEntityTooLarge"),
     BodyTimeout: _Row(408, "RequestTimeout", retry=False),
     UnknownRoute: _Row(404, "404", "Resource not found"),
@@ -93,6 +96,7 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     UpstreamBusy: _Row(503, "ServiceUnavailable"),
     UpstreamRefused: _Row(502, "BadGateway", retry=False),
     LedgerError: _Row(503, "ServiceUnavailable", retry=True),
+    StorageUnavailable: _Row(503, "ServiceUnavailable", retry=True),
     Overloaded: _Row(503, "ServiceUnavailable", retry=True),
     EntenteError: _Row(500, "InternalServerError"),
 }

@@ -19,11 +19,13 @@ from entente.domain.errors import (
     LimitError,
     MethodNotAllowed,
     ModelNotFound,
+    ObjectNotFound,
     Overloaded,
     PermissionDenied,
     RateLimited,
     RequestError,
     RequestTooLarge,
+    StorageUnavailable,
     UnknownRoute,
     Unpriced,
     UpstreamBusy,
@@ -51,6 +53,7 @@ _BUSY: Final = "service_unavailable_error"
 
 TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     RequestError: _Row(400, _INVALID),
+    ObjectNotFound: _Row(404, _INVALID),
     BodyTooLarge: _Row(413, _INVALID, "request_too_large"),
     BodyTimeout: _Row(408, _INVALID, "request_timeout", retry=False),
     UnknownRoute: _Row(404, _INVALID),
@@ -70,6 +73,7 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     UpstreamBusy: _Row(503, _BUSY, "server_is_overloaded"),
     UpstreamRefused: _Row(502, "server_error", "upstream_refused_credentials", retry=False),
     LedgerError: _Row(503, _BUSY, "ledger_unavailable", retry=True),
+    StorageUnavailable: _Row(503, _BUSY, "storage_unavailable", retry=True),
     Overloaded: _Row(503, _BUSY, "server_is_overloaded", retry=True),
     EntenteError: _Row(500, "server_error"),
 }

@@ -1,0 +1,19 @@
+"""What clients have the platform keep: completions, responses, conversations, files, batches.
+
+Objects belong to a project. They are reached with a principal of that project only; for
+everybody else they do not exist.
+"""
+
+from entente.objects.model import Item, Order, Page, StoredObject, Wanted
+from entente.objects.store import OBJECTS_NAME, Objects, open_objects
+
+__all__ = [
+    "OBJECTS_NAME",
+    "Item",
+    "Objects",
+    "Order",
+    "Page",
+    "StoredObject",
+    "Wanted",
+    "open_objects",
+]

@@ -1,0 +1,190 @@
+"""Stored objects on one SQLite connection: plain calls, used from one thread.
+
+Every statement about an object names its project, so that there is one place where one
+project could see another's, and it does not.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from entente.db import transaction
+from entente.objects.model import Item, Order, Page, StoredObject, Wanted
+
+_COLUMNS: Final = (
+    "id, kind, project, key, created_ns, model, state, metadata, expires_ns, revision, body"
+)
+_INSERT: Final = f"INSERT INTO objects ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_SELECT: Final = f"SELECT {_COLUMNS} FROM objects"
+_OWN: Final = "id = ? AND kind = ? AND project = ?"
+_ALIVE: Final = "(expires_ns IS NULL OR expires_ns > ?)"
+_SWEPT_MAX: Final = 1000
+"""Expired objects that one sweep deletes."""
+
+Ref: TypeAlias = tuple[str, str, str]
+"""Id, kind and project."""
+
+
+class Table:
+    """The statements. Raises sqlite3.Error."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Work on an open, migrated database in autocommit mode."""
+        self._connection = connection
+
+    def create(self, made: StoredObject, items: Iterable[Item]) -> None:
+        """Add an object with its first items. Raises sqlite3.IntegrityError if the id is taken."""
+        metadata = msgspec.json.encode(dict(made.metadata)).decode()
+        with transaction(self._connection):
+            added = self._connection.execute(
+                _INSERT,
+                (
+                    *(made.id, made.kind, made.project, made.key, made.created_ns, made.model),
+                    *(made.state, metadata, made.expires_ns, made.revision, made.body),
+                ),
+            )
+            self._add_items(added.lastrowid, items)
+
+    def get(self, ref: Ref, now_ns: int) -> StoredObject | None:
+        """Give an object, None if there is none, or none any more."""
+        row = self._connection.execute(
+            f"{_SELECT} WHERE {_OWN} AND {_ALIVE}", (*ref, now_ns)
+        ).fetchone()
+        return None if row is None else _object(row)
+
+    def replace(self, changed: StoredObject, items: Iterable[Item]) -> bool:
+        """Put an object in the place of the revision that it was made from, and add items.
+
+        False, and nothing changed, if another change came first or it is gone.
+        """
+        metadata = msgspec.json.encode(dict(changed.metadata)).decode()
+        with transaction(self._connection):
+            row = self._connection.execute(
+                "UPDATE objects SET model = ?, state = ?, metadata = ?, expires_ns = ?,"
+                f" body = ?, revision = revision + 1 WHERE {_OWN} AND revision = ? RETURNING seq",
+                (
+                    *(changed.model, changed.state, metadata, changed.expires_ns, changed.body),
+                    *(changed.id, changed.kind, changed.project, changed.revision),
+                ),
+            ).fetchone()
+            if row is not None:
+                self._add_items(row[0], items)
+        return row is not None
+
+    def delete(self, ref: Ref) -> bool:
+        """Delete an object and its items; False if there is none."""
+        done = self._connection.execute(f"DELETE FROM objects WHERE {_OWN}", ref)
+        return done.rowcount == 1
+
+    def page(
+        self, project: str | None, kind: str, wanted: Wanted, now_ns: int
+    ) -> Page[StoredObject]:
+        """Give a part of a kind's list, of one project or, for the platform itself, of all."""
+        where, values = ["kind = ?", _ALIVE], [kind, now_ns]
+        scope: list[object] = [kind]
+        scoped = "kind = ?"
+        if project is not None:
+            where.append("project = ?")
+            values.append(project)
+            scoped += " AND project = ?"
+            scope.append(project)
+        if wanted.model is not None:
+            where.append("model = ?")
+            values.append(wanted.model)
+        if wanted.states:
+            where.append(f"state IN ({','.join('?' * len(wanted.states))})")
+            values.extend(wanted.states)
+        for name, value in wanted.metadata.items():
+            where.append("EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ? AND value = ?)")
+            values.extend((name, value))
+        mark = f"(SELECT seq FROM objects WHERE id = ? AND {scoped})"
+        rest, more = _cut(wanted, "seq", mark, scope)
+        rows = self._connection.execute(
+            f"{_SELECT} WHERE {' AND '.join(where)}{rest}", (*values, *more)
+        ).fetchall()
+        return Page(tuple(map(_object, rows[: wanted.limit])), len(rows) > wanted.limit)
+
+    def append(self, ref: Ref, items: Sequence[Item]) -> bool:
+        """Add items behind an object's others; False if there is no such object."""
+        with transaction(self._connection):
+            row = self._seq(ref)
+            if row is not None:
+                self._add_items(row, items)
+        return row is not None
+
+    def items(self, ref: Ref, wanted: Wanted) -> Page[Item]:
+        """Give a part of an object's items."""
+        mark = "(SELECT position FROM items WHERE id = ? AND object = o.seq)"
+        rest, more = _cut(wanted, "position", mark, ())
+        rows = self._connection.execute(
+            "SELECT items.id, items.body, position FROM items JOIN objects AS o ON o.seq = object"
+            f" WHERE o.id = ? AND o.kind = ? AND o.project = ?{rest}",
+            (*ref, *more),
+        ).fetchall()
+        return Page(tuple(Item(*row) for row in rows[: wanted.limit]), len(rows) > wanted.limit)
+
+    def item(self, ref: Ref, item_id: str) -> Item | None:
+        """Give one item."""
+        row = self._connection.execute(
+            "SELECT id, body, position FROM items WHERE object ="
+            f" (SELECT seq FROM objects WHERE {_OWN}) AND id = ?",
+            (*ref, item_id),
+        ).fetchone()
+        return None if row is None else Item(*row)
+
+    def delete_item(self, ref: Ref, item_id: str) -> bool:
+        """Delete one item; False if there is none."""
+        done = self._connection.execute(
+            f"DELETE FROM items WHERE object = (SELECT seq FROM objects WHERE {_OWN}) AND id = ?",
+            (*ref, item_id),
+        )
+        return done.rowcount == 1
+
+    def sweep(self, now_ns: int) -> list[StoredObject]:
+        """Delete objects that have expired, oldest first and so many at a time; give them."""
+        rows = self._connection.execute(
+            "DELETE FROM objects WHERE seq IN (SELECT seq FROM objects WHERE expires_ns <= ?"
+            f" ORDER BY expires_ns LIMIT {_SWEPT_MAX}) RETURNING {_COLUMNS}",
+            (now_ns,),
+        ).fetchall()
+        return [_object(row) for row in rows]
+
+    def _seq(self, ref: Ref) -> int | None:
+        row = self._connection.execute(
+            f"SELECT seq FROM objects WHERE {_OWN}",
+            ref,
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _add_items(self, seq: int | None, items: Iterable[Item]) -> None:
+        """Add items behind those that are there."""
+        self._connection.executemany(
+            "INSERT INTO items (object, position, id, body) VALUES (?1,"
+            " (SELECT coalesce(max(position), 0) + 1 FROM items WHERE object = ?1), ?2, ?3)",
+            [(seq, item.id, item.body) for item in items],
+        )
+
+
+def _cut(
+    wanted: Wanted, column: str, mark: str, scope: Sequence[object]
+) -> tuple[str, list[object]]:
+    """Write the end of a statement that gives one page, and one more to see if there is more."""
+    ascending = wanted.order is Order.ASC
+    text, values = "", list[object]()
+    for limit, later in ((wanted.after, ascending), (wanted.before, not ascending)):
+        if limit is not None:
+            text += f" AND {column} {'>' if later else '<'} {mark}"
+            values += [limit, *scope]
+    text += f" ORDER BY {column} {'ASC' if ascending else 'DESC'} LIMIT ?"
+    return text, [*values, wanted.limit + 1]
+
+
+def _object(row: tuple[object, ...]) -> StoredObject:
+    names = _COLUMNS.split(", ")
+    members = dict(zip(names, row, strict=True))
+    members["metadata"] = msgspec.json.decode(str(members["metadata"]))
+    return msgspec.convert(members, StoredObject)

@@ -1,0 +1,199 @@
+"""Stored objects on a real file: whose they are, what lists give, what changes keep."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from entente.domain.errors import StorageUnavailable
+from entente.domain.principal import Principal, Role
+from entente.objects import Item, Objects, Order, StoredObject, Wanted, open_objects
+from entente.objects.model import PAGE_MAX
+
+ANNA = Principal(key_id="key_a", name="anna", role=Role.MEMBER, project="red")
+ARNO = Principal(key_id="key_b", name="arno", role=Role.MEMBER, project="red")
+BERT = Principal(key_id="key_c", name="bert", role=Role.ADMIN, project="blue")
+
+
+class Clock:
+    """Nanoseconds, set by hand."""
+
+    now_ns = 1_000
+
+
+def made(id: str, who: Principal = ANNA, **more: Any) -> StoredObject:
+    """Make an object of the kind `response`."""
+    fixed = {"kind": "response", "created_ns": 1, "body": id.encode()}
+    return StoredObject(id=id, project=who.project, key=who.key_id, **{**fixed, **more})
+
+
+def with_objects(
+    path: Path, scenario: Callable[[Objects], Awaitable[None]], clock: type[Clock] = Clock
+) -> None:
+    """Run a scenario on the objects of a file."""
+
+    async def main() -> None:
+        with open_objects(path, lambda: clock.now_ns) as objects:
+            await scenario(objects)
+
+    asyncio.run(main())
+
+
+def test_objects_are_there_for_their_project_only(tmp_path: Path) -> None:
+    """Another project can neither see, list, change nor delete them, whatever its role."""
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1"), [Item("i1", b"one")])
+        found = await objects.get(ARNO, "response", "r1")
+        assert found == made("r1")
+        wanted = Wanted(limit=9)
+        assert await objects.get(BERT, "response", "r1") is None
+        assert await objects.get(ANNA, "file", "r1") is None
+        assert (await objects.page(BERT, "response", wanted)).found == ()
+        assert (await objects.items(BERT, "response", "r1", wanted)).found == ()
+        assert await objects.item(BERT, "response", "r1", "i1") is None
+        assert not await objects.append(BERT, "response", "r1", [Item("i2", b"two")])
+        assert not await objects.delete_item(BERT, "response", "r1", "i1")
+        assert not await objects.delete(BERT, "response", "r1")
+        with pytest.raises(ValueError, match="own project"):
+            await objects.create(BERT, made("r2", ANNA))
+        with pytest.raises(ValueError, match="own project"):
+            await objects.replace(BERT, found)
+        assert (await objects.of_all("response", wanted)).found == (found,)
+        assert await objects.delete(ARNO, "response", "r1")
+        assert await objects.get(ANNA, "response", "r1") is None
+
+    with_objects(tmp_path / "o.db", scenario)
+
+
+def test_a_change_counts_once(tmp_path: Path) -> None:
+    """Of two changes of one revision the second is refused, with its items."""
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1", state="queued"))
+        first = await objects.get(ANNA, "response", "r1")
+        assert first is not None
+        done = made("r1", state="completed", body=b"done", metadata={"a": "b"})
+        assert await objects.replace(ANNA, done, [Item("i1", b"one")])
+        assert not await objects.replace(ANNA, done, [Item("i2", b"two")])
+        now = await objects.get(ANNA, "response", "r1")
+        assert now is not None
+        assert (now.revision, now.state, now.body, now.metadata) == (
+            2, "completed", b"done", {"a": "b"},
+        )  # fmt: skip
+        items = await objects.items(ANNA, "response", "r1", Wanted(limit=9))
+        assert [item.id for item in items.found] == ["i1"]
+        assert not await objects.replace(ANNA, made("r9"))
+
+    with_objects(tmp_path / "o.db", scenario)
+
+
+def test_what_expires_is_gone_at_once_and_swept_later(tmp_path: Path) -> None:
+    """An expired object does not exist, even before it is deleted."""
+
+    class Later(Clock):
+        now_ns = 10
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1", expires_ns=11))
+        await objects.create(ANNA, made("r2"))
+        assert await objects.get(ANNA, "response", "r1") is not None
+        Later.now_ns = 11
+        assert await objects.get(ANNA, "response", "r1") is None
+        page = await objects.page(ANNA, "response", Wanted(limit=9))
+        assert [each.id for each in page.found] == ["r2"]
+        assert [each.id for each in await objects.sweep()] == ["r1"]
+        assert await objects.sweep() == []
+
+    with_objects(tmp_path / "o.db", scenario, Later)
+
+
+@given(
+    count=st.integers(0, 12),
+    limit=st.integers(1, 5),
+    order=st.sampled_from(Order),
+    backwards=st.booleans(),
+)
+def test_pages_give_each_object_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    count: int,
+    limit: int,
+    order: Order,
+    backwards: bool,
+) -> None:
+    """Following `after`, or `before` from the end, meets every object once and in order."""
+    ids = [f"r{n}" for n in range(count)]
+    expected = ids if order is Order.ASC else ids[::-1]
+
+    async def walk(ask: Callable[[Wanted], Awaitable[Any]]) -> list[str]:
+        met: list[str] = []
+        while True:
+            mark: dict[str, Any] = {"before" if backwards else "after": met[-1] if met else None}
+            turned = Order.DESC if order is Order.ASC else Order.ASC
+            page = await ask(Wanted(limit=limit, order=turned if backwards else order, **mark))
+            met += [each.id for each in page.found]
+            if not page.has_more:
+                return met
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("list"), [Item(id, b"") for id in ids])
+        for id in ids:
+            await objects.create(BERT, made(f"of-bert-{id}", BERT))
+            await objects.create(ANNA, made(id, kind="file"))
+        for ask in (
+            lambda wanted: objects.page(ANNA, "file", wanted),
+            lambda wanted: objects.items(ANNA, "response", "list", wanted),
+        ):
+            if not backwards:
+                assert await walk(ask) == expected
+        unknown = Wanted(limit=limit, after="nothing")
+        assert (await objects.page(ANNA, "file", unknown)).found == ()
+
+    with_objects(tmp_path_factory.mktemp("pages") / "o.db", scenario)
+
+
+def test_lists_can_be_searched(tmp_path: Path) -> None:
+    """By model, state and metadata, all of them together, with any characters."""
+    odd = "a\"b'c%_"
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1", model="m", state="x", metadata={odd: odd}))
+        await objects.create(ANNA, made("r2", model="m", state="y", metadata={odd: "other"}))
+        await objects.create(ANNA, made("r3", model="n", state="z"))
+
+        async def ids(**wanted: Any) -> list[str]:
+            page = await objects.page(ANNA, "response", Wanted(limit=9, order=Order.ASC, **wanted))
+            return [each.id for each in page.found]
+
+        assert await ids(model="m") == ["r1", "r2"]
+        assert await ids(states=("y", "z")) == ["r2", "r3"]
+        assert await ids(metadata={odd: odd}) == ["r1"]
+        assert await ids(model="n", metadata={odd: odd}) == []
+
+    with_objects(tmp_path / "o.db", scenario)
+
+
+def test_bounds_and_a_disk_that_fails(tmp_path: Path) -> None:
+    """A page has its bound; a file that is no database says so in our own error."""
+    path = tmp_path / "o.db"
+
+    async def scenario(objects: Objects) -> None:
+        with pytest.raises(ValueError, match="a page has"):
+            await objects.page(ANNA, "response", Wanted(limit=PAGE_MAX + 1))
+        await objects.create(ANNA, made("r1"))
+        with pytest.raises(StorageUnavailable, match="cannot be used now"):
+            await objects.create(ANNA, made("r1"))
+        with sqlite3.connect(path) as other:
+            other.execute("DROP TABLE items")
+        other.close()
+        with pytest.raises(StorageUnavailable, match="no such table"):
+            await objects.items(ANNA, "response", "r1", Wanted(limit=1))
+
+    with_objects(path, scenario)
