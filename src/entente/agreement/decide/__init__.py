@@ -1,0 +1,1 @@
+"""May this request be served there, at this instant? With the clauses, and one sentence."""
