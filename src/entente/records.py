@@ -1,20 +1,22 @@
-"""What stands on the data folder: the journal, the keys and the price book, opened in order."""
+"""What stands on the data folder, opened in order: journal, keys, price book, stored objects."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from entente.auth import KeyRing, KeyStore
 from entente.config import Config
 from entente.control.keys import Keys
 from entente.db import DATABASE_NAME, connect, migrate
-from entente.domain.errors import LedgerUnavailable
+from entente.domain.errors import LedgerUnavailable, StorageUnavailable
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.ledger.checkpoints import Checkpoints
@@ -23,9 +25,14 @@ from entente.ledger.model import Settlement
 from entente.ledger.reader import Position, activate, load, recent_settlements, save_checkpoint
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.metering.prices import PriceBook, compile_price, price_book
+from entente.objects import OBJECTS_NAME, Objects, open_objects
 from entente.policy.limits import WINDOW_MS
 
-NS_PER_MS = 1_000_000
+NS_PER_MS: Final = 1_000_000
+SWEEP_S: Final = 3600.0
+"""Stored objects that have expired are gone for clients at once, and from the disk so soon."""
+
+_log = logging.getLogger("entente.records")
 
 
 def random_bits() -> Callable[[int], int]:
@@ -39,6 +46,7 @@ class Records(NamedTuple):
     ledger: Ledger
     ring: Callable[[], KeyRing]
     prices: PriceBook
+    objects: Objects
     recent: Iterable[Settlement]
     """Settlements of the current minute, for the limits to go on from."""
     admin_key: Secret | None
@@ -100,7 +108,34 @@ async def open_records(
     await ledger.recover()
     since_ns = time.time_ns() - WINDOW_MS * NS_PER_MS
     recent = recent_settlements(connection, since_ns=since_ns) if rings[0].limited else ()
-    return Records(ledger, lambda: rings[0], prices, recent, admin_key)
+    objects = _open_objects(config, stack)
+    return Records(ledger, lambda: rings[0], prices, objects, recent, admin_key)
+
+
+def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> Objects:
+    """Open what clients store, and begin to sweep out what expires."""
+    path = config.server.data_dir / OBJECTS_NAME
+    objects = stack.enter_context(open_objects(path, time.time_ns))
+    sweeper = asyncio.get_running_loop().create_task(_sweep(objects))
+
+    async def close() -> None:
+        sweeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeper
+
+    stack.push_async_callback(close)
+    return objects
+
+
+async def _sweep(objects: Objects) -> None:
+    """Delete what has expired, once an hour."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        try:
+            while await objects.sweep():
+                pass
+        except StorageUnavailable as error:
+            _log.warning("expired objects stay for now: %s", error.message)
 
 
 def _price_book(config: Config) -> PriceBook:
