@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.domain.errors import StorageUnavailable
+from entente.domain.errors import IdTaken, StorageUnavailable
 from entente.domain.principal import Principal, Role
 from entente.objects import Item, Objects, Order, StoredObject, Wanted, open_objects
 from entente.objects.model import PAGE_MAX
@@ -188,7 +188,7 @@ def test_bounds_and_a_disk_that_fails(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="a page has"):
             await objects.page(ANNA, "response", Wanted(limit=PAGE_MAX + 1))
         await objects.create(ANNA, made("r1"))
-        with pytest.raises(StorageUnavailable, match="cannot be used now"):
+        with pytest.raises(IdTaken, match="stored already"):
             await objects.create(ANNA, made("r1"))
         with sqlite3.connect(path) as other:
             other.execute("DROP TABLE items")
@@ -197,3 +197,112 @@ def test_bounds_and_a_disk_that_fails(tmp_path: Path) -> None:
             await objects.items(ANNA, "response", "r1", Wanted(limit=1))
 
     with_objects(path, scenario)
+
+
+def test_changes_share_a_transaction_and_fail_alone(tmp_path: Path) -> None:
+    """Of many changes at once each has its own result, and nothing of a failed one stays."""
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1"), [Item("i1", b"")])
+        results = await asyncio.gather(
+            *(objects.create(ANNA, made(f"n{n}")) for n in range(20)),
+            objects.create(ANNA, made("r2"), [Item("i", b""), Item("i", b"")]),
+            objects.append(ANNA, "response", "r1", [Item("i1", b"")]),
+            objects.append(ANNA, "response", "r1", [Item("i2", b"")]),
+            return_exceptions=True,
+        )
+        assert results[:20] == [None] * 20
+        assert isinstance(results[20], IdTaken)
+        assert isinstance(results[21], IdTaken)
+        assert results[22] is True
+        assert await objects.get(ANNA, "response", "r2") is None
+        items = await objects.items(ANNA, "response", "r1", Wanted(limit=9, order=Order.ASC))
+        assert [item.id for item in items.found] == ["i1", "i2"]
+
+    with_objects(tmp_path / "o.db", scenario)
+
+
+def test_a_change_that_nobody_waits_for_is_made(tmp_path: Path) -> None:
+    """Who asked may go; what was begun is on the disk all the same."""
+
+    async def scenario(objects: Objects) -> None:
+        asked = asyncio.ensure_future(objects.create(ANNA, made("r1")))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        await objects.create(ANNA, made("r2"))
+        assert await objects.is_taken("r1")
+
+    with_objects(tmp_path / "o.db", scenario)
+
+
+def test_items_have_a_bound(tmp_path: Path) -> None:
+    """Items that would exceed it are not added, not one of them."""
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1"), [Item("i1", b"")])
+        two = [Item("i2", b""), Item("i3", b"")]
+        assert not await objects.append(ANNA, "response", "r1", two, items_max=2)
+        assert await objects.append(ANNA, "response", "r1", two, items_max=3)
+        assert len((await objects.items(ANNA, "response", "r1", Wanted(limit=9))).found) == 3
+
+    with_objects(tmp_path / "o.db", scenario)
+
+
+def test_a_lineage_is_kept_as_long_as_it_is_continued(tmp_path: Path) -> None:
+    """What an object continues is given with it, though expired, and swept after it."""
+
+    class Later(Clock):
+        now_ns = 10
+
+    async def ids(objects: Objects, id: str, **bounds: int) -> tuple[list[str], str | None, bool]:
+        most = {"links_max": 9, "bytes_max": 999, **bounds}
+        found = await objects.lineage(ANNA, "response", id, **most)
+        assert found is not None
+        return [link.object.id for link in found.links], found.missing, found.complete
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1", expires_ns=11), [Item("i1", b"one")])
+        await objects.create(ANNA, made("r2", expires_ns=12, parent="r1"))
+        await objects.create(ANNA, made("r3", expires_ns=20, parent="r2"))
+        await objects.create(BERT, made("b3", BERT, parent="r2"))
+        Later.now_ns = 15
+        assert await objects.sweep() == []
+        assert await ids(objects, "r3") == (["r1", "r2", "r3"], None, True)
+        found = await objects.lineage(ANNA, "response", "r3", links_max=9, bytes_max=999)
+        assert found is not None
+        assert found.links[0].items == (Item("i1", b"one", 1),)
+        assert await ids(objects, "r3", links_max=2) == (["r2", "r3"], None, False)
+        assert await ids(objects, "r3", bytes_max=5) == (["r2", "r3"], None, False)
+        assert await objects.lineage(ANNA, "response", "r2", links_max=9, bytes_max=9) is None
+        assert await objects.lineage(BERT, "response", "r3", links_max=9, bytes_max=9) is None
+        theirs = await objects.lineage(BERT, "response", "b3", links_max=9, bytes_max=9)
+        assert theirs is not None
+        assert theirs.missing == "r2"
+        Later.now_ns = 20
+        assert [await objects.sweep() for _ in range(4)] == [
+            [made("r3", expires_ns=20, parent="r2")],
+            [made("r2", expires_ns=12, parent="r1")],
+            [made("r1", expires_ns=11)],
+            [],
+        ]
+
+    with_objects(tmp_path / "o.db", scenario, Later)
+
+
+def test_objects_are_found_by_what_is_in_them(tmp_path: Path) -> None:
+    """By name, the newest first, for their own project, as long as they are there."""
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("r1"), names=["msg_1", "msg_1"])
+        await objects.create(ANNA, made("r2"), names=["msg_1"])
+        await objects.create(BERT, made("r3", BERT), names=["msg_2"])
+        assert await objects.named(ANNA, "response", "msg_1") == made("r2")
+        assert await objects.named(ANNA, "file", "msg_1") is None
+        assert await objects.named(ANNA, "response", "msg_2") is None
+        assert await objects.delete(ANNA, "response", "r2")
+        assert await objects.named(ANNA, "response", "msg_1") == made("r1")
+        assert await objects.replace(ANNA, made("r1"), names=["msg_3"])
+        assert (await objects.named(ANNA, "response", "msg_3")) is not None
+
+    with_objects(tmp_path / "o.db", scenario)

@@ -53,6 +53,7 @@ STATUSES = {
     "RequestError": 400,
     "MalformedJson": 400,
     "InvalidParameter": 400,
+    "ObjectNotFound": 404,
     "BodyTooLarge": 413,
     "BodyTimeout": 408,
     "UnknownRoute": 404,
@@ -79,6 +80,8 @@ STATUSES = {
     "LedgerUnavailable": 503,
     "IdempotencyConflict": 503,
     "LedgerCorrupt": 503,
+    "StorageUnavailable": 503,
+    "IdTaken": 503,
     "Overloaded": 503,
     "IssuerUnavailable": 503,
 }

@@ -34,6 +34,7 @@
     │   ├── IdempotencyConflict     the same idempotency key with another content
     │   └── LedgerCorrupt           the journal does not read back as it was written
     ├── StorageUnavailable          stored objects cannot be read or written now
+    │   └── IdTaken                 an object or item with this id is there already
     └── Overloaded                  the server stops or has reached one of its own bounds
         └── IssuerUnavailable       the keys of a token's issuer cannot be fetched now
 
@@ -231,6 +232,10 @@ class LedgerCorrupt(LedgerError):
 
 class StorageUnavailable(EntenteError):
     """Stored objects cannot be read or written now: disk full, no permission, locked."""
+
+
+class IdTaken(StorageUnavailable):
+    """An object or item with this id is there already."""
 
 
 class Overloaded(EntenteError):

@@ -4,12 +4,14 @@ Objects belong to a project. They are reached with a principal of that project o
 everybody else they do not exist.
 """
 
-from entente.objects.model import Item, Order, Page, StoredObject, Wanted
+from entente.objects.model import Item, Lineage, Link, Order, Page, StoredObject, Wanted
 from entente.objects.store import OBJECTS_NAME, Objects, open_objects
 
 __all__ = [
     "OBJECTS_NAME",
     "Item",
+    "Lineage",
+    "Link",
     "Objects",
     "Order",
     "Page",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -37,6 +37,8 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     expires_ns: int | None = None
     revision: int = 1
     """Grows with each change."""
+    parent: str = ""
+    """Id of the object that it continues, which is kept for it when it has expired itself."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -46,6 +48,23 @@ class Item(msgspec.Struct, frozen=True):
     body: bytes
     position: int = 0
     """Given by the store: grows along the object's items."""
+
+
+class Link(NamedTuple):
+    """An object of a lineage, with its items."""
+
+    object: StoredObject
+    items: tuple[Item, ...]
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """An object and what it continues, the eldest first."""
+
+    links: tuple[Link, ...]
+    missing: str | None = None
+    """Id of the object that should come before the first, and has been deleted."""
+    complete: bool = True
+    """Whether all of it was within the bounds."""
 
 
 class Order(StrEnum):

@@ -32,4 +32,15 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             UNIQUE (object, id)
         ) STRICT""",
     ),
+    (
+        "ALTER TABLE objects ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
+        "CREATE INDEX objects_continued ON objects (project, parent) WHERE parent != ''",
+        """CREATE TABLE names (
+            project TEXT NOT NULL,
+            name TEXT NOT NULL,
+            object INTEGER NOT NULL REFERENCES objects (seq) ON DELETE CASCADE,
+            PRIMARY KEY (project, name, object)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX names_of ON names (object)",
+    ),
 )

@@ -1,24 +1,25 @@
 """Stored objects on one SQLite connection: plain calls, used from one thread.
 
 Every statement about an object names its project, so that there is one place where one
-project could see another's, and it does not.
+project could see another's, and it does not. What changes something is called inside
+`together`, which makes one transaction of many changes.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from entente.db import transaction
-from entente.objects.model import Item, Order, Page, StoredObject, Wanted
+from entente.objects.model import Item, Lineage, Link, Order, Page, StoredObject, Wanted
 
 _COLUMNS: Final = (
-    "id, kind, project, key, created_ns, model, state, metadata, expires_ns, revision, body"
+    "id, kind, project, key, created_ns, model, state, metadata, expires_ns, revision, parent, body"
 )
-_INSERT: Final = f"INSERT INTO objects ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT: Final = f"INSERT INTO objects ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM objects"
 _OWN: Final = "id = ? AND kind = ? AND project = ?"
 _ALIVE: Final = "(expires_ns IS NULL OR expires_ns > ?)"
@@ -36,18 +37,34 @@ class Table:
         """Work on an open, migrated database in autocommit mode."""
         self._connection = connection
 
-    def create(self, made: StoredObject, items: Iterable[Item]) -> None:
+    def together(self, changes: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Make changes in one transaction; give what each gave, or the error that undid it."""
+        results: list[Any] = []
+        with transaction(self._connection):
+            for change in changes:
+                self._connection.execute("SAVEPOINT change")
+                try:
+                    results.append(change())
+                except sqlite3.Error as error:
+                    results.append(error)
+                    if not self._connection.in_transaction:
+                        raise  # SQLite has undone them all
+                    self._connection.execute("ROLLBACK TO change")
+                self._connection.execute("RELEASE change")
+        return results
+
+    def create(self, made: StoredObject, items: Iterable[Item], names: Iterable[str]) -> None:
         """Add an object with its first items. Raises sqlite3.IntegrityError if the id is taken."""
         metadata = msgspec.json.encode(dict(made.metadata)).decode()
-        with transaction(self._connection):
-            added = self._connection.execute(
-                _INSERT,
-                (
-                    *(made.id, made.kind, made.project, made.key, made.created_ns, made.model),
-                    *(made.state, metadata, made.expires_ns, made.revision, made.body),
-                ),
-            )
-            self._add_items(added.lastrowid, items)
+        added = self._connection.execute(
+            _INSERT,
+            (
+                *(made.id, made.kind, made.project, made.key, made.created_ns, made.model),
+                *(made.state, metadata, made.expires_ns, made.revision, made.parent, made.body),
+            ),
+        )
+        self._add_items(added.lastrowid, items)
+        self._add_names(added.lastrowid, made.project, names)
 
     def get(self, ref: Ref, now_ns: int) -> StoredObject | None:
         """Give an object, None if there is none, or none any more."""
@@ -56,23 +73,23 @@ class Table:
         ).fetchone()
         return None if row is None else _object(row)
 
-    def replace(self, changed: StoredObject, items: Iterable[Item]) -> bool:
+    def replace(self, changed: StoredObject, items: Iterable[Item], names: Iterable[str]) -> bool:
         """Put an object in the place of the revision that it was made from, and add items.
 
         False, and nothing changed, if another change came first or it is gone.
         """
         metadata = msgspec.json.encode(dict(changed.metadata)).decode()
-        with transaction(self._connection):
-            row = self._connection.execute(
-                "UPDATE objects SET model = ?, state = ?, metadata = ?, expires_ns = ?,"
-                f" body = ?, revision = revision + 1 WHERE {_OWN} AND revision = ? RETURNING seq",
-                (
-                    *(changed.model, changed.state, metadata, changed.expires_ns, changed.body),
-                    *(changed.id, changed.kind, changed.project, changed.revision),
-                ),
-            ).fetchone()
-            if row is not None:
-                self._add_items(row[0], items)
+        row = self._connection.execute(
+            "UPDATE objects SET model = ?, state = ?, metadata = ?, expires_ns = ?,"
+            f" body = ?, revision = revision + 1 WHERE {_OWN} AND revision = ? RETURNING seq",
+            (
+                *(changed.model, changed.state, metadata, changed.expires_ns, changed.body),
+                *(changed.id, changed.kind, changed.project, changed.revision),
+            ),
+        ).fetchone()
+        if row is not None:
+            self._add_items(row[0], items)
+            self._add_names(row[0], changed.project, names)
         return row is not None
 
     def delete(self, ref: Ref) -> bool:
@@ -108,12 +125,55 @@ class Table:
         ).fetchall()
         return Page(tuple(map(_object, rows[: wanted.limit])), len(rows) > wanted.limit)
 
-    def append(self, ref: Ref, items: Sequence[Item]) -> bool:
-        """Add items behind an object's others; False if there is no such object."""
-        with transaction(self._connection):
-            row = self._seq(ref)
-            if row is not None:
-                self._add_items(row, items)
+    def append(self, ref: Ref, items: Sequence[Item], items_max: int | None) -> bool:
+        """Add items behind an object's others; False if there is no such object, or no room."""
+        seq = self._seq(ref)
+        if seq is None:
+            return False
+        if items_max is not None:
+            counted = "SELECT count(*) FROM items WHERE object = ?"
+            (count,) = self._connection.execute(counted, (seq,)).fetchone()
+            if count + len(items) > items_max:
+                return False
+        self._add_items(seq, items)
+        return True
+
+    def lineage(self, ref: Ref, now_ns: int, *, links_max: int, bytes_max: int) -> Lineage | None:
+        """Give an object and what it continues, with their items; None if there is none."""
+        found = self.get(ref, now_ns)
+        if found is None:
+            return None
+        id, kind, project = ref
+        links: list[Link] = []
+        size = 0
+        while found is not None:
+            rows = self._connection.execute(
+                "SELECT items.id, items.body, position FROM items JOIN objects AS o"
+                " ON o.seq = object WHERE o.id = ? AND o.kind = ? AND o.project = ?"
+                " ORDER BY position",
+                (id, kind, project),
+            )
+            items = tuple(Item(*row) for row in rows)
+            size += len(found.body) + sum(len(item.body) for item in items)
+            if len(links) == links_max or size > bytes_max:
+                return Lineage(tuple(links[::-1]), complete=False)
+            links.append(Link(found, items))
+            id = found.parent
+            found = self._any_age((id, kind, project)) if id else None
+        return Lineage(tuple(links[::-1]), missing=id or None)
+
+    def named(self, project: str, kind: str, name: str, now_ns: int) -> StoredObject | None:
+        """Give the newest object of a kind that has such a name."""
+        row = self._connection.execute(
+            f"{_SELECT} WHERE seq IN (SELECT object FROM names WHERE project = ? AND name = ?)"
+            f" AND kind = ? AND {_ALIVE} ORDER BY seq DESC LIMIT 1",
+            (project, name, kind, now_ns),
+        ).fetchone()
+        return None if row is None else _object(row)
+
+    def is_taken(self, id: str) -> bool:
+        """Say whether any object has this id."""
+        row = self._connection.execute("SELECT 1 FROM objects WHERE id = ?", (id,)).fetchone()
         return row is not None
 
     def items(self, ref: Ref, wanted: Wanted) -> Page[Item]:
@@ -145,13 +205,22 @@ class Table:
         return done.rowcount == 1
 
     def sweep(self, now_ns: int) -> list[StoredObject]:
-        """Delete objects that have expired, oldest first and so many at a time; give them."""
+        """Delete objects that have expired, oldest first and so many at a time; give them.
+
+        One that another continues stays until that one has gone.
+        """
         rows = self._connection.execute(
-            "DELETE FROM objects WHERE seq IN (SELECT seq FROM objects WHERE expires_ns <= ?"
+            "DELETE FROM objects WHERE seq IN (SELECT seq FROM objects AS o WHERE expires_ns <= ?"
+            " AND NOT EXISTS (SELECT 1 FROM objects AS later WHERE later.project = o.project"
+            " AND later.parent = o.id AND later.parent != '')"
             f" ORDER BY expires_ns LIMIT {_SWEPT_MAX}) RETURNING {_COLUMNS}",
             (now_ns,),
         ).fetchall()
         return [_object(row) for row in rows]
+
+    def _any_age(self, ref: Ref) -> StoredObject | None:
+        row = self._connection.execute(f"{_SELECT} WHERE {_OWN}", ref).fetchone()
+        return None if row is None else _object(row)
 
     def _seq(self, ref: Ref) -> int | None:
         row = self._connection.execute(
@@ -166,6 +235,13 @@ class Table:
             "INSERT INTO items (object, position, id, body) VALUES (?1,"
             " (SELECT coalesce(max(position), 0) + 1 FROM items WHERE object = ?1), ?2, ?3)",
             [(seq, item.id, item.body) for item in items],
+        )
+
+    def _add_names(self, seq: int | None, project: str, names: Iterable[str]) -> None:
+        """Let an object be found by what is in it."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO names (project, name, object) VALUES (?, ?, ?)",
+            [(project, name, seq) for name in names],
         )
 
 
