@@ -1,0 +1,68 @@
+"""Days and zones: each one has to be in the calendar, and ends come after beginnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from entente.agreement.check.finding import Finding
+from entente.agreement.clauses import Clause, Until
+from entente.agreement.document import Agreement
+from entente.agreement.values import instant_ns, next_day_ns
+
+SCALE_MAX: Final = 9
+
+
+def check(agreement: Agreement) -> Iterator[Finding]:
+    """Find days that there are not, and clauses that end before they begin."""
+    head = agreement.agreement
+    if not 0 <= head.scale <= SCALE_MAX:
+        text = f"must be 0 to {SCALE_MAX} decimal places: 2 for cents"
+        yield Finding("", ("scale",), text)
+    try:
+        zone = ZoneInfo(head.zone)
+    except (ValueError, KeyError, OSError):
+        text = f"there is no zone {head.zone!r}: write UTC, or a name such as Europe/Berlin"
+        yield Finding("", ("zone",), text)
+        return
+    yield from _day("", ("effective",), head.effective, zone)
+    for _, _, clause in agreement.clauses():
+        found = list(_clause(clause, zone))
+        yield from found
+        if not found:
+            yield from _order(clause, zone)
+
+
+def _clause(clause: Clause, zone: ZoneInfo) -> Iterator[Finding]:
+    if clause.effective is not None:
+        yield from _day(clause.id, ("effective",), clause.effective, zone)
+    if clause.until is not None:
+        yield from _until(clause.id, ("until",), clause.until, zone)
+
+
+def _until(
+    name: str, path: tuple[str | int, ...], until: Until, zone: ZoneInfo
+) -> Iterator[Finding]:
+    if until.date is not None:
+        yield from _day(name, (*path, "date"), until.date, zone)
+    for form, parts in (("earliest_of", until.earliest_of), ("latest_of", until.latest_of)):
+        for position, part in enumerate(parts):
+            yield from _until(name, (*path, form, position), part, zone)
+
+
+def _day(name: str, path: tuple[str | int, ...], text: str, zone: ZoneInfo) -> Iterator[Finding]:
+    try:
+        instant_ns(text, zone)
+    except (ValueError, OverflowError):
+        yield Finding(name, path, f"{text} is in no calendar: correct the day")
+
+
+def _order(clause: Clause, zone: ZoneInfo) -> Iterator[Finding]:
+    until = clause.until
+    if clause.effective is None or until is None or until.date is None:
+        return
+    end_ns = next_day_ns(until.date, zone) if until.inclusive else instant_ns(until.date, zone)
+    if end_ns <= instant_ns(clause.effective, zone):
+        text = f"ends ({until.date}) before it begins ({clause.effective}): it never holds"
+        yield Finding(clause.id, ("until",), text)
