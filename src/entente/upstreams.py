@@ -47,6 +47,7 @@ def provider_of(
             now_s=time.monotonic,
             api_key=settings.api_key,
             preset=settings.preset,
+            responses=settings.responses,
             api_version=settings.api_version or "",
             entra=_entra(settings, environ),
             version=settings.version,

@@ -38,6 +38,7 @@ NAMES = st.sampled_from(
         "jwks_uri",
         "base_url",
         "preset",
+        "responses",
         "region",
         "authority",
         "tenant_id",

@@ -167,6 +167,15 @@ MISTAKES = {
     "preset as kind": Mistake(
         ('kind = "groq"', KEY), 2, "kind", ('write kind = "openai" and preset = "groq"',)
     ),
+    "responses in words": Mistake(
+        ('kind = "openai"', 'base_url = "https://host/v1"', 'responses = "yes"'),
+        4,
+        "responses",
+        ("must be true or false, without quotes, not text",),
+    ),
+    "responses of another kind": Mistake(
+        (*CLAUDE, "responses = true"), 4, "responses", ('no meaning for kind = "anthropic"',)
+    ),
     "preset misspelt": Mistake(
         ('kind = "openai"', 'preset = "grok"'), 3, "preset", ("Did you mean `groq`?", "base_url")
     ),
@@ -351,3 +360,5 @@ def test_every_kind_and_preset_is_documented() -> None:
         word: (preset.title, preset.base_url, preset.api_key_env)
         for word, preset in PRESETS.items()
     }
+    native = " and ".join(f"`{word}`" for word, preset in PRESETS.items() if preset.responses)
+    assert f"Of these, {native} serves responses" in PROVIDERS

@@ -127,6 +127,35 @@ def test_what_a_kind_is(kind: str) -> None:
     assert isinstance(provider, Checkable) == bool(expected.target)
 
 
+OPENAIS: Final = "https://api.openai.com/v1"
+ELSEWHERE: Final = "http://127.0.0.1:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "parts", "served"),
+    [
+        ("openai", OPENAIS, {}, True),
+        ("openai", "https://eu.api.openai.com/v1", {}, True),
+        ("openai", "https://api.openai.com.example.org/v1", {}, False),
+        ("openai", ELSEWHERE, {}, False),
+        ("openai", ELSEWHERE, {"preset": "openai"}, True),
+        ("openai", OPENAIS, {"preset": "ollama"}, False),
+        ("openai", ELSEWHERE, {"preset": "ollama", "responses": True}, True),
+        ("openai", OPENAIS, {"responses": False}, False),
+        ("azure", ELSEWHERE, {}, True),
+        ("azure", ELSEWHERE, {"api_version": "preview"}, True),
+        ("azure", ELSEWHERE, {"api_version": "2024-10-21"}, False),
+        ("azure", ELSEWHERE, {"api_version": "2024-10-21", "responses": True}, True),
+        ("azure", ELSEWHERE, {"responses": False}, False),
+    ],
+)
+def test_who_serves_responses(kind: str, url: str, parts: dict[str, Any], served: bool) -> None:
+    """OpenAI, the presets that are known to, Azure's v1 surface; else who says so."""
+    provider = make(kind, url, api_key=KEY, **parts)
+    assert (Surface.RESPONSES in provider.surfaces) is served
+    assert Surface.CHAT in provider.surfaces
+
+
 async def _checked(
     make_at: Callable[[str], Provider], status: int, body: bytes = b"{}", error: str = ""
 ) -> tuple[Checked, Vendor]:

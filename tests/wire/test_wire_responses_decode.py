@@ -22,6 +22,7 @@ from entente.domain.errors import (
 from entente.wire import openai_responses
 from entente.wire.openai_responses import (
     State,
+    behind,
     decode_responses,
     encode_responses,
     form,
@@ -359,14 +360,15 @@ def test_what_a_call_asks_of_a_store() -> None:
 
 
 def test_a_call_keeps_its_bytes() -> None:
-    """Nothing is written anew that does not have to change."""
-    body = b'{ "model": "m", "input" : "hi", "future": [1.50] }'
+    """Nothing is written anew that does not have to change; a provider never keeps anything."""
+    body = b'{ "model": "m", "input" : "hi", "store":  false, "future": [1.50] }'
     call = decode_responses(body)
     assert encode_responses(call, model="m", output_tokens_max=None) == body
-    assert encode_responses(call, model="other", output_tokens_max=9) == (
-        b'{"model":"other","input":"hi","future":[1.50],"max_output_tokens":9}'
+    unsaid = decode_responses(b'{"model": "m","input" :"hi","future":[1.50]}')
+    assert encode_responses(unsaid, model="other", output_tokens_max=9) == (
+        b'{"model":"other","input":"hi","future":[1.50],"max_output_tokens":9,"store":false}'
     )
-    bounded = _decode(max_output_tokens=20)
+    bounded = _decode(max_output_tokens=20, store=False)
     assert encode_responses(bounded, model="m", output_tokens_max=9) == bounded.body
 
 
@@ -378,13 +380,78 @@ def test_a_call_is_continued_with_the_items_of_our_store() -> None:
         msgspec.Raw(b'{"role":"user","content":"a"}'),
         msgspec.Raw(b'{"type":"message","role":"assistant","content":"b","future":1.50}'),
     ]
-    encoded = encode_responses(call, model="m", output_tokens_max=None, earlier=earlier)
+    continued = behind(call, earlier)
+    encoded = encode_responses(continued, model="m", output_tokens_max=None)
     written = json.loads(encoded)
     assert [item["content"] for item in written["input"]] == ["a", "b", "c"]
     assert b'"future":1.50' in encoded
-    assert written["previous_response_id"] is None
-    read = read_request(call, earlier)
+    assert (written["previous_response_id"], written["store"]) == (None, False)
+    assert len(continued.body) > len(call.body) + sum(map(len, earlier)), "it counts as input"
+    read = read_request(continued)
     assert [message.parts[0].text for message in read.messages] == ["a", "b", "c"]  # type: ignore[union-attr]
+
+
+THOUGHT = msgspec.Raw(b'{"id":"rs_1","type":"reasoning","summary":[]}')
+SEALED = msgspec.Raw(b'{"id":"rs_1","type":"reasoning","summary":[],"encrypted_content":"x"}')
+CALLED = msgspec.Raw(
+    b'{"id":"fc_1","type":"function_call","call_id":"c","name":"f","arguments":"{}"}'
+)
+
+
+def test_thoughts_that_only_their_provider_could_look_up_do_not_go_back() -> None:
+    """Nor do the ids of what came with them: it would be looked up beside them."""
+    call = decode_responses(b'{"model":"m","input":"go on"}')
+    kept = json.loads(bytes(behind(call, [SEALED, CALLED]).members["input"]))
+    assert [item.get("id") for item in kept] == ["rs_1", "fc_1", None]
+    kept = json.loads(bytes(behind(call, [THOUGHT, CALLED]).members["input"]))
+    assert [item["type"] for item in kept] == ["function_call", "message"]
+    assert "id" not in kept[0]
+
+
+def test_a_kept_answer_is_asked_for_with_its_thoughts() -> None:
+    """So that they can go back; what the client asked for besides stays."""
+    asked = ["message.output_text.logprobs"]
+    thinking = {"reasoning": {"effort": "low"}, "store": False}
+    for members, expected in (
+        ({**thinking}, ["reasoning.encrypted_content"]),
+        ({**thinking, "include": asked}, [*asked, "reasoning.encrypted_content"]),
+        ({**thinking, "include": ["reasoning.encrypted_content"]}, None),
+        ({"store": False}, None),
+    ):
+        call = _decode(**members)
+        kept = msgspec.structs.replace(call, stored=True)
+        written = json.loads(encode_responses(kept, model="m", output_tokens_max=None))
+        assert written.get("include") == (expected or members.get("include"))
+        assert encode_responses(call, model="m", output_tokens_max=None) == call.body
+
+
+def test_a_background_call_is_asked_for_at_once() -> None:
+    """Who waits for it is here."""
+    call = decode_responses(b'{"model":"m","input":"a","background":true}', with_store=True)
+    written = json.loads(encode_responses(call, model="m", output_tokens_max=None))
+    assert (written["background"], written["store"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("members", "count"),
+    [
+        ({"input": "\\u0069mage_url"}, 0),
+        ({"input": [{"role": "user", "content": 'an "image_url": no'}]}, 0),
+        (_user([{"type": "input_text", "text": 'see "file_id":'}]), 0),
+        ({"input": [json.loads(bytes(CALLED)), json.loads(bytes(SEALED))]}, 0),
+        ({"instructions": '"image_url":', "text": {"verbosity": "low"}}, 0),
+        (_user([{"type": "input_image", "image_url": "https://x/a.png"}]), 1),
+        (
+            _user([{"type": "input_file", "file_id": "f"}, {"type": "input_file", "file_url": ""}]),
+            2,
+        ),
+        ({"tools": [FUNCTION, {"type": "web_search"}, {"type": "mcp"}]}, 2),
+        ({"future": [{"image_url": "x"}]}, 1),
+    ],
+)
+def test_what_is_read_beyond_the_body(members: dict[str, Any], count: int) -> None:
+    """Texts name nothing, whatever they say; files, addresses and hosted tools do."""
+    assert _decode(**members).attachments == count
 
 
 def test_errors_in_the_words_of_this_api() -> None:

@@ -100,14 +100,15 @@ _AWS: Final = Credentials(
 
 KINDS: Final[Mapping[ProviderKind, Kind]] = {
     ProviderKind.OPENAI: Kind(
-        takes=_NETWORK | {"preset", "api_key"},
+        takes=_NETWORK | {"preset", "responses", "api_key"},
         needs={"base_url": 'base_url = "https://api.openai.com/v1"'},
         base_url=_preset_url,
         key_example=_preset_key,
     ),
     ProviderKind.AZURE: Kind(
         takes=_NETWORK
-        | {"api_key", "tenant_id", "client_id", "client_secret", "authority", "api_version"},
+        | {"api_key", "tenant_id", "client_id", "client_secret", "authority"}
+        | {"api_version", "responses"},
         needs={"base_url": 'base_url = "https://NAME.openai.azure.com"'},
         credentials=(_AZURE_KEY, _ENTRA),
     ),

@@ -156,6 +156,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     kind: ProviderKind
     preset: Text | None = None
+    responses: bool | None = None
     base_url: Text | None = None
     api_key: Secret | None = None
     tenant_id: Text | None = None

@@ -159,6 +159,8 @@ class Reader:
 
     def _plain(self, kind: inspect.Type, value: object, path: KeyPath) -> object:
         match kind, value:
+            case inspect.BoolType(), bool():
+                return value
             case _, bool():
                 pass
             case inspect.StrType(), str() if _text_fits(kind, value):
@@ -190,6 +192,8 @@ def _text_fits(kind: inspect.StrType, value: str) -> bool:
 def _expected(kind: inspect.Type) -> str:
     """Say in words which values a type allows."""
     match kind:
+        case inspect.BoolType():
+            return "true or false, without quotes"
         case inspect.StrType(pattern=str()):
             return 'a currency code of three capital letters in quotes, such as "USD"'
         case inspect.StrType():

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
+
+_NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class Surface(StrEnum):
@@ -63,3 +67,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     front: Front = Front.OPENAI
     attachments: int = 0
     """Images and files that are named by reference, so that their bytes do not count."""
+    stored: bool = False
+    """The answer is kept here, to be fetched and continued, and says so to the client."""
+    carried: Mapping[bytes, bytes] = _NO_HEADERS
+    """Headers of the client's that may go on to a provider of its dialect, by lower-case name."""

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from entente.domain.chat import Call, Status
+from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import (
     EntenteError,
     InvalidParameter,
@@ -28,7 +28,7 @@ from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.gateway.client import Client
 from entente.gateway.outcome import Outcome
-from entente.gateway.passage import adapted, passage
+from entente.gateway.passage import adapted, way_to
 from entente.gateway.relay import Reached, Reply, finish, relay
 from entente.gateway.sides import Made, client_side
 from entente.ledger.ledger import Ledger
@@ -167,7 +167,7 @@ class Gateway:
         last = len(targets) - 1
         for number, target in enumerate(targets):
             provider = self._providers[target.provider]
-            way = passage(call.surface, call.front, provider.dialect)
+            way = way_to(provider, call.surface, call.front)
             try:
                 written = way.request(
                     call,
@@ -175,7 +175,7 @@ class Gateway:
                     output_tokens_max=output_tokens_max,
                     on_loss=model.on_loss,
                 )
-                if provider.quirks is not None:
+                if provider.quirks is not None and way.surface is Surface.CHAT:
                     written = adapted(written, provider.quirks, target.provider, model.on_loss)
             except InvalidParameter:
                 if number == last:
@@ -188,6 +188,7 @@ class Gateway:
                 stream=call.stream,
                 choices=call.choices,
                 request_id=request_id,
+                headers=way.headers(call),
             )
             outcome.asked(target)
             try:

@@ -16,7 +16,7 @@ from entente.domain.chat import Call, Status
 from entente.domain.errors import UpstreamError, UpstreamProtocolError
 from entente.gateway.client import Client, Headers
 from entente.gateway.outcome import Outcome
-from entente.gateway.passage import CrossingStream, Passage, Stream
+from entente.gateway.passages.base import Passage, Stream
 from entente.gateway.sides import ClientSide, Made, client_side
 from entente.policy.limits import Standing
 from entente.providers.base import Answer
@@ -72,7 +72,7 @@ async def relay(
     answer, way, _ = reached
     side = client_side(call.surface, call.front)
     streamed = answer.headers.get(b"content-type", b"").startswith(way.stream_types)
-    headers = _headers(side, made, reached, standings, streamed=streamed)
+    headers = _headers(call, made, reached, standings, streamed=streamed)
     if answer.status >= _HTTP_NO_ANSWER:
         outcome.refused(answer.status)
         said = await answer.read(ERROR_BYTES_MAX)
@@ -122,20 +122,15 @@ async def _relay_stream(
         last = stream.close()
         outcome.status = stream.status
         if stream.status is Status.TRUNCATED:
-            end = last + _broken(side, stream, UpstreamError(_BROKEN_OFF))
+            end = last + stream.fail(UpstreamError(_BROKEN_OFF))
         else:
             end = last + stream.end
     except UpstreamError as error:
         outcome.status = stream.status
-        end = stream.end if stream.whole else _broken(side, stream, error)
+        end = stream.end if stream.whole else stream.fail(error)
     finally:
         outcome.report(stream.usage, stream.output_tokens_bound)
     return annotator.feed(end) if annotator is not None else end
-
-
-def _broken(side: ClientSide, stream: Stream, error: UpstreamError) -> bytes:
-    """Write the event that ends a stream in failure."""
-    return stream.fail(error) if isinstance(stream, CrossingStream) else side.stream_error(error)
 
 
 async def _end_of_body(answer: Answer) -> bytes:
@@ -148,9 +143,10 @@ async def _end_of_body(answer: Answer) -> bytes:
 
 
 def _headers(
-    side: ClientSide, made: Made, reached: Reached, standings: Iterable[Standing], *, streamed: bool
+    call: Call, made: Made, reached: Reached, standings: Iterable[Standing], *, streamed: bool
 ) -> Headers:
     """Choose the provider's headers that a client may see, and add what is ours to say."""
+    side = client_side(call.surface, call.front)
     theirs = reached.answer.headers
     names = _RETRY_HEADERS if reached.way.crosses else _PASSED_HEADERS
     passed = [(name, theirs[name]) for name in names if name in theirs]
@@ -161,7 +157,9 @@ def _headers(
     if streamed:
         passed += _STREAM_HEADERS
     if side.headers is not None:
-        passed += side.headers(made.id)
+        passed += side.headers(
+            made.id, model=call.model, carried=call.carried, theirs=reached.answer.headers
+        )
     for standing in standings:
         passed += side.standing(standing, made.at_ns)
     return tuple(passed)

@@ -7,6 +7,7 @@ and, at Azure, annotations. The surface decides over the form of bodies and stre
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -28,10 +29,12 @@ from entente.wire import (
     openai_errors,
     openai_responses,
 )
+from entente.wire.carried import CLIENT_ID
 from entente.wire.dialect import Head, Inbound, Outbound
 
 NS_PER_S: Final = 1_000_000_000
 SSE: Final = (b"text/event-stream",)
+NOTHING: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class Made(NamedTuple):
@@ -39,6 +42,23 @@ class Made(NamedTuple):
 
     id: str
     at_ns: int
+
+
+class Extras(Protocol):
+    """Writes the headers that every answer of a front carries."""
+
+    def __call__(
+        self,
+        request_id: str,
+        *,
+        model: str | None = None,
+        carried: Mapping[bytes, bytes] = NOTHING,
+        theirs: Mapping[bytes, bytes] = NOTHING,
+    ) -> Headers:
+        """Give them for a request, the model that it names and what of its headers was kept.
+
+        `theirs` are the headers of the provider's answer, if there was one.
+        """
 
 
 class Annotator(Protocol):
@@ -62,8 +82,8 @@ class ClientSide(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a provider's error: its status, its words, the id of the request."""
     standing: Callable[[Standing, int], Headers]
     """Where a key stands in a limit, at so many nanoseconds since 1970."""
-    headers: Callable[[str], Headers] | None = None
-    """What every answer carries besides, given the id of the request."""
+    headers: Extras | None = None
+    """What every answer carries besides."""
     annotate: Callable[[bytes], bytes] | None = None
     """Adds to a whole answer what the front expects in it."""
     annotator: Callable[[], Annotator] | None = None
@@ -90,7 +110,8 @@ def _head(call: Call, made: Made) -> Head:
 
 
 def _responses_head(call: Call, made: Made) -> Head:
-    return openai_responses.head(call, id=made.id, created_s=made.at_ns // NS_PER_S)
+    created_s = made.at_ns // NS_PER_S
+    return openai_responses.head(call, id=made.id, created_s=created_s, stored=call.stored)
 
 
 def _openai_standing(standing: Standing, _: int) -> Headers:
@@ -121,6 +142,22 @@ def _anthropic_standing(standing: Standing, now_ns: int) -> Headers:
     )
 
 
+def _anthropic_extras(request_id: str, **_: object) -> Headers:
+    return ((b"request-id", request_id.encode()),)
+
+
+def _azure_extras(
+    request_id: str,
+    *,
+    model: str | None = None,
+    carried: Mapping[bytes, bytes] = NOTHING,
+    theirs: Mapping[bytes, bytes] = NOTHING,
+) -> Headers:
+    return azure.answer_headers(
+        request_id, deployment=model, client_request_id=carried.get(CLIENT_ID), theirs=theirs
+    )
+
+
 CHAT: Final = ClientSide(
     codec=openai_chat,
     head=_head,
@@ -143,7 +180,7 @@ MESSAGES: Final = ClientSide(
     stream_error=anthropic_errors.stream_error,
     refusal=anthropic_errors.passed_on,
     standing=_anthropic_standing,
-    headers=lambda request_id: ((b"request-id", request_id.encode()),),
+    headers=_anthropic_extras,
 )
 _OPENAI_SIDES: Final = {Surface.MESSAGES: MESSAGES, Surface.RESPONSES: RESPONSES}
 
@@ -152,8 +189,9 @@ def _as_azure(side: ClientSide) -> ClientSide:
     return msgspec.structs.replace(
         side,
         error=lambda error, _: azure_errors.render(error),
+        refusal=lambda status, words, _: azure_errors.passed_on(status, words),
         standing=_azure_standing,
-        headers=azure.answer_headers,
+        headers=_azure_extras,
         annotate=azure_filters.annotate,
         annotator=azure_filters.AnnotatedStream,
     )

@@ -31,6 +31,7 @@ from entente.http.handler import JSON, Handler, is_anthropics
 from entente.http.routes import Match, Route, Router
 from entente.telemetry.metrics import Monitor
 from entente.wire import azure
+from entente.wire.carried import carried
 
 OPEN_WHILE_STOPPING: Final = frozenset({"/healthz", "/readyz"})
 HINT_CHARS: Final = 8
@@ -153,7 +154,7 @@ class DataPlane:
         self._monitor.refused(reply.status)
         headers = (JSON, *reply.headers)
         if side.headers is not None:
-            headers += side.headers(exchange.request_id)
+            headers += side.headers(exchange.request_id, carried=carried(exchange.headers))
         await exchange.answer(reply.status, headers, reply.body)
 
 

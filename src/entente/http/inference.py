@@ -16,6 +16,7 @@ from entente.http.routes import Match
 from entente.policy.access import may_use
 from entente.routing.catalog import Catalog, Model
 from entente.wire import anthropic, anthropic_models, azure, openai, openai_responses
+from entente.wire.carried import carried
 
 
 class Inference:
@@ -40,20 +41,18 @@ class Inference:
     async def _chat(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/chat/completions."""
         call = openai.decode_chat(named(await exchange.body(), match))
-        await self._gateway.chat(
-            somebody(who), from_front(match, call), exchange.request_id, exchange
-        )
+        call = as_sent(exchange, match, call)
+        await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
     async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses."""
         call = openai_responses.decode_responses(named(await exchange.body(), match))
-        await self._gateway.chat(
-            somebody(who), from_front(match, call), exchange.request_id, exchange
-        )
+        call = as_sent(exchange, match, call)
+        await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
-    async def _messages(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
+    async def _messages(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/messages."""
-        call = anthropic.decode_messages(await exchange.body())
+        call = as_sent(exchange, match, anthropic.decode_messages(await exchange.body()))
         await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
     async def _list_models(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
@@ -95,8 +94,9 @@ def named(body: bytes, match: Match) -> bytes:
     return azure.name_model(body, match.deployment) if match.deployment is not None else body
 
 
-def from_front(match: Match, call: Call) -> Call:
-    """Note whom the client takes us for."""
-    if match.front is Front.OPENAI:
+def as_sent(exchange: Exchange, match: Match, call: Call) -> Call:
+    """Note whom the client takes us for, and what of its headers may go on."""
+    kept = carried(exchange.headers)
+    if match.front is Front.OPENAI and not kept:
         return call
-    return msgspec.structs.replace(call, front=match.front)
+    return msgspec.structs.replace(call, front=match.front, carried=kept)

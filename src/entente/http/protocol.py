@@ -18,6 +18,7 @@ import httptools
 
 from entente.domain.errors import Overloaded, RequestError
 from entente.http.exchange import Exchange, timed_out
+from entente.wire.carried import CARRIED
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 CHUNK_OVERHEAD_MAX: Final = 8
@@ -33,9 +34,8 @@ STALL_S: Final = 120.0
 BODIES_BYTES_MAX: Final = 2 * 1024**3
 """Bodies of all requests together."""
 WRITE_BUFFER_BYTES: Final = 256 * 1024
-HEADERS_READ: Final = frozenset(
+HEADERS_READ: Final = CARRIED | frozenset(
     {
-        b"anthropic-version",
         b"api-key",
         b"authorization",
         b"content-encoding",

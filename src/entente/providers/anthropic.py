@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from entente.domain.chat import Surface
@@ -10,8 +10,9 @@ from entente.domain.secret import Secret
 from entente.net import Client, Response
 from entente.providers.base import Ask
 from entente.providers.checks import Checked, ask
-from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, lines, secret_line
 from entente.providers.vendors import ANTHROPIC_VERSION
+from entente.wire.carried import BETAS, VERSION
 
 PATH: Final = b"/v1/messages"
 
@@ -39,18 +40,27 @@ class AnthropicProvider:
         """
         self.name = name
         self._client = client
-        self._block = (
-            JSON_BLOCK
-            + ACCEPT_EVENTS
-            + secret_line(b"x-api-key", api_key)
-            + b"anthropic-version: %b\r\n" % version.encode("ascii")
-        )
-        if betas:
-            self._block += b"anthropic-beta: %b\r\n" % ",".join(betas).encode("ascii")
+        self._credentials = JSON_BLOCK + ACCEPT_EVENTS + secret_line(b"x-api-key", api_key)
+        self._version = version.encode("ascii")
+        self._betas = tuple(beta.encode("ascii") for beta in betas)
+        self._block = self._headers(self._version, self._betas)
 
     async def open(self, ask: Ask) -> Response:
         """Send the call; see `Provider.open`."""
-        return await self._client.request(b"POST", PATH, self._block, ask.body)
+        block = self._block if not ask.headers else self._with(dict(ask.headers))
+        return await self._client.request(b"POST", PATH, block, ask.body)
+
+    def _with(self, theirs: Mapping[bytes, bytes]) -> bytes:
+        """Write the headers with the client's version, and its betas behind ours."""
+        named = (beta.strip() for beta in theirs.get(BETAS, b"").split(b","))
+        betas = dict.fromkeys([*self._betas, *(beta for beta in named if beta)])
+        return self._headers(theirs.get(VERSION, self._version), betas)
+
+    def _headers(self, version: bytes, betas: Iterable[bytes]) -> bytes:
+        """Write the headers of a call."""
+        named = b",".join(betas)
+        about = [(VERSION, version), *([(BETAS, named)] if named else [])]
+        return self._credentials + lines(about)
 
     async def check(self) -> Checked:
         """Ask for one of its models; see `Checkable.check`."""

@@ -18,10 +18,12 @@ from entente.providers.base import Ask
 from entente.providers.checks import OK, Checked
 from entente.providers.checks import ask as ask_provider
 from entente.providers.entra import EntraTokens
-from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, lines, secret_line
 from entente.providers.vendors import AZURE_V1_VERSIONS, is_azure_version
 
-PATHS: Final = {Surface.CHAT: "chat/completions"}
+PATHS: Final = {Surface.CHAT: "chat/completions", Surface.RESPONSES: "responses"}
+IN_DEPLOYMENTS: Final = frozenset({Surface.CHAT})
+"""What the classic surface has below a deployment; of the rest the body names it."""
 
 _UNAUTHORIZED: Final = 401
 
@@ -30,18 +32,24 @@ class AzureProvider:
     """A resource of Azure OpenAI, whose deployments are the models."""
 
     dialect = "azure"
-    surfaces = frozenset(PATHS)
     chat_surface = Surface.CHAT
     quirks = None
 
     def __init__(
-        self, name: str, client: Client, credential: Secret | EntraTokens, *, api_version: str
+        self,
+        name: str,
+        client: Client,
+        credential: Secret | EntraTokens,
+        *,
+        api_version: str,
+        responses: bool | None = None,
     ) -> None:
         """Send to the resource that `client` points to, without a path: `https://….azure.com`.
 
         `credential` is the resource's key, or gives tokens of Entra's. `api_version` with a
-        date means the classic surface, any other that is one the v1 surface. Raises ConfigError
-        for what is none.
+        date means the classic surface, any other that is one the v1 surface. `responses` says
+        whether responses are served; unless told, they are on the v1 surface. Raises ConfigError
+        for a version that is none.
         """
         if not is_azure_version(api_version):
             message = (
@@ -49,6 +57,9 @@ class AzureProvider:
                 'date such as "2024-10-21", "preview", or leave it out for the v1 surface.'
             )
             raise ConfigError(message)
+        if responses is None:
+            responses = api_version in AZURE_V1_VERSIONS
+        self.surfaces: frozenset[Surface] = frozenset(PATHS if responses else (Surface.CHAT,))
         self.name = name
         self._client = client
         self._credential = credential
@@ -60,6 +71,8 @@ class AzureProvider:
     async def open(self, ask: Ask) -> Response:
         """Send the call; see `Provider.open`."""
         block, token = await self._headers()
+        if ask.headers:
+            block += lines(ask.headers)
         target = self._target(ask).encode("ascii")
         answer = await self._client.request(b"POST", target, block, ask.body)
         if answer.status == _UNAUTHORIZED and isinstance(self._credential, EntraTokens):
@@ -91,7 +104,7 @@ class AzureProvider:
     def _target(self, ask: Ask) -> str:
         """Write path and query of a call."""
         path = PATHS[ask.surface]
-        if self._version in AZURE_V1_VERSIONS:
+        if self._version in AZURE_V1_VERSIONS or ask.surface not in IN_DEPLOYMENTS:
             return self._at(path)
         return self._at(f"deployments/{quote(ask.model, safe='')}/{path}")
 

@@ -25,6 +25,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     request_id: str
     choices: int = 1
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Of the client's, what a provider of the same dialect is sent, too."""
 
 
 class Answer(Protocol):

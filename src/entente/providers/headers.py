@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from entente.domain.secret import Secret
@@ -11,6 +12,11 @@ JSON_BLOCK: Final = (
 )
 """JSON goes out, and what comes back is not compressed."""
 ACCEPT_EVENTS: Final = b"accept: application/json, text/event-stream\r\n"
+
+
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Write lines of headers whose values somebody has looked at; b"" for none."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def secret_line(name: bytes, secret: Secret | None, scheme: bytes = b"") -> bytes:

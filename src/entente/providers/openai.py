@@ -11,17 +11,16 @@ from entente.net import Client, Response
 from entente.providers.base import Ask
 from entente.providers.checks import Checked, by_status
 from entente.providers.checks import ask as ask_provider
-from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, lines, secret_line
 from entente.wire.quirks import Quirks
 
-PATHS: Final = {Surface.CHAT: b"/chat/completions"}
+PATHS: Final = {Surface.CHAT: b"/chat/completions", Surface.RESPONSES: b"/responses"}
 
 
 class OpenAIProvider:
     """A provider that gets OpenAI's dialect, with our credentials."""
 
     dialect = "openai"
-    surfaces = frozenset(PATHS)
     chat_surface = Surface.CHAT
 
     def __init__(
@@ -32,11 +31,15 @@ class OpenAIProvider:
         *,
         quirks: Quirks | None = None,
         lists_to_anyone: bool = False,
+        responses: bool = False,
     ) -> None:
         """Send to where `client` points, with `api_key` if there is one.
 
-        `lists_to_anyone`: its list of models says nothing about the key.
+        `lists_to_anyone`: its list of models says nothing about the key. `responses`: it serves
+        responses, and not only chat completions.
         """
+        served = PATHS if responses else (Surface.CHAT,)
+        self.surfaces: frozenset[Surface] = frozenset(served)
         self.name = name
         self.quirks = quirks
         self._client = client
@@ -47,7 +50,8 @@ class OpenAIProvider:
 
     def open(self, ask: Ask) -> Coroutine[Any, Any, Response]:
         """Send the call; see `Provider.open`."""
-        return self._client.request(b"POST", PATHS[ask.surface], self._headers, ask.body)
+        block = self._headers + lines(ask.headers) if ask.headers else self._headers
+        return self._client.request(b"POST", PATHS[ask.surface], block, ask.body)
 
     async def check(self) -> Checked:
         """Ask for its models; see `Checkable.check`."""

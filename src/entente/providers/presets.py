@@ -27,6 +27,8 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """None where a request for OpenAI's own API does."""
     lists_to_anyone: bool = False
     """Its models can be listed without a key, so that listing them proves none."""
+    responses: bool = False
+    """It serves responses as OpenAI does; others are asked to chat, whatever the client's was."""
 
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
@@ -66,6 +68,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             title="OpenAI",
             base_url="https://api.openai.com/v1",
             api_key_env="OPENAI_API_KEY",
+            responses=True,
         ),
         "mistral": Preset(
             title="Mistral",

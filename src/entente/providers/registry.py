@@ -24,7 +24,7 @@ from entente.providers.openai import OpenAIProvider
 from entente.providers.presets import PRESETS
 from entente.providers.scripted import ECHO, ScriptedProvider, load_script
 from entente.providers.sigv4 import AwsCredentials
-from entente.providers.vendors import ANTHROPIC_VERSION
+from entente.providers.vendors import ANTHROPIC_VERSION, is_openais
 
 LOCAL_CONNECTIONS_MAX: Final = 128
 """Below the threads of the runtime, of which every connection takes one."""
@@ -50,6 +50,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     api_key: Secret | None = None
     preset: str | None = None
     """A word of `presets.PRESETS`."""
+    responses: bool | None = None
+    """Whether responses are served; None leaves it to what is known of the vendor."""
     api_version: str = ""
     entra: EntraParts | None = None
     version: str | None = None
@@ -60,16 +62,18 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _openai(parts: Parts) -> Provider:
-    client = Client(parts.client())
-    if parts.preset is None:
-        return OpenAIProvider(parts.name, client, parts.api_key)
-    preset = PRESETS[parts.preset]
+    options = parts.client()
+    preset = PRESETS[parts.preset] if parts.preset is not None else None
+    responses = parts.responses
+    if responses is None:
+        responses = preset.responses if preset is not None else is_openais(options.base_url)
     return OpenAIProvider(
         parts.name,
-        client,
+        Client(options),
         parts.api_key,
-        quirks=preset.quirks,
-        lists_to_anyone=preset.lists_to_anyone,
+        quirks=preset.quirks if preset is not None else None,
+        lists_to_anyone=preset is not None and preset.lists_to_anyone,
+        responses=responses,
     )
 
 
@@ -81,7 +85,13 @@ def _azure(parts: Parts) -> Provider:
     if credential is None:
         raise _without_credentials(parts)
     client = Client(parts.client())
-    return AzureProvider(parts.name, client, credential, api_version=parts.api_version)
+    return AzureProvider(
+        parts.name,
+        client,
+        credential,
+        api_version=parts.api_version,
+        responses=parts.responses,
+    )
 
 
 def _anthropic(parts: Parts) -> Provider:

@@ -6,6 +6,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+OPENAI_HOST: Final = "api.openai.com"
 ANTHROPIC_URL: Final = "https://api.anthropic.com"
 ANTHROPIC_VERSION: Final = "2023-06-01"
 GEMINI_URL: Final = "https://generativelanguage.googleapis.com/v1beta"
@@ -20,6 +21,12 @@ AZURE_V1_VERSIONS: Final = ("", "v1", "preview")
 """What `api-version` may be on Azure's v1 surface."""
 
 _AZURE_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?:-preview)?")
+
+
+def is_openais(url: str) -> bool:
+    """Tell whether an address is OpenAI's own, or one of its regions'."""
+    host = urlsplit(url).hostname or ""
+    return host == OPENAI_HOST or host.endswith(f".{OPENAI_HOST}")
 
 
 def is_azure_version(text: str) -> bool:

@@ -13,7 +13,9 @@ the content filter are in `wire.azure_filters`, errors in `wire.azure_errors`.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -45,7 +47,11 @@ VERSION_PARAMETER: Final = "api-version"
 
 DEPLOYMENT_CHARS_MAX: Final = 256
 QUERY_FIELDS_MAX: Final = 64
-CLIENT_ID_BYTES_MAX: Final = 256
+VALUE_BYTES_MAX: Final = 256
+"""Of a header that is given back or passed on."""
+PASSED: Final = (b"x-ms-region", b"x-ms-is-spilled-over", b"azureml-model-session")
+"""What an answer of Azure's own says of where it was made."""
+NOTHING: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 RENEWAL_S: Final = 60
 """Limits are per minute."""
 
@@ -171,26 +177,27 @@ def answer_headers(
     request_id: str,
     *,
     deployment: str | None = None,
-    region: str | None = None,
     client_request_id: bytes | None = None,
+    theirs: Mapping[bytes, bytes] = NOTHING,
 ) -> Headers:
     """Write the headers that Azure adds to every answer.
 
     `request_id` is ours; Azure's form of the same id is a GUID. A client's own id is given
-    back if it can be. No content filter of ours runs, and the headers say so.
+    back if it can be. `theirs` are the provider's headers: where that is Azure, its region and
+    whether its content filter ran is passed on. None of ours runs, and else the headers say so.
     """
     pairs = [
         (b"apim-request-id", guid(request_id).encode()),
-        (b"x-ms-region", _latin(region)),
         (b"x-ms-deployment-name", _latin(deployment)),
-        (b"x-ms-rai-invoked", b"false"),
+        (b"x-ms-rai-invoked", theirs.get(b"x-ms-rai-invoked", b"false")),
         (b"x-content-type-options", b"nosniff"),
         (b"x-ms-client-request-id", client_request_id or b""),
+        *((name, theirs[name]) for name in PASSED if name in theirs),
     ]
     return tuple(
         (name, value)
         for name, value in pairs
-        if len(value) <= CLIENT_ID_BYTES_MAX and _VISIBLE.fullmatch(value)
+        if len(value) <= VALUE_BYTES_MAX and _VISIBLE.fullmatch(value)
     )
 
 

@@ -9,7 +9,7 @@ event that breaks a stream off is OpenAI's, `wire.openai.stream_error`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -38,6 +38,7 @@ from entente.domain.errors import (
     UpstreamRefused,
     UpstreamTimeout,
 )
+from entente.wire import openai_errors
 from entente.wire.azure import VERSION_PARAMETER
 from entente.wire.openai_errors import ErrorReply, head
 
@@ -60,6 +61,9 @@ PROMPT_FILTERED: Final = (
     "policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
 )
 _INVALID: Final = "invalid_request_error"
+_FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
+"""Codes with which a prompt is refused because of what it says."""
+_BAD_REQUEST: Final = 400
 _MS_PER_S: Final = 1_000
 
 
@@ -127,6 +131,85 @@ def _body(error: EntenteError, row: _Row) -> dict[str, object]:
     known = error if isinstance(error, InvalidParameter) else None
     param, code = (known.param, known.code) if known else (None, row.code)
     return {"error": {"message": message, "type": row.type, "param": param, "code": code}}
+
+
+_BY_STATUS: Final[Mapping[int, str]] = {
+    404: "DeploymentNotFound",
+    408: "RequestTimeout",
+    413: "RequestEntityTooLarge",
+    500: "InternalServerError",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "Timeout",
+    529: "ServiceUnavailable",
+}
+
+
+class _Inner(msgspec.Struct):
+    content_filter_result: dict[str, Any] | None = None
+    content_filter_results: dict[str, Any] | None = None
+
+
+class _Said(msgspec.Struct):
+    """An error in OpenAI's form, and what Azure adds to it."""
+
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+    innererror: _Inner | None = None
+
+
+class _Body(msgspec.Struct):
+    error: _Said
+
+
+_said_decoder = msgspec.json.Decoder(_Body)
+
+
+def passed_on(status: int, message: str) -> bytes:
+    """Write the body of an error that a provider of another dialect answered with."""
+    if status == _BAD_REQUEST:
+        error = {"message": message, "type": _INVALID, "param": None, "code": None}
+        return msgspec.json.encode({"error": error})
+    code = _BY_STATUS.get(status, str(status))
+    return msgspec.json.encode({"error": {"code": code, "message": message}})
+
+
+def from_openai(status: int, body: bytes) -> bytes:
+    """Say for a client of Azure's what a provider said in OpenAI's form.
+
+    What a model's own checks found comes through as it is, at Azure as here; that a prompt was
+    filtered, and everything that is no fault of the request, Azure says in its own form.
+    """
+    said = _said(body)
+    if status != _BAD_REQUEST:
+        return passed_on(
+            status, (said.message if said else None) or openai_errors.NO_REASON.format(status)
+        )
+    if said is None or said.code not in _FILTERED:
+        return body
+    inner = said.innererror or _Inner()
+    results = inner.content_filter_result or inner.content_filter_results or {}
+    return prompt_filtered(results).body
+
+
+def for_openai(status: int, body: bytes) -> bytes:
+    """Say for a client of OpenAI's what Azure said, with its parameter and code."""
+    said = _said(body)
+    if said is None:
+        return openai_errors.passed_on(status, openai_errors.NO_REASON.format(status))
+    is_its_form = said.param is not None or said.type is not None
+    code = str(said.code) if said.code is not None and is_its_form else None
+    message = said.message or openai_errors.NO_REASON.format(status)
+    return openai_errors.passed_on(status, message, param=said.param, code=code)
+
+
+def _said(body: bytes) -> _Said | None:
+    try:
+        return _said_decoder.decode(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def prompt_filtered(results: Mapping[str, object]) -> ErrorReply:

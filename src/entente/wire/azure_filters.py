@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Raw
 
 from entente.wire.members import split
-from entente.wire.sse import events, payload
+from entente.wire.sse import events, payload, rewritten
 
 _ERROR: Final = (
     b'{"error":{"code":"content_filter_error","message":"The contents are not filtered"}}'
@@ -40,6 +40,8 @@ over that, so it is for Azure's routes only."""
 _CHOICES: Final = b'"choices"'
 _RESPONSE: Final = b'"response"'
 _FILTERED: Final = b'"content_filter"'
+CHECKS: Final = "content_filters"
+"""Where a response lists the checks that were made."""
 _RESULTS: Final = "content_filter_results"
 _PROMPT_RESULTS: Final = "prompt_filter_results"
 
@@ -65,7 +67,9 @@ def annotate(body: bytes) -> bytes:
     if members is None:
         return body
     if members.get("object") == Raw(b'"response"'):
-        return msgspec.json.encode(_with_checks(members))
+        return body if CHECKS in members else msgspec.json.encode(_with_checks(members))
+    if _PROMPT_RESULTS in members and _are_annotated(members):
+        return body
     choices = _choices(members)
     if choices is None:
         return body
@@ -101,10 +105,10 @@ class AnnotatedStream:
         if choices is not None:
             return self._chunk(event, members, choices)
         response = split(bytes(members["response"])) if "response" in members else None
-        if response is None:
+        if response is None or CHECKS in response:
             return event
         whole = {**members, "response": _with_checks(response)}
-        return _rewritten(event, msgspec.json.encode(whole))
+        return rewritten(event, msgspec.json.encode(whole))
 
     def _chunk(
         self, event: bytes, members: Mapping[str, Raw], choices: list[dict[str, Raw]]
@@ -112,10 +116,19 @@ class AnnotatedStream:
         """Annotate a chunk, and tell of the prompt before the first one."""
         first = b"" if self._begun or _PROMPT_RESULTS in members else FIRST_EVENT
         self._begun = True
-        if not choices:
+        if not choices or _are_annotated(members):
             return first + event
         data = msgspec.json.encode({**members, "choices": choices}, order="sorted")
-        return first + _rewritten(event, data)
+        return first + rewritten(event, data)
+
+
+def _are_annotated(members: Mapping[str, Raw]) -> bool:
+    """Say whether every choice is annotated already."""
+    try:
+        choices = _choices_decoder.decode(members["choices"])
+    except (KeyError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return all(_RESULTS in choice for choice in choices)
 
 
 def _choices(members: Mapping[str, Raw]) -> list[dict[str, Raw]] | None:
@@ -149,10 +162,4 @@ def _says_something(choice: Mapping[str, Raw]) -> bool:
 
 def _with_checks(response: Mapping[str, Raw]) -> dict[str, Raw]:
     """Add the list of checks to a response: none was made."""
-    return {**response, "content_filters": response.get("content_filters", Raw(b"[]"))}
-
-
-def _rewritten(event: bytes, data: bytes) -> bytes:
-    """Give an event with other data; its name and comments stay."""
-    lines = [line for line in event.splitlines() if line and not line.startswith(b"data:")]
-    return b"".join([*(line + b"\n" for line in lines), b"data: ", data, b"\n\n"])
+    return {**response, CHECKS: Raw(b"[]")}

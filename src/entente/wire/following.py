@@ -42,9 +42,14 @@ class Follower:
         """Note what an event means; give it back unless it is of the end."""
         if not self.done and self._notable.search(event):
             self._reader.feed(event)
+        shown = self._shown(event)
         if self.done:
-            self.end += event
+            self.end += shown
             return b""
+        return shown
+
+    def _shown(self, event: bytes) -> bytes:
+        """Give an event that may matter as the client gets it."""
         return event
 
     def close(self) -> bytes:
@@ -59,6 +64,7 @@ class Follower:
         if not self.done:
             self._reader.feed(rest)
             self._reader.close()
+        rest = self._shown(rest)
         if self.done:
             self.end += rest
             return b""

@@ -36,6 +36,7 @@ from entente.domain.errors import (
 )
 
 OVERLOADED_RETRY_MS: Final = 1_000
+NO_REASON: Final = "The provider answered with status {} and did not say why."
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -142,9 +143,14 @@ def render(error: EntenteError) -> ErrorReply:
     return ErrorReply(row.status, head(error, retry=row.retry), msgspec.json.encode(body))
 
 
-def passed_on(status: int, message: str) -> bytes:
-    """Write the body of an error that a provider of another dialect answered with."""
+def passed_on(
+    status: int, message: str, *, param: str | None = None, code: str | None = None
+) -> bytes:
+    """Write the body of an error that a provider of another dialect answered with.
+
+    `param` and `code` are for who knows them; else the status gives the code.
+    """
     kind = _INVALID if status < _HTTP_SERVER else "server_error"
-    kind, code = _BY_STATUS.get(status, (kind, None))
-    body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    kind, usual = _BY_STATUS.get(status, (kind, None))
+    body = {"error": {"message": message, "type": kind, "param": param, "code": code or usual}}
     return msgspec.json.encode(body)

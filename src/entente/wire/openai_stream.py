@@ -14,8 +14,9 @@ import msgspec
 from msgspec import UNSET
 
 from entente.domain.chat import Status
+from entente.domain.errors import EntenteError
 from entente.domain.usage import Usage
-from entente.wire.openai import ending, read_completion
+from entente.wire.openai import ending, read_completion, stream_error
 from entente.wire.sse import EVENT_BYTES_MAX, Splitter, events, payload
 
 _USAGE_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
@@ -120,6 +121,10 @@ class ChatStream:
         self.bytes_seen += len(rest)
         last = self._event(rest) if rest else b""
         return last if self.whole else b""
+
+    def fail(self, error: EntenteError) -> bytes:
+        """Give the event that ends the stream in failure; no end marker follows it."""
+        return stream_error(error)
 
     @property
     def whole(self) -> bool:

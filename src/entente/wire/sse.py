@@ -86,3 +86,9 @@ def payload(event: bytes) -> bytes:
     if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
         return event[6:].rstrip(b"\r\n")
     return b"\n".join(_DATA.findall(event))
+
+
+def rewritten(event: bytes, data: bytes) -> bytes:
+    """Give an event with other data; its name and comments stay."""
+    lines = [line for line in event.splitlines() if line and not line.startswith(b"data:")]
+    return b"".join([*(line + b"\n" for line in lines), b"data: ", data, b"\n\n"])

@@ -27,7 +27,7 @@ class AzureChat(OpenAIChat):
     """`POST /openai/deployments/{model}/chat/completions`."""
 
     name = "Azure chat"
-    kinds: ClassVar = {400: "invalid_request_error", 500: "server_error"}
+    kinds: ClassVar = {400: "invalid_request_error", 500: ""}
 
     def path(self, model: str) -> str:
         """Name the model in the path."""

@@ -23,7 +23,7 @@ from tests.wire.responses_schema import read_events, response_defects, stream_de
 
 _responses: Final = TypeAdapter(Response)
 _events: Final[TypeAdapter[Any]] = TypeAdapter(ResponseStreamEvent)
-ALSO: Final = frozenset({"store", "name"})
+ALSO: Final = frozenset({"store", "name", "obfuscation"})
 """What OpenAI says beside the members of its own types."""
 _COMPLETED: Final = "completed"
 _ENDS: Final = ("response.completed", "response.incomplete")

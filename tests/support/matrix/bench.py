@@ -148,11 +148,12 @@ def _vendors(standins: list[StandIn]) -> list[Vendor]:
     """Say how each provider is configured."""
     chat, cloud, messages, google, aws = standins
     key = 'api_key = "env:VENDOR_KEY"'
+    native = "responses = true"
     settings = f'base_url = "{cloud.base_url}"\napi_version = "{azure.API_VERSION}"\n{key}'
     signed = 'access_key_id = "env:AWS_ID"\nsecret_access_key = "env:VENDOR_KEY"'
     region = f'base_url = "{aws.base_url}"\nregion = "{bedrock.REGION}"\n{signed}'
     return [
-        Vendor("openai", openai.MODEL, f'base_url = "{chat.base_url}/v1"\n{key}', chat),
+        Vendor("openai", openai.MODEL, f'base_url = "{chat.base_url}/v1"\n{native}\n{key}', chat),
         Vendor("azure", azure.DEPLOYMENT, settings, cloud),
         Vendor("anthropic", anthropic.MODEL, f'base_url = "{messages.base_url}"\n{key}', messages),
         Vendor("gemini", gemini.MODEL, f'base_url = "{google.base_url}/v1beta"\n{key}', google),

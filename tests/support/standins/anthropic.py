@@ -298,7 +298,7 @@ class Anthropic(StandIn):
             _event("message_stop"),
         ]
 
-    def failure(self, message: str) -> bytes:
+    def failure(self, message: str, asked: Asked, sent: int) -> bytes:  # noqa: ARG002
         """Write the event of a failure."""
         return _event("error", error={"type": "overloaded_error", "message": message})
 

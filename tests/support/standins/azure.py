@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from tests.support.standins.openai import Body, OpenAI
 from tests.support.standins.scenes import Asked, Scene
 from tests.support.standins.standin import KEY, Refused, Request, sse
@@ -35,6 +37,13 @@ class Azure(OpenAI):
         first, end = super().events(scene, asked)
         empty = {"id": "", "object": "", "created": 0, "model": "", "choices": []}
         return [sse({**empty, **self.prompt_annotations()}), *first], end
+
+    def error(self, status: int, message: str) -> bytes:
+        """Write the body of an error: what is no fault of the request, in Azure's own form."""
+        if status == 400:
+            return super().error(status, message)
+        code = {404: "DeploymentNotFound", 500: "InternalServerError"}.get(status, str(status))
+        return msgspec.json.encode({"error": {"code": code, "message": message}})
 
     def annotations(self) -> dict[str, Any]:
         """Say that nothing was filtered in a choice."""

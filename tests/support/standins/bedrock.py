@@ -105,7 +105,7 @@ class Bedrock(StandIn):
         metadata = {"usage": _usage(scene.usage), "metrics": {"latencyMs": 7}}
         return first, [aws.event("messageStop", stop), aws.event("metadata", metadata)]
 
-    def failure(self, message: str) -> bytes:
+    def failure(self, message: str, asked: Asked, sent: int) -> bytes:  # noqa: ARG002
         """Write the exception that a stream ends with."""
         return aws.exception("modelStreamErrorException", {"message": message})
 

@@ -265,7 +265,7 @@ class Gemini(StandIn):
         last["finishReason"] = REASONS[scene.stop]
         return first, [sse(_response([last], scene.usage))]
 
-    def failure(self, message: str) -> bytes:
+    def failure(self, message: str, asked: Asked, sent: int) -> bytes:  # noqa: ARG002
         """Write the event of a failure."""
         return b"data: %b\n\n" % self.error(503, message)
 

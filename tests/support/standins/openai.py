@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from entente.domain.inference import Stop
+from tests.support.standins import responses
 from tests.support.standins.scenes import Asked, Called, Scene, Told, given
 from tests.support.standins.standin import KEY, Refused, Request, StandIn, sse
 
@@ -21,6 +22,7 @@ REASONS: Final = {
     Stop.FILTERED: "content_filter",
 }
 _Json: TypeAlias = dict[str, Any]
+T = TypeVar("T", "Body", responses.Body)
 
 # ---- what it takes ----
 
@@ -239,18 +241,23 @@ def _data(url: str) -> tuple[str, str]:
 
 
 class OpenAI(StandIn):
-    """`POST /v1/chat/completions`."""
+    """`POST /v1/chat/completions`, and `/v1/responses`."""
 
     def read(self, request: Request) -> Asked:
         """Read a request."""
         if request.headers.get("authorization") != f"Bearer {KEY}":
             raise Refused(401, "Incorrect API key provided.")
+        if request.target == "/v1/responses":
+            return responses.understood(self._known(request.read(responses.Body)))
         if request.target != "/v1/chat/completions":
             raise Refused(404, f"Invalid URL (POST {request.target})")
-        body = request.read(Body)
+        return self._counting(self._known(request.read(Body)))
+
+    def _known(self, body: T) -> T:
+        """See that the model is the one that is here."""
         if body.model != MODEL:
             raise Refused(404, f"The model `{body.model}` does not exist")
-        return self._counting(body)
+        return body
 
     def _counting(self, body: Body) -> Asked:
         """See that a stream is asked for its usage, without which nobody could charge for it."""
@@ -265,6 +272,8 @@ class OpenAI(StandIn):
 
     def whole(self, scene: Scene, asked: Asked) -> bytes:
         """Write a completion."""
+        if asked.surface == responses.SURFACE:
+            return responses.whole(scene, asked)
         message: _Json = {"role": "assistant", "content": scene.text or None, "refusal": None}
         calls = [
             {
@@ -291,6 +300,8 @@ class OpenAI(StandIn):
 
     def events(self, scene: Scene, asked: Asked) -> tuple[list[bytes], list[bytes]]:
         """Write chunks."""
+        if asked.surface == responses.SURFACE:
+            return responses.events(scene, asked)
         role = {"role": "assistant", "content": None if scene.calls else "", "refusal": None}
         deltas: list[_Json] = [role, *({"content": text} for text in scene.texts)]
         for at, call in enumerate(scene.calls):
@@ -316,8 +327,10 @@ class OpenAI(StandIn):
         """Give what an answer also has."""
         return {}
 
-    def failure(self, message: str) -> bytes:
+    def failure(self, message: str, asked: Asked, sent: int) -> bytes:
         """Write the event of a failure, behind which there is no marker."""
+        if asked.surface == responses.SURFACE:
+            return responses.failure(message, sent)
         error = {"message": message, "type": "server_error", "param": None, "code": None}
         return sse({"error": error})
 

@@ -109,6 +109,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     stream: bool
+    surface: str = "chat"
+    """Which of the vendor's APIs was asked, where it has several."""
     said: tuple[tuple[Any, ...], ...]
     system: str = ""
     tools: tuple[tuple[str, Any], ...] = ()

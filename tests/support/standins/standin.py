@@ -107,8 +107,8 @@ class StandIn(RawServer, ABC):
         """Write a stream: what comes first, and the events of its end."""
 
     @abstractmethod
-    def failure(self, message: str) -> bytes:
-        """Write the event of an answer that fails in the middle."""
+    def failure(self, message: str, asked: Asked, sent: int) -> bytes:
+        """Write the event of an answer that fails in the middle, behind so many events."""
 
     @abstractmethod
     def error(self, status: int, message: str) -> bytes:
@@ -173,7 +173,7 @@ class StandIn(RawServer, ABC):
         """Send a stream in pieces that cut through its events, and its end, if it has one."""
         first, end = self.events(scene, asked)
         if scene.breaks is Break.EVENT:
-            end = [self.failure("The stand-in breaks off.")]
+            end = [self.failure("The stand-in breaks off.", asked, len(first))]
         elif scene.breaks is not None:
             end = []
         kind = b"Transfer-Encoding: chunked"

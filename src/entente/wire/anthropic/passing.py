@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from entente.domain.errors import EntenteError
 from entente.wire.anthropic.stream_reader import MessagesStreamReader
+from entente.wire.anthropic_errors import stream_error
 from entente.wire.following import Follower
 
 _NOTABLE: Final = re.compile(rb'"(?:message_start|message_delta|message_stop|error)"')
@@ -19,3 +21,7 @@ class MessagesStream(Follower):
     def __init__(self) -> None:
         """Start before the first byte."""
         super().__init__(MessagesStreamReader(), _NOTABLE)
+
+    def fail(self, error: EntenteError) -> bytes:
+        """Give the error event, behind which nothing comes."""
+        return stream_error(error)

@@ -15,6 +15,7 @@ from entente.wire.openai_responses.answer_reader import read_answer
 from entente.wire.openai_responses.answer_writer import write_answer
 from entente.wire.openai_responses.decode import (
     State,
+    behind,
     decode_responses,
     encode_responses,
     input_items,
@@ -22,7 +23,7 @@ from entente.wire.openai_responses.decode import (
 )
 from entente.wire.openai_responses.faults import render, stream_error
 from entente.wire.openai_responses.head import ResponsesHead, head
-from entente.wire.openai_responses.passing import ResponsesStream
+from entente.wire.openai_responses.passing import ResponsesStream, Retelling, read_end, retelling
 from entente.wire.openai_responses.request_reader import read_request
 from entente.wire.openai_responses.request_writer import write_request
 from entente.wire.openai_responses.stream_reader import (
@@ -35,15 +36,19 @@ from entente.wire.openai_responses.stream_writer import (
 __all__ = [
     "ResponsesHead",
     "ResponsesStream",
+    "Retelling",
     "State",
+    "behind",
     "decode_responses",
     "encode_responses",
     "head",
     "input_items",
     "read_answer",
+    "read_end",
     "read_error",
     "read_request",
     "render",
+    "retelling",
     "state",
     "stream_error",
     "stream_reader",

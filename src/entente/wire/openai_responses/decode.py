@@ -42,7 +42,11 @@ _MOVED: Final[Mapping[str, str]] = {
 _FOREIGN: Final = ("n", "max_tokens")
 """Names that govern another dialect, on which a lenient provider could act all the same."""
 _ATTACHMENT: Final = re.compile(rb'"(?:image_url|file_id|file_url)"\s*:')
+_NAMING_NOTHING: Final = frozenset(form.NAMES) - {"input", "instructions", "prompt", "tools"}
+"""Members that the API defines as numbers, words, switches and options: no file is named there."""
 _REFERENCE: Final = "item_reference"
+_THOUGHTS: Final = "reasoning.encrypted_content"
+_FALSE: Final = b"false"
 
 _string: Final = msgspec.json.Decoder(str)
 _tools_decoder: Final = msgspec.json.Decoder(list[form.ToolKind] | None)
@@ -91,30 +95,83 @@ def decode_responses(body: bytes, *, strict: bool = False, with_store: bool = Fa
         stream=asked.stream is True,
         wants_usage=True,
         output_tokens_max=asked.max_output_tokens,
-        attachments=_attachments(body, members.get("tools")),
+        attachments=_attachments(members),
     )
 
 
-def encode_responses(
-    call: Call, *, model: str, output_tokens_max: int | None, earlier: Iterable[Raw] = ()
-) -> bytes:
+def encode_responses(call: Call, *, model: str, output_tokens_max: int | None) -> bytes:
     """Write the call for a provider that knows the model as `model`.
 
-    `output_tokens_max` is a bound to add where the client gave none; None adds nothing.
-    `earlier` are the items of what the call builds on, for a call to a store of ours; what
-    the provider is sent then names no response or conversation any more.
+    `output_tokens_max` is a bound to add where the client gave none; None adds nothing. The
+    provider is asked to keep nothing, and to answer now; what the call builds on is no
+    response or conversation of the provider's (`behind` puts the items themselves there).
     """
+    members = call.members
     changes: dict[str, bytes] = {}
     if model != call.model:
         changes["model"] = msgspec.json.encode(model)
     if output_tokens_max is not None and call.output_tokens_max is None:
         changes["max_output_tokens"] = b"%d" % output_tokens_max
-    before = list(earlier)
-    if before:
-        changes["input"] = msgspec.json.encode([*before, *input_items(call)])
-    if with_state := [n for n in ("previous_response_id", "conversation") if n in call.members]:
-        changes.update(dict.fromkeys(with_state, form.NULL))
+    if bytes(members.get("store", form.NULL)) != _FALSE:
+        changes["store"] = _FALSE
+    if bytes(members.get("background", _FALSE)) not in (_FALSE, form.NULL):
+        changes["background"] = _FALSE
+    for name in ("previous_response_id", "conversation"):
+        if bytes(members.get(name, form.NULL)) != form.NULL:
+            changes[name] = form.NULL
+    if call.stored and "reasoning" in members:
+        changes |= _with_thoughts(members.get("include"))
     return rewrite(call, changes)
+
+
+def _with_thoughts(include: Raw | None) -> dict[str, bytes]:
+    """Ask for thoughts in the form in which they can be sent back, by a client that thinks.
+
+    An answer is to be continued from here, and a provider that keeps nothing takes no others.
+    """
+    asked = msgspec.json.decode(include, type=list[str] | None) if include else None
+    if _THOUGHTS in (asked or ()):
+        return {}
+    return {"include": msgspec.json.encode([*(asked or ()), _THOUGHTS])}
+
+
+def behind(call: Call, earlier: Iterable[Raw]) -> Call:
+    """Give the call with the items of what it builds on before its own.
+
+    `earlier` are input and output in their order, as a store of responses keeps them. Thoughts
+    that only their provider could look up are left out, and with them the ids that would be
+    looked up beside them. What the call builds on stays named, for the answer to repeat.
+    """
+    items = [*_replayable(earlier), *input_items(call)]
+    members = {**call.members, "input": Raw(msgspec.json.encode(items))}
+    body = msgspec.json.encode(members)
+    return msgspec.structs.replace(
+        call, body=body, members=members, attachments=_attachments(members)
+    )
+
+
+def _replayable(items: Iterable[Raw]) -> list[Raw]:
+    kept = list(items)
+    bare = [item for item in kept if _is_bare_thought(item)]
+    if not bare:
+        return kept
+    return [_without_id(item) for item in kept if item not in bare]
+
+
+def _is_bare_thought(item: Raw) -> bool:
+    """Say whether an item is a thought by its id alone."""
+    if b"reasoning" not in bytes(item):
+        return False
+    found = split(bytes(item)) or {}
+    is_thought = bytes(found.get("type", form.NULL)) == b'"reasoning"'
+    return is_thought and bytes(found.get("encrypted_content", form.NULL)) == form.NULL
+
+
+def _without_id(item: Raw) -> Raw:
+    members = split(bytes(item))
+    if members is None or members.pop("id", None) is None:
+        return item
+    return Raw(msgspec.json.encode(members))
 
 
 def state(call: Call) -> State:
@@ -245,15 +302,41 @@ def not_kept(item_id: str | None) -> InvalidParameter:
     return InvalidParameter(message, param="input", code=None)
 
 
-def _attachments(body: bytes, tools: Raw | None) -> int:
-    """Count what the model reads beyond the body: by reference, by hosted tools, or hidden."""
-    count = hidden_names(body)
-    if b'"image_url"' in body or b'"file_' in body:
-        count += len(_ATTACHMENT.findall(body))
+def _attachments(members: Mapping[str, Raw]) -> int:
+    """Count what the model reads beyond the body: by reference, by hosted tools, or hidden.
+
+    An input of nothing but texts names nothing by reference. To see that it is such takes a
+    fraction of the time that a search of it does.
+    """
+    count = _hosted(members.get("tools"))
+    for name, raw in members.items():
+        if name in _NAMING_NOTHING or _is_text(raw) or (name == "input" and _are_texts(raw)):
+            continue
+        text = bytes(raw)
+        count += hidden_names(text)
+        if b'"image_url"' in text or b'"file_' in text:
+            count += len(_ATTACHMENT.findall(text))
+    return count
+
+
+def _is_text(raw: Raw) -> bool:
+    return memoryview(raw)[0] == ord('"')
+
+
+def _are_texts(raw: Raw) -> bool:
+    try:
+        form.texts_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _hosted(tools: Raw | None) -> int:
+    """Count the tools that the vendor runs, which read what no body says."""
     if tools is None:
-        return count
+        return 0
     try:
         kinds = _tools_decoder.decode(tools) or ()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return count + 1
-    return count + sum(kind.type not in FUNCTION_TYPES for kind in kinds)
+        return 1
+    return sum(kind.type not in FUNCTION_TYPES for kind in kinds)

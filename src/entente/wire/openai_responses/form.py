@@ -95,6 +95,38 @@ class ReasoningItem(msgspec.Struct):
     id: str | None = None
 
 
+class _TextPart(msgspec.Struct, forbid_unknown_fields=True):
+    """A part of content that is text, whoever says it."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    annotations: Raw = _NULL
+    logprobs: Raw = _NULL
+    prompt_cache_breakpoint: Raw = _NULL
+
+
+class _TextItem(msgspec.Struct, forbid_unknown_fields=True):
+    """An item that has no more than texts in it: a message, a call, a result, a thought."""
+
+    type: str | None = None
+    role: str | None = None
+    content: str | list[_TextPart] | None = None
+    id: str | None = None
+    status: str | None = None
+    phase: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+    output: str | list[_TextPart] | None = None
+    summary: list[_TextPart] | None = None
+    encrypted_content: str | None = None
+
+
+texts_decoder: Final = msgspec.json.Decoder(list[_TextItem])
+"""Reads an input of nothing but texts, and no other."""
+
 # ---- parameters ----
 
 

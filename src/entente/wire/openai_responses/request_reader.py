@@ -89,16 +89,12 @@ _tool_kind_decoder = msgspec.json.Decoder(form.ToolKind)
 _function_decoder = msgspec.json.Decoder(form.FunctionTool)
 
 
-def read_request(call: Call, earlier: Iterable[Raw] = ()) -> ChatRequest:
-    """Read a call of this dialect. Raises InvalidParameter or MalformedJson.
-
-    `earlier` are the items that the call builds on, input and output in their order, as a
-    store of responses keeps them; they come before the call's own.
-    """
+def read_request(call: Call) -> ChatRequest:
+    """Read a call of this dialect. Raises InvalidParameter or MalformedJson."""
     if not is_text(call.body):
         raise MalformedJson(MALFORMED)
     others: list[str] = []
-    said = list(_messages([*earlier, *input_items(call)], others))
+    said = list(_messages(input_items(call), others))
     asked = form.read(call.members)
     _note_others(call, asked, others)
     if asked.instructions:

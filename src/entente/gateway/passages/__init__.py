@@ -1,0 +1,1 @@
+"""The ways between a client's dialect and a provider's: native ones, and crossings."""
