@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 from entente.domain.errors import BodyTimeout, BodyTooLarge, InvalidParameter
@@ -20,6 +21,9 @@ _STATUS_LINES: Final = {
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _MS_PER_S: Final = 1_000
+BUFFER_BYTES: Final = 256 * 1024
+"""Of a body that is read in pieces, or of which nobody has asked for anything yet, so much is
+taken in advance."""
 
 
 class ClientGone(Exception):
@@ -39,6 +43,12 @@ class Wire(Protocol):
     def answered(self, exchange: Exchange) -> None:
         """Take note that the answer is complete."""
 
+    def hold_body(self) -> None:
+        """Read no more of the request for now."""
+
+    def go_on_with_body(self, taken: int) -> None:
+        """Read on; so many bytes of the body are no longer in memory."""
+
 
 class Exchange:
     """A request on its way in and its answer on its way out; the gateway's `Client`."""
@@ -47,9 +57,13 @@ class Exchange:
         "_body",
         "_body_done",
         "_body_error",
+        "_came",
         "_chunked",
         "_head",
+        "_held",
+        "_in_pieces",
         "_loop",
+        "_setting",
         "_wire",
         "arrived_s",
         "body_bytes",
@@ -82,13 +96,21 @@ class Exchange:
         self._body: list[bytes] | None = []
         self._body_done: asyncio.Future[None] | None = None
         self._body_error: Exception | None = None
+        self._came = 0
+        """Bytes of the body that came."""
+        self._in_pieces: bool | None = None
+        """How the body is read; None until somebody asks for it."""
+        self._held = False
+        """The connection was told to read no more for now."""
+        self._setting = "server.body_bytes_max"
+        """What bounds the body."""
         self._head = b""
         """What has not gone out of the head of the answer."""
         self._chunked = False
         self.arrived_s = 0.0
         """When its turn came to be served, on the loop's clock."""
         self.body_bytes = 0
-        """Bytes of the body that were taken."""
+        """Bytes of the body that are in memory."""
         self.body_bytes_max = body_bytes_max
         self.headers = headers
         self.method = ""
@@ -117,11 +139,17 @@ class Exchange:
         """Take a piece of the body; give how many bytes of it were taken."""
         if self._body is None:
             return 0
-        if self.body_bytes + len(data) > self.body_bytes_max:
-            self.fail_body(BodyTooLarge(_too_large(self.body_bytes_max)))
+        self._came += len(data)
+        if self._came > self.body_bytes_max and self._in_pieces is not None:
+            self.fail_body(self._too_large())
             return 0
         self.body_bytes += len(data)
         self._body.append(data)
+        if self._in_pieces is not False and not self._held and self.body_bytes > BUFFER_BYTES:
+            self._held = True
+            self._wire.hold_body()
+        if self._in_pieces:
+            self._wake()
         return len(data)
 
     def received(self) -> None:
@@ -161,21 +189,75 @@ class Exchange:
         Raises BodyTooLarge as soon as that is known, BodyTimeout when the client stops in
         the middle, ClientGone when it leaves, InvalidParameter for a compressed body.
         """
-        for name, value in self.headers:
-            if name == b"content-length" and int(value) > self.body_bytes_max:
-                raise BodyTooLarge(_too_large(self.body_bytes_max))
-            if name == b"content-encoding" and value.lower() != b"identity":
-                message = "Compressed request bodies are not supported. Send the JSON as it is."
-                raise InvalidParameter(message, param=None, code="unsupported_content_encoding")
+        self._ask(in_pieces=False)
+        self._read_on(0)
         if not self.whole and self._body_error is None:
-            if (b"expect", b"100-continue") in [(n, v.lower()) for n, v in self.headers]:
-                self._wire.write(_CONTINUE)
+            self._invite()
             self._body_done = self._loop.create_future()
             await self._body_done
         if self._body_error is not None:
             raise self._body_error
         pieces, self._body = self._body or [], None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def pieces(self, bytes_max: int, setting: str) -> AsyncIterator[bytes]:
+        """Give the body piece by piece; while nobody asks for the next, no more is read.
+
+        `bytes_max` bounds this body, and `setting` is the name of that bound for people.
+        Raises as `body` does.
+        """
+        self.body_bytes_max, self._setting = bytes_max, setting
+        self._ask(in_pieces=True)
+        self._invite()
+        while self._body_error is None:
+            if self._body:
+                piece, self._body = b"".join(self._body), []
+                self._read_on(len(piece))
+                yield piece
+            elif self.whole:
+                return
+            else:
+                self._read_on(0)
+                self._body_done = self._loop.create_future()
+                await self._body_done
+        raise self._body_error
+
+    def header(self, name: bytes) -> bytes:
+        """Give a header's value, b"" for one that is not there."""
+        return next((value for key, value in self.headers if key == name), b"")
+
+    def _ask(self, *, in_pieces: bool) -> None:
+        """Say how the body will be read; refuse one that is not read at all."""
+        self._in_pieces = in_pieces
+        for name, value in self.headers:
+            if name == b"content-length" and int(value) > self.body_bytes_max:
+                raise self._too_large()
+            if name == b"content-encoding" and value.lower() != b"identity":
+                message = "Compressed request bodies are not supported. Send the body as it is."
+                raise InvalidParameter(message, param=None, code="unsupported_content_encoding")
+        if self._came > self.body_bytes_max and self._body_error is None:
+            self.fail_body(self._too_large())
+
+    def _invite(self) -> None:
+        """Tell a client that waits to be told that its body is wanted."""
+        if self.whole or self._came:
+            return
+        if (b"expect", b"100-continue") in [(n, v.lower()) for n, v in self.headers]:
+            self._wire.write(_CONTINUE)
+
+    def _read_on(self, taken: int) -> None:
+        """Let the connection read on, if it was told not to; so many bytes were taken."""
+        self.body_bytes -= taken
+        if taken or self._held:
+            self._held = False
+            self._wire.go_on_with_body(taken)
+
+    def _too_large(self) -> BodyTooLarge:
+        """Say what the bound is."""
+        return BodyTooLarge(
+            f"The request's body is larger than the server's bound of {self.body_bytes_max} bytes "
+            f"({self._setting})."
+        )
 
     async def start(self, status: int, headers: Headers) -> None:
         """Decide the head of a streamed answer; it goes out with the first piece."""
@@ -246,14 +328,6 @@ class Exchange:
             self._wire.write(self._head + data)
         self.complete = True
         self._wire.answered(self)
-
-
-def _too_large(bytes_max: int) -> str:
-    """Say what the bound is."""
-    return (
-        f"The request's body is larger than the server's bound of {bytes_max} bytes "
-        "(server.body_bytes_max)."
-    )
 
 
 def timed_out(idle_s: float) -> BodyTimeout:

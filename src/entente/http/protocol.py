@@ -40,6 +40,7 @@ HEADERS_READ: Final = CARRIED | frozenset(
         b"authorization",
         b"content-encoding",
         b"content-length",
+        b"content-type",
         b"expect",
         b"transfer-encoding",
         b"x-api-key",
@@ -364,6 +365,21 @@ class Connection(asyncio.Protocol):
         else:  # a client that asks and does not read would fill the buffer without an end
             self._await_reader()
             self._transport.pause_reading()
+
+    def hold_body(self) -> None:
+        """Read no more of the body that comes in; the client is not to blame for the wait."""
+        self._transport.pause_reading()
+        if self._phase is BODY:
+            self._enter(ANSWER)
+
+    def go_on_with_body(self, taken: int) -> None:
+        """Read on, unless requests wait behind this one; so many bytes left the memory."""
+        self._shared.body_bytes -= taken
+        if self._transport.is_closing() or self._waiting:
+            return
+        self._transport.resume_reading()
+        if self._phase is ANSWER and self._incoming is not None:
+            self._enter(BODY)
 
     def _go_on(self) -> None:
         """Serve the next request, or wait for one."""

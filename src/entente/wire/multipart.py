@@ -1,0 +1,172 @@
+"""Multipart forms (RFC 7578), read piece by piece: bytes in, heads and data of parts out. Pure.
+
+Nothing is kept of a part but its head, so that a file of any length goes through in the
+memory of one piece.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from entente.domain.errors import RequestError
+
+PARTS_MAX: Final = 64
+NAME_CHARS_MAX: Final = 256
+FILENAME_CHARS_MAX: Final = 1024
+HEADERS_MAX: Final = 8
+"""Headers of one part."""
+HEADER_BYTES_MAX: Final = 4096
+
+_SILENT: Final = 100
+"""A level above every message: what a client sends is no matter for our log."""
+
+
+class PartHead(msgspec.Struct, frozen=True):
+    """What stands over a part. `filename` is None for a plain field."""
+
+    name: str
+    filename: str | None = None
+    content_type: str = ""
+
+
+Event: TypeAlias = PartHead | bytes
+"""A part begins, or goes on with so many bytes."""
+
+
+class FormReader:
+    """Reads one form. Raises RequestError for what is none, or breaks a bound."""
+
+    def __init__(self, content_type: bytes) -> None:
+        """Take the header that names the boundary."""
+        kind, options = parse_options_header(content_type)
+        boundary = options.get(b"boundary", b"")
+        if kind != b"multipart/form-data" or not boundary:
+            raise RequestError(_NO_FORM)
+        self._events: list[Event] = []
+        self._parts = 0
+        self._headers: dict[bytes, bytes] = {}
+        self._field = self._value = b""
+        self._ended = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._on_field,
+                    "on_header_value": self._on_value,
+                    "on_header_end": self._on_header,
+                    "on_headers_finished": self._on_head,
+                    "on_part_data": self._on_data,
+                    "on_end": self._end,
+                },
+                max_header_count=HEADERS_MAX,
+                max_header_size=HEADER_BYTES_MAX,
+            )
+        except FormParserError:
+            raise RequestError(_NO_FORM) from None
+        self._parser.logger = logging.Logger(__name__, _SILENT)  # noqa: LOG001  (nobody else's)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take a piece of the body; give what it brought."""
+        try:
+            self._parser.write(data)
+        except FormParserError:
+            raise RequestError(_BROKEN) from None
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        """Take the end of the body, which has to be the end of the form."""
+        if not self._ended:
+            raise RequestError(_CUT_SHORT)
+
+    def _begin(self) -> None:
+        self._parts += 1
+        self._headers = {}
+        if self._parts > PARTS_MAX:
+            raise RequestError(f"The form has more than {PARTS_MAX} parts.")
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        self._headers[self._field.lower()] = self._value
+        self._field = self._value = b""
+
+    def _on_head(self) -> None:
+        self._events.append(_head(self._headers))
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self._events.append(data[start:end])
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _head(headers: Mapping[bytes, bytes]) -> PartHead:
+    """Read the head of a part."""
+    kind, options = parse_options_header(headers.get(b"content-disposition"))
+    name = options.get(b"name", b"").decode("utf-8", "replace")
+    if kind != b"form-data" or not name:
+        raise RequestError("A part of the form has no name.")
+    filename = options.get(b"filename")
+    head = PartHead(
+        name,
+        None if filename is None else filename.decode("utf-8", "replace"),
+        headers.get(b"content-type", b"").decode("latin-1"),
+    )
+    if len(head.name) > NAME_CHARS_MAX or len(head.filename or "") > FILENAME_CHARS_MAX:
+        raise RequestError("A name in the form is too long.")
+    return head
+
+
+class FormPart(msgspec.Struct, frozen=True):
+    """A whole part."""
+
+    head: PartHead
+    data: bytes
+
+
+class Form(msgspec.Struct, frozen=True):
+    """A whole form, its parts in order."""
+
+    parts: tuple[FormPart, ...]
+
+    def named(self, *names: str) -> Iterator[FormPart]:
+        """Give the parts of these names; a list is sent as `name` or `name[]`."""
+        return (part for part in self.parts if part.head.name in names)
+
+    def file(self, name: str) -> FormPart | None:
+        """Give the first part of a name that is a file, or None."""
+        return next((p for p in self.named(name) if p.head.filename is not None), None)
+
+    def text(self, name: str) -> str | None:
+        """Give the last plain value of a name, None for none. Raises RequestError if no text."""
+        found = [part for part in self.named(name) if part.head.filename is None]
+        return as_text(found[-1]) if found else None
+
+
+def as_text(part: FormPart) -> str:
+    """Give the text of a part. Raises RequestError for what is no UTF-8."""
+    try:
+        return part.data.decode()
+    except UnicodeDecodeError:
+        raise RequestError(f"The form's field {part.head.name!r} is not UTF-8 text.") from None
+
+
+_NO_FORM: Final = (
+    "The body has to be a form: content-type `multipart/form-data` with a boundary. "
+    "Your HTTP library writes both when it is given a file to send."
+)
+_BROKEN: Final = "The body does not read as the multipart form that its content-type says."
+_CUT_SHORT: Final = "The multipart form ends before its last boundary."
