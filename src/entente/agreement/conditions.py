@@ -126,15 +126,18 @@ class Condition:
         return f"Condition({self.written!r})"
 
 
-ALWAYS: Final = Condition(All(()), {})
+def always() -> Condition:
+    """Give the condition that always holds."""
+    return Condition(All(()), {})
+
+
+ALWAYS: Final[Condition] = msgspec.field(default_factory=always)
+"""For fields of clauses: always, where the document says nothing."""
 
 
 def parse(raw: object) -> Condition:
     """Read a condition from its form. Raises ValueError with what is wrong and the remedy."""
-    parser = _Parser()
-    node = parser.condition(raw, 1)
-    assert isinstance(raw, Mapping)  # noqa: S101  (the parser has refused everything else)
-    return Condition(node, _plain(raw))
+    return Condition(_Parser().condition(raw, 1), _plain(raw))
 
 
 def _plain(value: object) -> dict[str, object]:

@@ -203,7 +203,7 @@ class Exclusivity(Clause, frozen=True, kw_only=True):
     """Clauses that do not apply to requests inside `what`."""
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bound on a number that requests say; one that does not say it is barred."""
 
     of: AttributeName
@@ -216,7 +216,7 @@ class Prohibition(Clause, frozen=True, kw_only=True):
     on: Names | None = None
     """The parties that it binds; all without it."""
     what: Condition
-    limit: Limit | None = None
+    limit: Bound | None = None
     overrides: Names | None = None
 
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
-from entente.cli import budgets, configuration, doctor, keys, ledger, models, serve, usage
+from entente.cli import (
+    agreement,
+    budgets,
+    configuration,
+    doctor,
+    keys,
+    ledger,
+    models,
+    serve,
+    usage,
+)
 from entente.domain.errors import EntenteError
 
 if TYPE_CHECKING:
@@ -31,6 +41,7 @@ app.add_typer(budgets.app, name="budgets")
 app.add_typer(models.prices, name="prices")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
+app.add_typer(agreement.app, name="agreement")
 
 
 def run(arguments: Sequence[str]) -> int:

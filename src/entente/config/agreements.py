@@ -27,14 +27,14 @@ class Folder:
         A link that leads out of the folder is no file of the document.
         """
         path = self._folder / name
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            message = f"{path} is outside of the document's folder: move it in"
+            raise FileNotFoundError(message)
         try:
-            if not path.resolve().is_relative_to(self._folder.resolve()):
-                message = f"{path} is outside of the document's folder: move it in"
-                raise FileNotFoundError(message)
             with path.open("rb") as file:
                 return file.read(FILE_BYTES_MAX + 1)
         except FileNotFoundError as error:
-            message = str(error) if error.errno is None else f"there is no file {path}"
+            message = f"there is no file {path}: check the path"
             raise FileNotFoundError(message) from error
         except OSError as error:
             message = f"{path} cannot be read ({error.strerror}): check the path"

@@ -16,13 +16,12 @@ clauses that bar have this one shape:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from entente.agreement.clauses import Clause
-from entente.agreement.conditions import ALWAYS, Among, Compared, Condition, Fact, Not, Scalar
+from entente.agreement.conditions import Among, Compared, Condition, Fact, Not, Scalar
 from entente.agreement.decide.formulas import (
     NO,
     YES,
@@ -47,8 +46,6 @@ from entente.agreement.rights import (
     duration_ns,
     listed,
 )
-
-NEVER: Final = Condition(Not(ALWAYS.node), {})
 
 
 class Exempting(msgspec.Struct, frozen=True):

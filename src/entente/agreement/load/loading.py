@@ -26,7 +26,7 @@ from entente.agreement.document import (
 from entente.agreement.load import overlays, parameters
 from entente.agreement.load.book import Book, Version
 from entente.agreement.load.includes import Source, gather
-from entente.agreement.load.problems import Problems, did_you_mean
+from entente.agreement.load.problems import AgreementProblems, Problems, did_you_mean
 from entente.agreement.load.read import UNREADABLE, Reader
 from entente.agreement.load.text import parse_value
 from entente.agreement.load.tree import (
@@ -89,8 +89,8 @@ class _Loading:
             Reader(self._problems).read(Agreement, _leaving_out(base, lacking))
             self._problems.stop()
         first = self._version(base, (), None)
-        self._problems.stop()
-        assert first is not None  # noqa: S101  (without problems there is one)
+        if first is None or self._problems.found():
+            raise AgreementProblems(self._problems.found())
         return self._amended(base, first, amendments)
 
     def _declared(self, kind: Any, section: str, tree: Fork) -> dict[str, tuple[Any, Fork]]:

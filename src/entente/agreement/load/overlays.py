@@ -49,7 +49,7 @@ def apply(tree: Fork, overlay: Fork, problems: Problems) -> Fork:
             _no_clause(problems, leaf.mark, str(clause), known, name)
         else:
             ended.add(clause)
-    replaced: dict[str, Fork] = {}
+    replaced: dict[str, Tree] = {}
     changes = child(overlay, "replace")
     for clause, fields in (changes.entries if isinstance(changes, Fork) else {}).items():
         mark = changes.keys[clause] if isinstance(changes, Fork) else fields.mark
@@ -71,10 +71,9 @@ def _no_clause(
     problems.add(mark, text, clause=name)
 
 
-def _replaced(written: Tree, fields: Tree, problems: Problems, name: str) -> Fork:
+def _replaced(written: Tree, fields: Tree, problems: Problems, name: str) -> Tree:
     """Set the fields of a clause; a field set to nothing is taken away."""
-    assert isinstance(written, Fork)  # noqa: S101  (it has an id, and so is in the index)
-    if not isinstance(fields, Fork):
+    if not isinstance(written, Fork) or not isinstance(fields, Fork):
         return written
     if "id" in fields.entries:
         text = "a clause keeps its id: end this one and add another"
@@ -103,7 +102,7 @@ def _added(overlay: Fork, problems: Problems, name: str) -> dict[str, tuple[Tree
 
 
 def _rebuilt(
-    tree: Fork, ended: set[str], replaced: dict[str, Fork], added: dict[str, tuple[Tree, ...]]
+    tree: Fork, ended: set[str], replaced: dict[str, Tree], added: dict[str, tuple[Tree, ...]]
 ) -> Fork:
     sections: dict[str, Tree] = {}
     for section in SECTIONS:

@@ -104,8 +104,8 @@ class _Reader:
 
     def _mark(self, event: yaml.Event) -> Mark:
         start = event.start_mark
-        assert start is not None  # noqa: S101  (events that were parsed have their places)
-        return Mark(self._file, start.line + 1, start.column + 1)
+        line, column = (start.line + 1, start.column + 1) if start is not None else (0, 0)
+        return Mark(self._file, line, column)
 
     def _tree(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Tree:
         mark = self._mark(event)
@@ -120,8 +120,8 @@ class _Reader:
         if isinstance(event, yaml.ScalarEvent):
             self._plain_only(event, mark)
             return self._scalar(event, mark)
-        assert isinstance(event, yaml.CollectionStartEvent)  # noqa: S101  (all that is left)
-        self._plain_only(event, mark)
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._plain_only(event, mark)
         if isinstance(event, yaml.SequenceStartEvent):
             return Branch(tuple(self._items(events, depth)), mark)
         return self._mapping(events, mark, depth)
