@@ -20,7 +20,7 @@ import msgspec
 import uvloop
 
 from entente.auth import KeyRing
-from entente.config import Config, MetricsAccess, ProviderKind
+from entente.config import Config, MetricsAccess, ProviderKind, Validation
 from entente.control.keys import ADMIN_KEY_VARIABLE
 from entente.db import locked
 from entente.domain.errors import StartError, UpstreamConnectError
@@ -126,7 +126,7 @@ async def platform(
 
         plane = DataPlane(
             router=Router(_routes(config)),
-            handlers=_handlers(gateway, catalog, trouble, monitor),
+            handlers=_handlers(config, gateway, catalog, trouble, monitor),
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
             monitor=monitor,
@@ -161,14 +161,21 @@ async def platform(
 
 
 def _handlers(
+    config: Config,
     gateway: Gateway,
     catalog: Catalog,
     trouble: Callable[[], Mapping[str, str]],
     monitor: Monitor,
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
+    inference = Inference(
+        gateway,
+        catalog,
+        started_s=time.time_ns() // NS_PER_S,
+        is_strict=config.server.validation is Validation.STRICT,
+    )
     return {
-        **Inference(gateway, catalog, started_s=time.time_ns() // NS_PER_S).handlers(),
+        **inference.handlers(),
         **Operations(trouble, monitor).handlers(),
     }
 

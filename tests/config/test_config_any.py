@@ -26,6 +26,7 @@ NAMES = st.sampled_from(
         "data_dir",
         "drain_s",
         "metrics",
+        "validation",
         "url",
         "kind",
         "durability",

@@ -46,6 +46,9 @@ MISTAKES = {
     "models not a table": Mistake("models = 1\n", 1, "models", ("a table of tables",)),
     "workers": Mistake("[server]\nworkers = 2\n", 2, "server.workers", ("only 1 worker",)),
     "path": Mistake("[server]\ndata_dir = 3\n", 2, "server.data_dir", ("a path in quotes",)),
+    "validation": Mistake(
+        '[server]\nvalidation = "stict"\n', 2, "server.validation", ("Did you mean `strict`?",)
+    ),
     "metrics": Mistake('[server]\nmetrics = "pubic"\n', 2, "server.metrics", ("`public`",)),
     "durability": Mistake('[ledger]\ndurability = "ful"\n', 2, "ledger.durability", ("`full`",)),
     "ledger url": Mistake('[ledger]\nurl = "postgresql://u:pw@h"\n', 2, "ledger.url", ("SQLite",)),

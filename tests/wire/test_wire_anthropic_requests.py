@@ -69,7 +69,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
     (
         {"messages": [{"role": "bogus", "content": "hi"}]},
-        'messages: Unexpected role "bogus". Allowed roles are "user" or "assistant".',
+        'messages: Unexpected role "bogus". Allowed roles are "user" or "assistant"',
     ),
     (
         {"messages": [{"role": "user", "content": 5}]},

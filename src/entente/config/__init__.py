@@ -22,6 +22,7 @@ from entente.config.model import (
     ProviderKind,
     ServerConfig,
     TargetConfig,
+    Validation,
 )
 from entente.config.problems import Problem
 from entente.engine.model import BUILTIN_MODEL
@@ -45,6 +46,7 @@ __all__ = [
     "ProviderKind",
     "ServerConfig",
     "TargetConfig",
+    "Validation",
     "find",
     "load",
 ]

@@ -70,6 +70,15 @@ class MetricsAccess(StrEnum):
     """Anyone who reaches the port."""
 
 
+class Validation(StrEnum):
+    """What becomes of a request that its vendor would refuse."""
+
+    LENIENT = "lenient"
+    """What nobody here acts on goes on to the provider as it is."""
+    STRICT = "strict"
+    """It is refused as the vendor would, in its order and words."""
+
+
 class ProviderKind(StrEnum):
     """Who serves; the word after `kind =`."""
 
@@ -110,6 +119,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     shutdown_s: Seconds = SHUTDOWN_S_DEFAULT
     drain_s: Seconds = DRAIN_S_DEFAULT
     metrics: MetricsAccess = MetricsAccess.ADMIN
+    validation: Validation = Validation.LENIENT
 
 
 class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

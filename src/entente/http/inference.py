@@ -15,15 +15,28 @@ from entente.http.handler import Handler, answer_json, is_anthropics, somebody
 from entente.http.routes import Match
 from entente.policy.access import may_use
 from entente.routing.catalog import Catalog, Model
-from entente.wire import anthropic, anthropic_models, azure, openai, openai_responses
-from entente.wire.carried import carried
+from entente.wire import (
+    anthropic,
+    anthropic_models,
+    azure,
+    openai,
+    openai_responses,
+    strict,
+)
+from entente.wire.carried import BETAS, carried
 
 
 class Inference:
     """Serves conversations through the gateway."""
 
-    def __init__(self, gateway: Gateway, catalog: Catalog, *, started_s: int) -> None:
-        """Take the parts. Models have existed since `started_s`, seconds since 1970."""
+    def __init__(
+        self, gateway: Gateway, catalog: Catalog, *, started_s: int, is_strict: bool = False
+    ) -> None:
+        """Take the parts. Models have existed since `started_s`, seconds since 1970.
+
+        `is_strict` refuses what the vendor of a surface would, instead of letting it pass.
+        """
+        self._is_strict = is_strict
         self._gateway = gateway
         self._catalog = catalog
         self._started_s = started_s
@@ -40,19 +53,28 @@ class Inference:
 
     async def _chat(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/chat/completions."""
-        call = openai.decode_chat(named(await exchange.body(), match))
+        body = named(await exchange.body(), match)
+        if self._is_strict:
+            strict.check_chat(body, is_azures=match.front is Front.AZURE)
+        call = openai.decode_chat(body)
         call = as_sent(exchange, match, call)
         await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
     async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses."""
-        call = openai_responses.decode_responses(named(await exchange.body(), match))
+        body = named(await exchange.body(), match)
+        if self._is_strict:
+            strict.check_responses(body)
+        call = openai_responses.decode_responses(body)
         call = as_sent(exchange, match, call)
         await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
     async def _messages(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/messages."""
-        call = as_sent(exchange, match, anthropic.decode_messages(await exchange.body()))
+        body = await exchange.body()
+        if self._is_strict:
+            strict.check_messages(body, names_a_beta=BETAS in carried(exchange.headers))
+        call = as_sent(exchange, match, anthropic.decode_messages(body))
         await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
     async def _list_models(self, exchange: Exchange, who: Principal | None, match: Match) -> None:

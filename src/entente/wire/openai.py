@@ -141,6 +141,12 @@ def decode_chat(body: bytes) -> Call:
     )
 
 
+def check_head(members: Mapping[str, Raw]) -> None:
+    """Refuse a request without a model or without messages."""
+    _string(members, "model")
+    _check_messages(members)
+
+
 def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> bytes:
     """Write the call for a provider that knows the model as `model`.
 

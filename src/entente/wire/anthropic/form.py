@@ -17,6 +17,8 @@ from entente.domain.errors import InvalidParameter
 from entente.domain.inference import CacheMark
 
 NULL: Final = b"null"
+NAME_CHARS_MAX: Final = 100
+"""What is cited of a word that nobody knows."""
 _NULL: Final = Raw(NULL)
 
 # ---- content ----
@@ -153,6 +155,14 @@ class MessagesForm(msgspec.Struct):
 _AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?\.?(?P<path>.*)`)?$", re.DOTALL)
 _EXPECTED: Final = re.compile(r"^Expected `(?P<expected>[^`]+)`, got `[^`]+`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
+_VALUE: Final = re.compile(r"^Invalid enum value '?(?P<value>.*?)'?$", re.DOTALL)
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "cache_control.ttl": ("5m", "1h"),
+    "service_tier": ("auto", "standard_only"),
+    "thinking.type": ("adaptive", "disabled", "enabled"),
+    "tool_choice.type": ("any", "auto", "none", "tool"),
+}
+"""The words that a parameter takes, by its place."""
 _INDEX: Final = re.compile(r"\[(\d+|\.\.\.)\]")
 _KINDS: Final[Mapping[str, str]] = {
     "str": "a valid string",
@@ -174,6 +184,12 @@ def missing(path: str) -> InvalidParameter:
     return invalid(path, "Field required")
 
 
+def no_role(role: str) -> InvalidParameter:
+    """Make the error for a role that nobody has."""
+    what = f'Unexpected role "{role[:NAME_CHARS_MAX]}". Allowed roles are "user" or "assistant"'
+    return invalid("messages", what)
+
+
 def misfit(error: msgspec.ValidationError, under: str = "") -> InvalidParameter:
     """Say in Anthropic's words what msgspec found wrong, below the parameter `under`."""
     found = _AT.match(str(error))
@@ -185,4 +201,12 @@ def misfit(error: msgspec.ValidationError, under: str = "") -> InvalidParameter:
     if expected := _EXPECTED.match(what):
         kinds = [_KINDS[kind] for kind in expected["expected"].split(" | ") if kind in _KINDS]
         return invalid(path, f"Input should be {' or '.join(kinds)}")
+    if (value := _VALUE.match(what)) and (choices := _CHOICES.get(path)):
+        outer, _, inner = path.rpartition(".")
+        if inner != "type":
+            *first, last = (f"'{choice}'" for choice in choices)
+            return invalid(path, f"Input should be {', '.join(first)} or {last}")
+        tags = ", ".join(f"'{choice}'" for choice in choices)
+        cited = f"Input tag '{value['value'][:NAME_CHARS_MAX]}' found using 'type'"
+        return invalid(outer, f"{cited} does not match any of the expected tags: {tags}")
     return invalid(path, what)

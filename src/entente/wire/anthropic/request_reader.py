@@ -129,8 +129,7 @@ def _messages(asked: form.MessagesForm, others: list[str]) -> Iterable[Message]:
     for at, message in enumerate(asked.messages):
         role = _ROLES.get(message.role)
         if role is None:
-            what = f'Unexpected role "{message.role}". Allowed roles are "user" or "assistant".'
-            raise form.invalid("messages", what)
+            raise form.no_role(message.role)
         parts = tuple(_parts(message.content, f"messages.{at}.content", others))
         if role is Role.USER and any(isinstance(part, ToolResult) for part in parts):
             yield from _apart(parts)

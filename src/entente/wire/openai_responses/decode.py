@@ -74,9 +74,7 @@ def decode_responses(body: bytes, *, strict: bool = False, with_store: bool = Fa
     a request that builds on one is refused. Raises MalformedJson or InvalidParameter, worded
     as OpenAI does, in OpenAI's order: model, input, unknown names, types and bounds, state.
     """
-    members = split(body)
-    if members is None:
-        raise MalformedJson(MALFORMED)
+    members = _members(body)
     model = _model(members)
     _check_names(members, strict=strict)
     items = _check_input(members)
@@ -97,6 +95,22 @@ def decode_responses(body: bytes, *, strict: bool = False, with_store: bool = Fa
         output_tokens_max=asked.max_output_tokens,
         attachments=_attachments(members),
     )
+
+
+def check_head(body: bytes) -> list[Raw]:
+    """Refuse, strictly, a request without model or input, and unknown names; give its items."""
+    members = _members(body)
+    _model(members)
+    _check_names(members, strict=True)
+    _check_input(members)
+    return _as_items(members["input"])
+
+
+def _members(body: bytes) -> dict[str, Raw]:
+    members = split(body)
+    if members is None:
+        raise MalformedJson(MALFORMED)
+    return members
 
 
 def encode_responses(call: Call, *, model: str, output_tokens_max: int | None) -> bytes:
@@ -181,8 +195,11 @@ def state(call: Call) -> State:
 
 def input_items(call: Call) -> list[Raw]:
     """Give the input of a decoded call as items; text is a message of the user's."""
-    raw = call.members["input"]
-    if memoryview(raw)[0] != ord('"'):
+    return _as_items(call.members["input"])
+
+
+def _as_items(raw: Raw) -> list[Raw]:
+    if not _is_text(raw):
         return _items(raw)
     return [Raw(b'{"type":"message","role":"user","content":%b}' % bytes(raw))]
 

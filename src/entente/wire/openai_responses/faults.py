@@ -17,6 +17,8 @@ from entente.wire import openai_errors
 from entente.wire.openai_errors import ErrorReply
 
 SUGGESTION_DISTANCE_MAX: Final = 2
+SHOWN_WHOLE_MAX: Final = 1e15
+"""Above it a whole number is shown as it is kept."""
 NAME_CHARS_MAX: Final = 100
 """What is cited of a name or value that nobody knows."""
 DOCUMENTATION: Final = "https://platform.openai.com/docs/api-reference/responses/create"
@@ -24,7 +26,7 @@ DOCUMENTATION: Final = "https://platform.openai.com/docs/api-reference/responses
 _AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$?\.?(?P<path>.*)`)?$", re.DOTALL)
 _EXPECTED: Final = re.compile(r"^Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(?P<name>[^`]+)`$")
-_VALUE: Final = re.compile(r"^Invalid enum value '?(?P<value>.*?)'?$", re.DOTALL)
+_VALUE: Final = re.compile(r"^Invalid (?:enum )?value '?(?P<value>.*?)'?$", re.DOTALL)
 _INDEX: Final = re.compile(r"\[[^\]]*\]")
 _KINDS: Final[Mapping[str, str]] = {
     "str": "a string",
@@ -114,14 +116,33 @@ def wrong_value(path: str, value: str, supported: Collection[str]) -> InvalidPar
 def out_of_bounds(path: str, value: float, least: float, most: float | None) -> InvalidParameter:
     """Say on which side of its bounds a number is; the bounds count as allowed."""
     kind = "integer" if isinstance(value, int) else "decimal"
+    shown = int(value) if value == value // 1 and abs(value) < SHOWN_WHOLE_MAX else value
     side, sign, limit, word = "below minimum", ">=", least, "below_min"
     if most is not None and value > most:
         side, sign, limit, word = "above maximum", "<=", most, "above_max"
     message = (
         f"Invalid '{path}': {kind} {side} value. "
-        f"Expected a value {sign} {limit}, but got {value} instead."
+        f"Expected a value {sign} {limit}, but got {shown} instead."
     )
     return InvalidParameter(message, param=path, code=f"{kind}_{word}_value")
+
+
+def empty_array(path: str) -> InvalidParameter:
+    """Say that an array has to have something in it."""
+    message = (
+        f"Invalid '{path}': empty array. Expected an array with minimum length 1, "
+        "but got an empty array instead."
+    )
+    return InvalidParameter(message, param=path, code="empty_array")
+
+
+def array_too_long(path: str, items: int, items_max: int) -> InvalidParameter:
+    """Say that an array has too many items."""
+    message = (
+        f"Invalid '{path}': array too long. Expected an array with maximum length {items_max}, "
+        f"but got an array with length {items} instead."
+    )
+    return InvalidParameter(message, param=path, code="array_above_max_length")
 
 
 def too_long(path: str, chars: int, chars_max: int) -> InvalidParameter:
@@ -184,8 +205,16 @@ def kind(raw: msgspec.Raw) -> str:
     return found
 
 
-def invalid(error: msgspec.ValidationError, under: str) -> InvalidParameter:
-    """Say in OpenAI's words what msgspec found wrong below the parameter `under`."""
+def invalid(
+    error: msgspec.ValidationError,
+    under: str,
+    supported: Mapping[str, tuple[str, ...]] = SUPPORTED,
+    expectations: Mapping[str, str] = _EXPECTED_AT,
+) -> InvalidParameter:
+    """Say in OpenAI's words what msgspec found wrong below the parameter `under`.
+
+    `supported` are the values that parameters take, `expectations` what they should be, by place.
+    """
     found = _AT.match(str(error))
     what, path = (found["what"], found["path"] or "") if found else (str(error), "")
     path = under + ("." if path and not path.startswith("[") else "") + path
@@ -193,13 +222,13 @@ def invalid(error: msgspec.ValidationError, under: str) -> InvalidParameter:
         return missing(f"{path}.{lacking['name']}")
     place = _INDEX.sub("[]", path)
     if value := _VALUE.match(what):
-        return wrong_value(path, value["value"], SUPPORTED.get(place, ()))
+        return wrong_value(path, value["value"], supported.get(place, ()))
     if expected := _EXPECTED.match(what):
         got = _KINDS.get(expected["got"], expected["got"])
         wanted = [word for word in expected["expected"].split(" | ") if word != "null"] or ["null"]
         words = [_KINDS.get(word, word) for word in wanted]
         either = "one of " if len(words) > 1 else ""
-        phrase = _EXPECTED_AT.get(place, either + " or ".join(words))
+        phrase = expectations.get(place, either + " or ".join(words))
         return wrong_type(path, phrase, got)
     return InvalidParameter(f"Invalid '{path}': {what}.", param=path, code="invalid_value")
 

@@ -316,12 +316,13 @@ def _check(name: str, value: Any) -> None:
         if value < least or (most is not None and value > most):
             raise faults.out_of_bounds(name, value, least, most)
     elif name == "metadata":
-        _check_metadata(value)
+        check_metadata(value)
     elif name == "safety_identifier" and len(value) > IDENTIFIER_CHARS_MAX:
         raise faults.too_long(name, len(value), IDENTIFIER_CHARS_MAX)
 
 
-def _check_metadata(metadata: Mapping[str, str]) -> None:
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Refuse metadata beyond its bounds."""
     if len(metadata) > METADATA_ENTRIES_MAX:
         message = (
             f"Invalid 'metadata': too many properties. Expected an object with at most "

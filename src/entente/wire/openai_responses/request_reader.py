@@ -116,6 +116,12 @@ def read_request(call: Call) -> ChatRequest:
     )
 
 
+def check_items(items: Iterable[Raw]) -> None:
+    """Refuse items that are none. Those of types that only OpenAI has are not looked into."""
+    for at, raw in enumerate(items):
+        _item(raw, f"input[{at}]", [])
+
+
 def _note_others(call: Call, asked: form.ResponsesForm, others: list[str]) -> None:
     """Name what the client asked for and the canonical form has no place for."""
     others += (

@@ -1,0 +1,13 @@
+"""Requests refused as the vendor would refuse them, in its order and its words. Pure.
+
+Lenient is the default: what nobody here knows goes on to a provider of the same dialect, which
+knows better, and costs nothing to look at. A server that is told to be strict passes a body
+through one of these checks first; they raise MalformedJson or InvalidParameter, and give nothing.
+What depends on the model (a parameter that it does not take) only its provider can tell.
+"""
+
+from entente.wire.strict.chat import check_chat
+from entente.wire.strict.messages import check_messages
+from entente.wire.strict.responses import check_responses
+
+__all__ = ["check_chat", "check_messages", "check_responses"]

@@ -1,0 +1,15 @@
+"""Responses, checked as OpenAI does: `wire.openai_responses` has the order and the words. Pure."""
+
+from __future__ import annotations
+
+from entente.wire.openai_responses.decode import check_head, decode_responses
+from entente.wire.openai_responses.request_reader import check_items, read_request
+
+
+def check_responses(body: bytes, *, with_store: bool = False) -> None:
+    """Check a request to create a response: names, the input's items, then the other parameters.
+
+    `with_store` says that responses are kept here, so that a request may build on one.
+    """
+    check_items(check_head(body))
+    read_request(decode_responses(body, strict=True, with_store=with_store))

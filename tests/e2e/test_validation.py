@@ -1,0 +1,101 @@
+"""A strict server refuses what the vendors would; a lenient one lets it pass."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.support.server import ADMIN_KEY, EntenteServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHAT: Final = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+MESSAGES: Final = {**CHAT, "max_tokens": 9}
+RESPONSES: Final = {"model": "m", "input": "hi"}
+CLASSIC: Final = "/openai/deployments/m/chat/completions?api-version=2024-10-21"
+CONFIG: Final = """
+[providers.fake]
+kind = "scripted"
+[models."m"]
+targets = [{ provider = "fake", model = "m" }]
+unsupported = "drop"
+"""
+SURFACES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("/v1/chat/completions", CHAT),
+    (CLASSIC, CHAT),
+    ("/openai/v1/responses", RESPONSES),
+    ("/v1/responses", RESPONSES),
+    ("/v1/messages", MESSAGES),
+)
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntenteServer]:
+    """Run a strict server."""
+    folder = tmp_path_factory.mktemp("strict")
+    with EntenteServer(folder, CONFIG, server='validation = "strict"') as server:
+        yield server
+        assert server.stop() == 0
+        server.verify_at_rest()
+
+
+def post(server: EntenteServer, path: str, body: dict[str, Any], **headers: str) -> Any:
+    """Ask, and give the answer."""
+    data = json.dumps(body).encode()
+    return server.ask("POST", path, key=ADMIN_KEY, body=data, headers=headers)
+
+
+@pytest.mark.parametrize(("path", "body"), SURFACES)
+def test_unknown_parameters(
+    strict: EntenteServer, server: EntenteServer, path: str, body: dict[str, Any]
+) -> None:
+    """Refused before anything is held, in the envelope of the surface; else they pass."""
+    before = len(strict.settlements())
+    got = post(strict, path, {**body, "zzz": 1})
+    assert got.status == 400
+    if body is MESSAGES:
+        assert got.error == {
+            "type": "invalid_request_error",
+            "message": "zzz: Extra inputs are not permitted",
+        }
+    else:
+        assert got.error == {
+            "message": "Unknown parameter: 'zzz'.",
+            "type": "invalid_request_error",
+            "param": "zzz",
+            "code": "unknown_parameter",
+        }
+    assert len(strict.settlements()) == before
+    assert post(strict, path, body).status == 200
+    if body is CHAT:
+        assert post(server, path, {**body, "zzz": 1}).status == 200
+
+
+def test_azures_own_parameters_and_betas(strict: EntenteServer) -> None:
+    """Are known to whom they are meant for."""
+    sources = {**CHAT, "data_sources": []}
+    assert post(strict, CLASSIC, sources).status == 200
+    assert post(strict, "/v1/chat/completions", sources).error["param"] == "data_sources"
+    managed = {**MESSAGES, "context_management": {}}
+    assert post(strict, "/v1/messages", managed).status == 400
+    named = {"anthropic-beta": "context-management-2025-06-27"}
+    assert post(strict, "/v1/messages", managed, **named).status == 200
+
+
+def test_the_order(strict: EntenteServer) -> None:
+    """What is missing before what is unknown, and that before what is wrong."""
+    path = "/v1/chat/completions"
+    wrong = {"zzz": 1, "n": "x", "temperature": -1}
+    assert post(strict, path, wrong).error["message"] == "you must provide a model parameter"
+    assert post(strict, path, {"model": "m", **wrong}).error["param"] == "messages"
+    assert post(strict, path, {**CHAT, **wrong}).error["param"] == "zzz"
+    del wrong["zzz"]
+    assert post(strict, path, {**CHAT, **wrong}).error["param"] == "n"
+    del wrong["n"]
+    assert post(strict, path, {**CHAT, **wrong}).error["message"] == (
+        "Invalid 'temperature': decimal below minimum value. "
+        "Expected a value >= 0, but got -1 instead."
+    )
