@@ -27,6 +27,7 @@ from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
+from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.pipeline import Gateway
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.handler import Handler
@@ -34,7 +35,9 @@ from entente.http.inference import Inference
 from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
+from entente.http.stored_completions import StoredCompletions
 from entente.ledger.ledger import Ledger
+from entente.objects import Objects
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
@@ -45,6 +48,7 @@ from entente.welcome import welcome
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
+NS_PER_DAY: Final = 24 * 3600 * NS_PER_S
 CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
 RUNTIME_LOG_NAME: Final = "runtime.log"
@@ -120,17 +124,20 @@ async def platform(
             now_ns=time.time_ns,
         )
 
+        ids = Ids(time.time_ns, random_bits())
+        shelf = _shelf(config, records.objects, ids)
+
         def trouble() -> dict[str, str]:
             stopping = {"server": STOPPING} if plane.stopping else {}
             return _trouble(config, records.ledger, runtime) | stopping
 
         plane = DataPlane(
             router=Router(_routes(config)),
-            handlers=_handlers(config, gateway, catalog, trouble, monitor),
+            handlers=_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor),
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
             monitor=monitor,
-            ids=Ids(time.time_ns, random_bits()),
+            ids=ids,
             inflight_max=config.server.inflight_max,
         )
         monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
@@ -164,6 +171,8 @@ def _handlers(
     config: Config,
     gateway: Gateway,
     catalog: Catalog,
+    objects: Objects,
+    shelf: Shelf | None,
     trouble: Callable[[], Mapping[str, str]],
     monitor: Monitor,
 ) -> dict[str, Handler]:
@@ -171,13 +180,24 @@ def _handlers(
     inference = Inference(
         gateway,
         catalog,
+        shelf,
         started_s=time.time_ns() // NS_PER_S,
         is_strict=config.server.validation is Validation.STRICT,
     )
     return {
         **inference.handlers(),
+        **StoredCompletions(objects).handlers(),
         **Operations(trouble, monitor).handlers(),
     }
+
+
+def _shelf(config: Config, objects: Objects, ids: Ids) -> Shelf | None:
+    """Say where answers are kept; None if none are."""
+    days = config.storage.answers_days
+    if not days:
+        return None
+    kept_ns = days * NS_PER_DAY
+    return Shelf(objects=objects, ids=ids, now_ns=time.time_ns, kept_ns=kept_ns)
 
 
 def _limits(records: Records) -> Limits:

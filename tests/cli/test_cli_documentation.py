@@ -24,6 +24,7 @@ SECTIONS = {
     "ServerConfig": "## `[server]`",
     "LedgerConfig": "## `[ledger]`",
     "LimitsConfig": "## `[limits]`",
+    "StorageConfig": "## `[storage]`",
     "AuthConfig": "## `[auth]`",
     "IssuerConfig": "## `[auth.issuers.NAME]`",
     "ProviderConfig": "## `[providers.NAME]`",

@@ -109,7 +109,11 @@ class EntenteServer:
             f'[server]\nport = 0\ndata_dir = "{data_dir}"\n{server}\n{config}', encoding="utf-8"
         )
         self._environ = {
-            "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
+            **{  # the child needs its programs, and the tree that is tested
+                name: os.environ[name]  # noqa: TID251
+                for name in ("PATH", "PYTHONPATH")
+                if name in os.environ  # noqa: TID251
+            },
             "ENTENTE_ADMIN_KEY": ADMIN_KEY,
             **(environ or {}),
         }

@@ -178,7 +178,7 @@ RESPONSE: Final = _object(
     id=_TEXT,
     object=_one("response"),
     created_at=_NUMBER,
-    status=_one("completed", "failed", "in_progress", "incomplete"),
+    status=_one("queued", "in_progress", "completed", "incomplete", "failed", "cancelled"),
     error=_maybe(_ERROR),
     incomplete_details=_maybe(_object(reason=_one("max_output_tokens", "content_filter"))),
     instructions=_maybe(_TEXT),
@@ -197,7 +197,7 @@ _WITHIN_SUMMARY: Final = {**_WITHIN, "summary_index": _COUNT}
 _MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
     **{
         f"response.{kind}": {"response": RESPONSE}
-        for kind in ("created", "in_progress", "completed", "incomplete", "failed")
+        for kind in ("created", "queued", "in_progress", "completed", "incomplete", "failed")
     },
     "response.output_item.added": {"output_index": _COUNT, "item": ITEM},
     "response.output_item.done": {"output_index": _COUNT, "item": ITEM},
@@ -238,7 +238,8 @@ def vendor_defects(value: Any, name: str) -> list[str]:
     return list(defects(value, {"$ref": f"#/components/schemas/{name}"}, root))
 
 
-def _as_specified(response: Any) -> Any:
+def as_specified(response: Any) -> Any:
+    """Leave out what the live API has as null although its specification does not say so."""
     return {
         name: value
         for name, value in response.items()
@@ -256,7 +257,7 @@ def response_defects(body: bytes) -> list[str]:
     response = json.loads(body)
     return [
         *defects(response, RESPONSE, {}),
-        *vendor_defects(_as_specified(response), "Response"),
+        *vendor_defects(as_specified(response), "Response"),
     ]
 
 
@@ -281,6 +282,6 @@ def stream_defects(data: bytes) -> list[str]:
             found.append(f"event {number} has the number {event['sequence_number']}")
         found += defects(event, EVENTS[event["type"]], {}, event["type"])
         if "response" in event:
-            event["response"] = _as_specified(event["response"])
+            event["response"] = as_specified(event["response"])
         found += vendor_defects(event, "ResponseStreamEvent")
     return found

@@ -21,6 +21,7 @@ from entente.config.model import (
     ProviderConfig,
     ProviderKind,
     ServerConfig,
+    StorageConfig,
     TargetConfig,
     Validation,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "ProviderConfig",
     "ProviderKind",
     "ServerConfig",
+    "StorageConfig",
     "TargetConfig",
     "Validation",
     "find",

@@ -39,6 +39,8 @@ IDLE_S_DEFAULT: Final = 300.0
 TOTAL_S_DEFAULT: Final = 3600.0
 CONNECTIONS_MAX_DEFAULT: Final = 4096
 CONNECTIONS_MAX_MAX: Final = 65_535
+ANSWERS_DAYS_DEFAULT: Final = 30
+ANSWERS_DAYS_MAX: Final = 36_500
 OUTPUT_TOKENS_MAX_DEFAULT: Final = 16_384
 ATTACHMENT_TOKENS_MAX_DEFAULT: Final = 50_000
 OWNED_BY_DEFAULT: Final = "entente"
@@ -133,6 +135,12 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`[limits]`: how long requests wait for one another."""
 
     budget_wait_s: Seconds = BUDGET_WAIT_S_DEFAULT
+
+
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[storage]`: how long what clients store is kept."""
+
+    answers_days: Annotated[int, Meta(ge=0, le=ANSWERS_DAYS_MAX)] = ANSWERS_DAYS_DEFAULT
 
 
 class IssuerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -281,6 +289,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerConfig = ServerConfig()
     ledger: LedgerConfig = LedgerConfig()
     limits: LimitsConfig = LimitsConfig()
+    storage: StorageConfig = StorageConfig()
     auth: AuthConfig = AuthConfig()
     providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS
     models: Mapping[str, ModelConfig] = BUILTIN_MODELS

@@ -9,6 +9,9 @@ import msgspec
 from entente.domain.chat import Call, Front
 from entente.domain.errors import ModelNotFound
 from entente.domain.principal import Principal
+from entente.gateway.client import Client
+from entente.gateway.keeping.completions import CompletionRecord
+from entente.gateway.keeping.recorder import Recorder, Shelf
 from entente.gateway.pipeline import Gateway
 from entente.http.exchange import Exchange
 from entente.http.handler import Handler, answer_json, is_anthropics, somebody
@@ -21,6 +24,7 @@ from entente.wire import (
     azure,
     openai,
     openai_responses,
+    openai_stored,
     strict,
 )
 from entente.wire.carried import BETAS, carried
@@ -30,14 +34,22 @@ class Inference:
     """Serves conversations through the gateway."""
 
     def __init__(
-        self, gateway: Gateway, catalog: Catalog, *, started_s: int, is_strict: bool = False
+        self,
+        gateway: Gateway,
+        catalog: Catalog,
+        shelf: Shelf | None = None,
+        *,
+        started_s: int,
+        is_strict: bool = False,
     ) -> None:
         """Take the parts. Models have existed since `started_s`, seconds since 1970.
 
-        `is_strict` refuses what the vendor of a surface would, instead of letting it pass.
+        Without a shelf no answer is kept. `is_strict` refuses what the vendor of a surface
+        would, instead of letting it pass.
         """
         self._is_strict = is_strict
         self._gateway = gateway
+        self._shelf = shelf
         self._catalog = catalog
         self._started_s = started_s
 
@@ -56,9 +68,15 @@ class Inference:
         body = named(await exchange.body(), match)
         if self._is_strict:
             strict.check_chat(body, is_azures=match.front is Front.AZURE)
-        call = openai.decode_chat(body)
-        call = as_sent(exchange, match, call)
-        await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
+        who = somebody(who)
+        call = as_sent(exchange, match, openai.decode_chat(body))
+        client: Client = exchange
+        if "store" in call.members and openai_stored.wants_store(call):
+            if self._shelf is not None:
+                record = CompletionRecord(self._shelf, who, call, exchange.request_id)
+                client = Recorder(exchange, record)
+            call = openai_stored.without_store(call)
+        await self._gateway.chat(who, call, exchange.request_id, client)
 
     async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses."""

@@ -21,6 +21,8 @@ ALL_ROLES: Final = frozenset(Role)
 ADMINS: Final = frozenset({Role.ADMIN})
 ANTHROPIC_PREFIX: Final = "/anthropic/"
 
+_COMPLETION: Final = "/v1/chat/completions/{id}"
+
 
 class Route(msgspec.Struct, frozen=True):
     """A row. `{name}` in a path is one segment; `/*` at its end is all the rest."""
@@ -35,6 +37,11 @@ class Route(msgspec.Struct, frozen=True):
 
 ROUTES: Final = (
     Route("POST", "/v1/chat/completions", Surface.CHAT, "chat", ALL_ROLES),
+    Route("GET", "/v1/chat/completions", Surface.CHAT, "list_completions", ALL_ROLES),
+    Route("GET", f"{_COMPLETION}", Surface.CHAT, "get_completion", ALL_ROLES),
+    Route("POST", f"{_COMPLETION}", Surface.CHAT, "update_completion", ALL_ROLES),
+    Route("DELETE", f"{_COMPLETION}", Surface.CHAT, "delete_completion", ALL_ROLES),
+    Route("GET", f"{_COMPLETION}/messages", Surface.CHAT, "list_completion_messages", ALL_ROLES),
     Route("POST", "/v1/responses", Surface.RESPONSES, "responses", ALL_ROLES),
     Route("POST", "/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
     Route("POST", "/anthropic/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
@@ -62,7 +69,10 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """Finds the row of a request. Paths without parameters cost one look-up."""
+    """Finds the row of a request. Paths without parameters cost one look-up.
+
+    Where a row has a path as it is, no parameter of another row means it.
+    """
 
     def __init__(self, routes: tuple[Route, ...] = ROUTES) -> None:
         """Index the table."""
@@ -88,7 +98,7 @@ class Router:
         if match is not None:
             return match
         allowed = {r.method for r in self.routes if r.path == path}
-        for pattern, route in self._patterns:
+        for pattern, route in () if allowed else self._patterns:
             found = pattern.fullmatch(path)
             if found is None:
                 continue

@@ -54,6 +54,12 @@ def rewrite(call: Call, changes: Mapping[str, bytes]) -> bytes:
     return msgspec.json.encode({**call.members, **{n: Raw(value) for n, value in changes.items()}})
 
 
+def changed(body: bytes, changes: Mapping[str, bytes]) -> bytes:
+    """Give a JSON object with these members changed or added; all else keeps its bytes."""
+    members = split(body) or {}
+    return msgspec.json.encode({**members, **{n: Raw(value) for n, value in changes.items()}})
+
+
 def misspelt(members: Mapping[str, Raw], governing: Collection[str]) -> str | None:
     """Find a second spelling of a governing member.
 

@@ -1,0 +1,132 @@
+"""A chat completion put together from the chunks of its stream, as clients do it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from entente.wire.sse import Splitter, events, payload
+
+_DONE: Final = b"[DONE]"
+_WHOLE: Final = frozenset({"id", "type", "role", "name", "index"})
+"""Members of a delta that are said once, not piece by piece."""
+_NOT_OF_THE_ANSWER: Final = frozenset({"obfuscation", "choices", "object", "usage"})
+
+_Json = dict[str, Any]
+_decoder = msgspec.json.Decoder(_Json)
+
+
+class ChatAssembly:
+    """What has come of one stream so far."""
+
+    __slots__ = ("_choices", "_head", "_splitter", "_usage", "failed")
+
+    def __init__(self) -> None:
+        """Start before the first chunk."""
+        self._splitter = Splitter()
+        self._head: _Json = {}
+        self._choices: dict[int, _Json] = {}
+        self._usage: Any = None
+        self.failed = False
+        """It broke off, or is none of a completion."""
+
+    @property
+    def id(self) -> str | None:
+        """The completion's id, once it was said."""
+        id = self._head.get("id")
+        return id if isinstance(id, str) else None
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece of the stream."""
+        for event in events(self._splitter.feed(data)):
+            said = payload(event)
+            if said and said != _DONE:
+                self._chunk(said)
+
+    def whole(self) -> bytes | None:
+        """Give the completion; None if the stream did not come to its own end."""
+        choices = [self._choices[index] for index in sorted(self._choices)]
+        if self.failed or not choices or not all(c["finish_reason"] for c in choices):
+            return None
+        for choice in choices:
+            _tidy(choice["message"])
+        written = {**self._head, "object": "chat.completion", "choices": choices}
+        if self._usage is not None:
+            written["usage"] = self._usage
+        return msgspec.json.encode(written)
+
+    def _chunk(self, said: bytes) -> None:
+        try:
+            chunk = _decoder.decode(said)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.failed = True
+            return
+        self.failed = self.failed or bool(chunk.get("error"))
+        if chunk.get("id"):
+            self._head.update((n, v) for n, v in chunk.items() if n not in _NOT_OF_THE_ANSWER)
+        self._usage = chunk.get("usage") or self._usage
+        for choice in _objects(chunk.get("choices")):
+            self._choice(choice)
+
+    def _choice(self, choice: _Json) -> None:
+        index = choice.get("index")
+        kept = self._choices.setdefault(
+            index if isinstance(index, int) else 0,
+            {"index": index, "message": {}, "logprobs": None, "finish_reason": None},
+        )
+        for name, value in choice.items():
+            if name == "delta":
+                if isinstance(value, Mapping):
+                    _merge(kept["message"], value)
+            elif name == "logprobs" and isinstance(value, Mapping):
+                kept["logprobs"] = kept["logprobs"] or {}
+                _merge(kept["logprobs"], value)
+            elif value is not None:
+                kept[name] = value
+
+
+def _objects(value: Any) -> list[_Json]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _merge(into: _Json, delta: Mapping[str, Any]) -> None:
+    """Add a piece: texts and lists go on, calls by their index, all else is replaced."""
+    for name, value in delta.items():
+        before = into.get(name)
+        if value is None:
+            into.setdefault(name, None)
+        elif isinstance(value, str) and isinstance(before, str) and name not in _WHOLE:
+            into[name] = before + value
+        elif isinstance(value, Mapping) and isinstance(before, dict):
+            _merge(before, value)
+        elif isinstance(value, list) and name == "tool_calls":
+            into[name] = before if isinstance(before, list) else []
+            _merge_calls(into[name], _objects(value))
+        elif isinstance(value, list):
+            into[name] = [*(before or ()), *value]
+        else:
+            into[name] = value
+
+
+def _merge_calls(into: list[_Json], pieces: list[_Json]) -> None:
+    for piece in pieces:
+        known = next((call for call in into if call.get("index") == piece.get("index")), None)
+        if known is None:
+            known = {}
+            into.append(known)
+        _merge(known, piece)
+
+
+def _tidy(message: _Json) -> None:
+    """Give a message the members that a whole one has."""
+    message.setdefault("role", "assistant")
+    message.setdefault("content", None)
+    message.setdefault("refusal", None)
+    calls = message.get("tool_calls")
+    for call in calls or ():
+        call.pop("index", None)
+        call.setdefault("type", "function")
+    if calls and message["content"] == "":
+        message["content"] = None
