@@ -214,7 +214,7 @@ class CommitmentWork(Work):
     def __init__(self) -> None:
         """Nothing is drawn yet."""
         super().__init__()
-        self._spent: dict[tuple[int, int | None], Fraction] = {}
+        self._spent: dict[int, Fraction] = {}
         self._drawn = ZERO
         self._paid = ZERO
         self._total = ZERO
@@ -229,12 +229,12 @@ class CommitmentWork(Work):
         for span in spans:
             begins, ends = span
             if begins <= cut.begins_ns and (ends is None or cut.begins_ns < ends):
-                self._spent[span] = self._spent.get(span, ZERO) + amount.value
+                self._spent[begins] = self._spent.get(begins, ZERO) + amount.value
         self._drawn += amount.value
         self.note(f"drawn: {clause.eligible}", amount.value, None, ZERO)
         policy = burn.Policy(clause.shortfall, clause.at_end, clause.excess)
         amounts = [step.amount for step in clause.schedule] or [clause.total]
-        found = burn.outcomes(amounts, [self._spent.get(span, ZERO) for span in spans], policy)
+        found = burn.outcomes(amounts, [self._spent.get(begins, ZERO) for begins, _ in spans], policy)
         ended = [o for o, (_, ends) in zip(found, spans, strict=True) if _over(ends, cut)]
         due = sum((outcome.due for outcome in ended), ZERO) - self._paid
         self._paid += due
