@@ -234,7 +234,8 @@ class CommitmentWork(Work):
         self.note(f"drawn: {clause.eligible}", amount.value, None, ZERO)
         policy = burn.Policy(clause.shortfall, clause.at_end, clause.excess)
         amounts = [step.amount for step in clause.schedule] or [clause.total]
-        found = burn.outcomes(amounts, [self._spent.get(begins, ZERO) for begins, _ in spans], policy)
+        spent = [self._spent.get(begins, ZERO) for begins, _ in spans]
+        found = burn.outcomes(amounts, spent, policy)
         ended = [o for o, (_, ends) in zip(found, spans, strict=True) if _over(ends, cut)]
         due = sum((outcome.due for outcome in ended), ZERO) - self._paid
         self._paid += due
