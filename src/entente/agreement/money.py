@@ -17,7 +17,7 @@ share, …) is a field without a default.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,10 @@ from entente.agreement.values import Day, Exact, Name, When
 Span: TypeAlias = Literal["month", "quarter", "year"]
 """A stretch of the calendar, in the document's zone."""
 Form: TypeAlias = Literal["cash", "credit"]
+Since: TypeAlias = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(inception|\d{4}-\d{2}-\d{2})$", description="`inception`, or a day."),
+]
 Basis: TypeAlias = Literal["outstanding", "as_converted", "as_converted_diluted"]
 """What of a cap table counts: shares as they are; preferred as if converted; and, on top of
 that, warrants, options and promised shares as if they were there."""
@@ -159,7 +163,7 @@ class ShareCap(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The most that a share comes to in all (G5)."""
 
     total: Exact
-    counts_from: Literal["inception"] | Day
+    counts_from: Since
     """Since the clause first held, or since a day; public sources do not say."""
 
 
@@ -224,8 +228,8 @@ class Limit(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     of: Counted | None = None
     measured_on: Literal["payouts", "company_profit"]
     """What the party received, or what the company earned (FACTS 2.3: three readings)."""
-    counts_from: Literal["inception"] | Name
-    """Since the beginning, or since the tier of this id."""
+    counts_from: Name
+    """`inception`, or the id of the tier since which it counts."""
     growth: Growth | None = None
 
     def __post_init__(self) -> None:

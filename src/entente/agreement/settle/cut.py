@@ -65,6 +65,7 @@ class Cut:
         version: Version,
         zone: ZoneInfo,
         occurred_ns: Mapping[str, int],
+        states_ns: dict[str, int],
         funded: Mapping[tuple[str, str], Fraction],
         buckets: list[Bucket],
         exchanged: Exchanged,
@@ -75,6 +76,9 @@ class Cut:
         self.version = version
         self.zone = zone
         self.occurred_ns = occurred_ns
+        """States of events, triggers that are met and windows that are open."""
+        self.states_ns = states_ns
+        """The first two of them, each with since when."""
         self.funded = funded
         """By contribution and form, what was given up to here."""
         self._buckets = buckets

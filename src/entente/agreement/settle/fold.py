@@ -173,9 +173,10 @@ class Fold:
         made = self._courses.get(version.hash)
         if made is None:
             made = self._courses[version.hash] = self._view.courses(version, self._readings)
-        occurred = made.occurred_ns(at_ns)
+        states = made.occurred_ns(at_ns)
+        occurred = dict(states)
         for window in version.agreement.windows:
-            if window.holds_at(at_ns, self._zone, occurred):
+            if window.holds_at(at_ns, self._zone, states):
                 occurred.setdefault(window.id, at_ns)
         funded: dict[tuple[str, str], Fraction] = {}
         for term in self._view.terms:
@@ -189,6 +190,7 @@ class Fold:
             version=version,
             zone=self._zone,
             occurred_ns=occurred,
+            states_ns=states,
             funded=funded,
             buckets=buckets,
             exchanged=lambda asset: self._exchanged(asset, quoted_ns),
@@ -251,7 +253,7 @@ class Fold:
             return
         for id, work in self._works.items():
             self.found.balances[(period, id)] = work.balances()
-        self.found.occurred[period] = dict(cut.occurred_ns)
+        self.found.occurred[period] = cut.states_ns
         if version.agreement.triggers:
             self._readings += [
                 Reading(total=name, at_ns=self._periods[period].ends_ns, value=value)

@@ -40,7 +40,6 @@ from entente.agreement.settle.tally import Sources
 from entente.agreement.settle.works import Flow
 from entente.agreement.values import NANO, midnight_ns, shown
 
-ZERO: Final = Fraction(0)
 SCALE_MAX: Final = 9
 ID_CHARS: Final = 32
 PARTY: Final = "party:"
@@ -298,7 +297,7 @@ def _carried(books: Books) -> Iterator[Carried]:
         yield Carried(
             clause=id,
             balances=tuple(
-                Balance(what=what, opening=opening.get(what, ZERO), closing=closing)
+                Balance(what=what, opening=opening.get(what), closing=closing)
                 for what, closing in balances
             ),
         )

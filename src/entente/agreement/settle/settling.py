@@ -25,7 +25,7 @@ from entente.agreement.log import Corrected, Log
 from entente.agreement.money import Statement as Terms
 from entente.agreement.settle import edges
 from entente.agreement.settle.calendar import Period, named, through
-from entente.agreement.settle.fold import Fold, Folded, View
+from entente.agreement.settle.fold import Fold, View
 from entente.agreement.settle.making import Books, make
 from entente.agreement.settle.statement import Settled
 from entente.agreement.settle.tally import Tally, TooManyBuckets
@@ -86,8 +86,8 @@ def _settle(book: Book, log: Log, frame: Frame, now: View, then: View) -> Settle
     )
     tally.add_all(log.measured())
     folded = _fold(now, instants, periods, frame, book).run(tally.sums, tally.late)
-    before = Folded()
-    if len(periods) > 1:
+    before = folded
+    if len(periods) > 1 and (tally.late or now != then):
         sums = {
             key: found.less(tally.late.get(key))
             for key, found in tally.sums.items()

@@ -59,7 +59,8 @@ class Balance(_Value, frozen=True, kw_only=True):
     """What is carried from period to period."""
 
     what: str
-    opening: Exact
+    opening: Exact | None
+    """None where there was none before."""
     closing: Exact
 
 

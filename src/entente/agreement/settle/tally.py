@@ -150,7 +150,9 @@ class Tally:
         first, end = edges[0], edges[-1]
         for fact in facts:
             at_ns = fact.at_ns
-            if first <= at_ns < end and fact.known_ns <= known_ns:
+            if fact.known_ns > known_ns:
+                continue
+            if first <= at_ns < end:
                 self._add(fact, bisect_right(edges, at_ns) - 1)
             elif fact.id in self._corrections:
                 self.found.add(fact.id)
