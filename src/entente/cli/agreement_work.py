@@ -49,7 +49,8 @@ def check(
     if as_json:
         say_json({"ok": True, "id": book.id, "versions": rows})
         return
-    say(f"ok: {document} ({book.id}, {len(rows)} versions)")
+    plural = "" if len(rows) == 1 else "s"
+    say(f"ok: {document} ({book.id}, {len(rows)} version{plural})")
     say_table(
         ("EFFECTIVE", "VERSION", "CLAUSES", "AMENDMENT"),
         [

@@ -138,6 +138,18 @@ def _literal(test: Test, side: Side, around: Surroundings, *, wanted: bool) -> F
     return Literal(test, wanted, when_silent=_when_silent(test, side, around, wanted=wanted))
 
 
+def one_of(attribute: str, values: Collection[Scalar], *, when_silent: bool) -> Formula:
+    """Make the test of an attribute for just these values, which stand for no others."""
+    if not values:
+        return NO
+    return Literal(
+        Among(attribute, tuple(values)),
+        wanted=True,
+        when_silent=when_silent,
+        values=frozenset(values),
+    )
+
+
 def _when_silent(test: Test, side: Side, around: Surroundings, *, wanted: bool) -> bool:
     return side is Side.BARS and (not wanted or around.required(test.attribute))
 

@@ -32,6 +32,7 @@ from entente.agreement.decide.formulas import (
     either,
     formula,
     holds,
+    one_of,
 )
 from entente.agreement.decide.words import Words
 from entente.agreement.document import Agreement
@@ -223,7 +224,9 @@ class _Making:
                 yield Rule(asset.id, "assets", scope, NO, but, permits)
 
     def _of(self, assets: Collection[str], side: Side = Side.BARS) -> Formula:
-        return self._test(Among("asset", tuple(sorted(assets))), side)
+        """Be one of these assets; parts that are meant are among them, ones left out are not."""
+        silent = side is Side.BARS and self._around.required("asset")
+        return one_of("asset", sorted(assets), when_silent=silent)
 
     def _others(self, parties: Collection[str]) -> Formula:
         """Everybody but these, and whoever does not say who it is."""

@@ -86,8 +86,9 @@ class _Loading:
             self._problems.add(tree.mark, text)
         base = without(tree, _BESIDE)
         if lacking:
-            Reader(self._problems).read(Agreement, _leaving_out(base, lacking))
-            self._problems.stop()
+            if text_at(base, "agreement", "id") not in lacking:
+                Reader(self._problems).read(Agreement, _leaving_out(base, lacking))
+            raise AgreementProblems(self._problems.found())
         first = self._version(base, (), None)
         if first is None or self._problems.found():
             raise AgreementProblems(self._problems.found())

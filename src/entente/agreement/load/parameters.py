@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from entente.agreement.document import Parameter, ParameterKind
+from entente.agreement.document import SECTIONS, Parameter, ParameterKind
 from entente.agreement.load.problems import Problems, did_you_mean
 from entente.agreement.load.tree import (
     Branch,
@@ -82,19 +82,22 @@ class _Resolving:
             return
         self._problems.add(value.mark, text, clause=parameter.id)
 
-    def tree(self, tree: Tree, clause: str) -> Tree:
-        """Give a tree with values in the place of parameters."""
+    def tree(self, tree: Tree, clause: str, under: str = "") -> Tree:
+        """Give a tree with values in the place of parameters; `under` is the key above it."""
         match tree:
             case Leaf():
                 return tree
             case Branch(items, mark):
-                return Branch(tuple(self.tree(item, clause) for item in items), mark)
-        inside = text_at(tree, "id") or clause
+                return Branch(tuple(self.tree(item, clause, under) for item in items), mark)
         name = text_at(tree, REFERENCE) if len(tree.entries) == 1 else None
         if name is not None:
             return self._value(name, tree.mark, clause)
+        if under in _NAMING:
+            clause = text_at(tree, "id") or clause
         entries = {
-            key: item if key in _UNTOUCHED and not clause else self.tree(item, inside)
+            key: item
+            if key in _UNTOUCHED and not clause
+            else self.tree(item, key if under == "replace" else clause, key)
             for key, item in tree.entries.items()
         }
         return Fork(entries, tree.keys, tree.mark)
@@ -129,6 +132,8 @@ class _Resolving:
         return frozenset(lacking)
 
 
+_NAMING: Final = frozenset({"agreement", "amendments", *SECTIONS})
+"""Keys under which an id is that of a clause."""
 _UNTOUCHED: Final = ("parameters", "scenarios")
 """Lists of the document whose values are not replaced."""
 

@@ -1,0 +1,127 @@
+"""The library: every document loads in every reading, and answers as its scenarios say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from entente.agreement.clauses import Trust
+from entente.agreement.load import AgreementProblems
+from entente.agreement.values import parse as exact
+from entente.config.agreements import load_agreement
+from tests.agreement.rights.worked import LIBRARY, Worked, answer, files, owed
+
+DOCUMENTS = sorted(LIBRARY.glob("*/agreement.yaml"))
+PARTNERSHIP = LIBRARY / "microsoft-openai" / "agreement.yaml"
+READINGS = ("cap_after_recoup", "cap_with_recoup", "thresholds_on_profit")
+
+
+def name_of(path: Path) -> str:
+    """Name a file in a test's id."""
+    return path.relative_to(LIBRARY).as_posix()
+
+
+def cases() -> list[tuple[Path, int, str]]:
+    """Give every request of every scenario with each of its days."""
+    return [
+        (path, number, day)
+        for path in files()
+        for number, asked in enumerate(Worked(path).scenario.decide)
+        for day in asked.answers
+    ]
+
+
+def periods() -> list[tuple[Path, int]]:
+    """Give every period of every scenario."""
+    return [
+        (path, number) for path in files() for number in range(len(Worked(path).scenario.settle))
+    ]
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[Path, Worked]:
+    """Give every scenario, loaded once."""
+    return {path: Worked(path) for path in files()}
+
+
+@pytest.mark.parametrize(("path", "number", "day"), cases(), ids=str)
+def test_requests_are_answered_as_written(
+    path: Path, number: int, day: str, loaded: dict[Path, Worked]
+) -> None:
+    """The same request changes its answer by date, through the versions."""
+    worked = loaded[path]
+    asked = worked.scenario.decide[number]
+    decision = worked.decision(asked.request, day)
+    assert answer(decision) == asked.answers[day], (asked.ask, decision.sentence)
+
+
+@pytest.mark.parametrize(("path", "number"), periods(), ids=str)
+def test_periods_come_to_what_is_written(
+    path: Path, number: int, loaded: dict[Path, Worked]
+) -> None:
+    """To the last unit that the document pays in."""
+    worked = loaded[path]
+    expected = worked.scenario.settle[number]
+    postings = worked.postings(str(expected.period))
+    for by, amounts in (("clause", expected.owed), ("destination", expected.paid)):
+        if amounts is not None:
+            assert owed(postings, by) == {name: exact(each) for name, each in amounts.items()}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_each_document_has_a_scenario(document: Path) -> None:
+    """And a paragraph in the library's page."""
+    folder = document.parent
+    assert [path for path in files() if path.parents[1] == folder]
+    page = (LIBRARY / "README.md").read_text(encoding="utf-8")
+    assert f"]({folder.name}/agreement.yaml)" in page
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_every_clause_of_the_partnership_has_a_source_and_a_trust_mark(reading: str) -> None:
+    """In every version; what nobody sourced is not in the document."""
+    book = load_agreement(PARTNERSHIP, scenario=reading)
+    versions = book.versions()
+    assert [version.amendments[-1] for version in versions[1:]] == [
+        "A2021-03",
+        "A2023-01",
+        "A2025-01",
+        "A2025-10",
+        "A2026-02",
+        "A2026-04",
+    ]
+    for version in versions:
+        for _, _, clause in version.agreement.clauses():
+            assert clause.source, clause.id
+            assert clause.trust not in (None, Trust.UNSOURCED), clause.id
+
+
+def test_the_partnership_needs_a_reading() -> None:
+    """What public sources leave open has no value, and is said with the clauses that ask."""
+    with pytest.raises(AgreementProblems) as caught:
+        load_agreement(PARTNERSHIP)
+    lacking = {problem.clause: problem.text for problem in caught.value.problems}
+    assert {
+        "agi_v1",
+        "cap_counts_from",
+        "capped_share",
+        "compute_limit",
+        "deferral",
+        "first_ship_lead",
+        "first_ship_waiver",
+        "first_stage",
+        "measured_on",
+        "revenue_measure",
+        "share_cap_counts_from",
+        "through_is_inclusive",
+        "zone",
+    } <= set(lacking)
+    assert "W1 cannot be read without it" in lacking["measured_on"]
+    assert "--parameter measured_on=" in lacking["measured_on"]
+
+
+def test_an_unsourced_reading_cannot_slip_in() -> None:
+    """A parameter takes only what some source has said."""
+    with pytest.raises(AgreementProblems, match=r"must be one of 10e9, 13e9, 13\.75e9, 14e9, 92e9"):
+        load_agreement(PARTNERSHIP, scenario=READINGS[0], values={"first_stage": '"11e9"'})
