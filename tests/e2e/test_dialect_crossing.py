@@ -95,7 +95,7 @@ def test_our_credentials_are_not_the_clients_fault(bench: Bench, client: Client)
     got = ask(bench, client, "locked", Wish(scene="text"), key)
     assert got.status == 502
     wrong = client.wrong(got.body)
-    assert "locked" in wrong.message
+    assert "must correct providers.locked.api_key." in wrong.message
     assert WRONG_KEY not in f"{got.headers} {got.body!r}"
     assert bench.settlement(key).usage == Usage()
 
@@ -118,6 +118,48 @@ def test_every_loss_is_named(bench: Bench, provider: str, *, stream: bool) -> No
     seen = CHAT.read_stream(got.body) if stream else CHAT.read(got.body)
     assert (seen.text, seen.choices) == (SCENES["text"].text, 1)
     assert bench.settlement(key).usage == SCENES["text"].usage
+
+
+LOST: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "OpenAI chat": (
+        {
+            "response_format": {"type": "json_object"},
+            "parallel_tool_calls": False,
+            "tools": [{"type": "custom", "custom": {"name": "x"}}],
+        },
+        "parallel_tool_calls response_format tools",
+    ),
+    "OpenAI responses": (
+        {
+            "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+            "parallel_tool_calls": False,
+            "safety_identifier": "me",
+            "tools": [{"type": "web_search"}],
+        },
+        "parallel_tool_calls safety_identifier text.format text.verbosity tools",
+    ),
+    "Anthropic messages": (
+        {
+            "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+            "metadata": {"user_id": "me"},
+            "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        },
+        "metadata.user_id tool_choice.disable_parallel_tool_use",
+    ),
+}
+
+
+@pytest.mark.parametrize("client", [c for c in CLIENTS if c.name in LOST], ids=lambda c: c.name)
+def test_losses_are_named_in_the_clients_words(bench: Bench, client: Client) -> None:
+    """In the header, and in a refusal its place; Azure's clients speak as those of chat do."""
+    more, names = LOST[client.name]
+    key = bench.key()
+    got = ask(bench, client, "bedrock-drop", Wish(scene="text"), key, **more)
+    assert sorted(got.headers["x-entente-dropped"].split(", ")) == names.split()
+    got = ask(bench, client, "bedrock", Wish(scene="text"), bench.key(), **more)
+    wrong = client.wrong(got.body)
+    assert got.status == 400
+    assert any(f"'{name}' cannot be expressed" in wrong.message for name in names.split())
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini", "bedrock"])

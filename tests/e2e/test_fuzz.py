@@ -15,6 +15,7 @@ from tests.kit.run import PROPERTY
 from tests.support.clients.client import Client, Wish
 from tests.support.matrix import features, fuzzing
 from tests.support.matrix.page import CLIENTS
+from tests.support.standins.responses import SURFACE
 from tests.support.standins.scenes import SCENES, Asked, Scene
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ RECORDED: Final = {
     "openai": ("openai-parallel-tools.sse", "tools-with-usage.sse", "text-crlf-comments.sse"),
     "azure": ("azure-text.sse",),
     "anthropic": ("anthropic-tools.sse", "anthropic-refusal.sse"),
+    SURFACE: ("openai-responses-text.sse",),
 }
 """Streams of the vendors' own; the others' are those of the stand-ins."""
 ENDED: Final = (Status.COMPLETE, Status.LENGTH, Status.FILTERED)
@@ -46,6 +48,7 @@ MARKS: Final = {
 """With what the event begins that ends a stream."""
 PASSES: Final = {
     (features.OPENAI, "openai"),
+    (features.RESPONSES, "openai"),
     (features.AZURE, "openai"),
     (features.AZURE, "azure"),
     (features.ANTHROPIC, "anthropic"),
@@ -124,16 +127,20 @@ WISHES: Final = (
 )
 
 
-def recorded(bench: Bench, provider: str, scene: str, *, stream: bool) -> list[bytes]:
+def recorded(
+    bench: Bench, client: Client, provider: str, scene: str, *, stream: bool
+) -> list[bytes]:
     """Give answers of a provider to change: its stand-in's, and recorded ones."""
+    passing = client.name == features.RESPONSES and (client.name, provider) in PASSES
+    surface = SURFACE if passing else "chat"
     standin = bench.vendors[provider].standin
     assert standin is not None
-    asked = Asked(model="m", stream=stream, said=())
+    asked = Asked(surface=surface, model="m", stream=stream, said=())
     played: Scene = SCENES[scene]
     if not stream:
         return [standin.whole(played, asked)]
     first, end = standin.events(played, asked)
-    names = RECORDED.get(provider, ())
+    names = RECORDED.get(surface if passing else provider, ())
     return [b"".join(first + end), *((CAPTURES / name).read_bytes() for name in names)]
 
 
@@ -152,7 +159,7 @@ def test_streams_with_some_bytes_changed(bench: Bench, client: Client, provider:
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         scene = data.draw(st.sampled_from(["text", "thinking", "parallel", "filtered"]))
-        good = data.draw(st.sampled_from(recorded(bench, provider, scene, stream=True)))
+        good = data.draw(st.sampled_from(recorded(bench, client, provider, scene, stream=True)))
         standin.raw = data.draw(fuzzing.mutated(good))
         key = bench.key()
         got = bench.post(client.path(provider), client.headers(key.secret), body)
@@ -183,7 +190,7 @@ def test_answers_with_some_bytes_changed(bench: Bench, client: Client, provider:
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         scene = data.draw(st.sampled_from(["text", "thinking", "parallel", "filtered"]))
-        (good,) = recorded(bench, provider, scene, stream=False)
+        (good,) = recorded(bench, client, provider, scene, stream=False)
         standin.raw = data.draw(fuzzing.mutated(good))
         key = bench.key()
         got = bench.post(client.path(provider), client.headers(key.secret), body)

@@ -23,6 +23,10 @@ from tests.support.vendors import Vendor
 CANARY: Final = "canary-51c7"
 KEY: Final = Secret(CANARY)
 AWS: Final = AwsCredentials(access_key_id="AKIDEXAMPLE", secret_access_key=KEY)
+ENTRA: Final = EntraParts(
+    ClientCredentials(tenant="t", client_id="c", client_secret=KEY, scope="s"),
+    ClientOptions("http://127.0.0.1:9"),
+)
 NO_RIGHT: Final = b'{"message":"User: x is not authorized to perform: bedrock:ListAsyncInvokes"}'
 NO_KEY: Final = b'{"Message":"Authentication failed: Please make sure your API Key is valid."}'
 GEMINI_WRONG: Final = b'{"error":{"code":400,"details":[{"reason":"API_KEY_INVALID"}]}}'
@@ -154,6 +158,27 @@ def test_who_serves_responses(kind: str, url: str, parts: dict[str, Any], served
     provider = make(kind, url, api_key=KEY, **parts)
     assert (Surface.RESPONSES in provider.surfaces) is served
     assert Surface.CHAT in provider.surfaces
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "settings"),
+    [
+        ("openai", {"api_key": KEY}, ("api_key",)),
+        ("azure", {"api_key": KEY}, ("api_key",)),
+        ("azure", {"entra": ENTRA}, ("tenant_id", "client_id", "client_secret")),
+        ("bedrock", {"api_key": KEY, "region": "us-east-1"}, ("api_key",)),
+        (
+            "bedrock",
+            {"aws": AWS, "region": "us-east-1"},
+            ("access_key_id", "secret_access_key"),
+        ),
+    ],
+)
+def test_which_settings_are_to_be_corrected(
+    kind: str, parts: dict[str, Any], settings: tuple[str, ...]
+) -> None:
+    """Those that say who we are at the provider."""
+    assert make(kind, **parts).credentials == settings
 
 
 async def _checked(

@@ -127,6 +127,30 @@ class OnLoss(StrEnum):
     DROP = "drop"
 
 
+class Inexpressible(InvalidParameter):
+    """What a client asked for cannot be said to the target, and must not be dropped.
+
+    `name` is that of the feature, or a member of the client's; `place` is where it stands in
+    chat completions, where that says more.
+    """
+
+    def __init__(self, name: str, place: str | None, target: str) -> None:
+        """Keep what an error in another client's words needs."""
+        shown = str(place or name)[:NAME_CHARS_MAX]
+        message = (
+            f"Unsupported parameter: '{shown}' cannot be expressed in the "
+            f"{target} API, which serves this model."
+        )
+        super().__init__(message, param=shown, code="unsupported_parameter")
+        self.name = name
+        self.place = place
+        self.target = target
+
+    def at(self, place: str) -> Inexpressible:
+        """Give the same for who calls it otherwise."""
+        return Inexpressible(self.name, place, self.target)
+
+
 class Losses:
     """What a writer could not express, in the order of noticing."""
 
@@ -142,16 +166,11 @@ class Losses:
         """Note a feature, or a member of the client's that nobody knows, as lost.
 
         `param` is its place in the request, where that says more than the name. Raises
-        InvalidParameter where losses are refused and the name is no hint. A name of the
+        Inexpressible where losses are refused and the name is no hint. A name of the
         client's is kept only in letters that a header may have.
         """
         if self._on_loss is OnLoss.REFUSE and name not in HINTS:
-            place = str(param or name)[:NAME_CHARS_MAX]
-            message = (
-                f"Unsupported parameter: '{place}' cannot be expressed in the "
-                f"{self._target} API, which serves this model."
-            )
-            raise InvalidParameter(message, param=place, code="unsupported_parameter")
+            raise Inexpressible(name, param, self._target)
         if len(self._found) < NAMES_MAX:
             self._found[_NOT_IN_NAME.sub("_", name[:NAME_CHARS_MAX])] = None
 

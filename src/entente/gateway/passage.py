@@ -8,10 +8,10 @@ way is a row of `NATIVE`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
-from entente.domain.chat import Front, Surface
+from entente.domain.chat import Call, Front, Surface
 from entente.domain.features import OnLoss
 from entente.gateway.passages.base import Passage
 from entente.gateway.passages.crossing import AzurePassage, Crossing
@@ -51,9 +51,12 @@ NATIVE: Final[Mapping[tuple[Surface, Front, str], Passage]] = {
 """Ways that are no crossing, by surface, front and dialect, for providers with that surface."""
 
 
-def adapted(written: Written, quirks: Quirks, target: str, on_loss: OnLoss) -> Written:
+def adapted(
+    written: Written, quirks: Quirks, target: str, on_loss: OnLoss, *, call: Call
+) -> Written:
     """Make a request fit a server that differs from its dialect."""
-    fitting = adapt(written.body, quirks, target=target, on_loss=on_loss)
+    wording = client_side(call.surface, call.front).wording
+    fitting = wording.write(partial(adapt, written.body, quirks, target=target, on_loss=on_loss))
     return Written(fitting.body, written.dropped + fitting.dropped)
 
 

@@ -176,7 +176,9 @@ class Gateway:
                     on_loss=model.on_loss,
                 )
                 if provider.quirks is not None and way.surface is Surface.CHAT:
-                    written = adapted(written, provider.quirks, target.provider, model.on_loss)
+                    written = adapted(
+                        written, provider.quirks, target.provider, model.on_loss, call=call
+                    )
             except InvalidParameter:
                 if number == last:
                     raise
@@ -204,7 +206,7 @@ class Gateway:
             outcome.upstream_id = _request_id(answer)
             if answer.status in (401, 403):
                 await answer.aclose()
-                raise UpstreamRefused(_refused(target, answer.status))
+                raise UpstreamRefused(_refused(target, answer.status, provider.credentials))
             if number == last or not retriable_status(answer.status):
                 return Reached(answer, way, written.dropped)
             outcome.refused(answer.status)
@@ -261,9 +263,11 @@ def _request_id(answer: Answer) -> str:
     return ""
 
 
-def _refused(target: Target, status: int) -> str:
+def _refused(target: Target, status: int, settings: tuple[str, ...]) -> str:
     """Say that our credentials are wrong, in words that do not blame the client's key."""
+    *some, last = (f"providers.{target.provider}.{setting}" for setting in settings)
+    named = f"{', '.join(some)} and {last}" if some else last
     return (
         f"The provider `{target.provider}` answered {status} to the credentials that the gateway "
-        f"has for it. An administrator must correct providers.{target.provider}.api_key."
+        f"has for it. An administrator must correct {named}."
     )

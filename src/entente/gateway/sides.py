@@ -14,7 +14,9 @@ import msgspec
 
 from entente.domain.chat import Call, Front, Surface
 from entente.domain.errors import EntenteError
+from entente.gateway import wording
 from entente.gateway.client import Headers
+from entente.gateway.wording import Wording
 from entente.policy.limits import Standing
 from entente.wire import (
     anthropic,
@@ -72,6 +74,8 @@ class ClientSide(msgspec.Struct, frozen=True, kw_only=True):
     """How a client is spoken to."""
 
     codec: Inbound
+    wording: Wording
+    """How it names what is lost of a request."""
     head: Callable[[Call, Made], Head]
     """What an answer needs that the provider may not give."""
     error: Callable[[EntenteError, str], openai_errors.ErrorReply]
@@ -160,6 +164,7 @@ def _azure_extras(
 
 CHAT: Final = ClientSide(
     codec=openai_chat,
+    wording=wording.CHAT,
     head=_head,
     error=lambda error, _: openai_errors.render(error),
     stream_error=openai.stream_error,
@@ -169,12 +174,14 @@ CHAT: Final = ClientSide(
 RESPONSES: Final = msgspec.structs.replace(
     CHAT,
     codec=openai_responses,
+    wording=wording.RESPONSES,
     head=_responses_head,
     error=lambda error, _: openai_responses.render(error),
     stream_error=openai_responses.stream_error,
 )
 MESSAGES: Final = ClientSide(
     codec=anthropic,
+    wording=wording.MESSAGES,
     head=_head,
     error=anthropic_errors.render,
     stream_error=anthropic_errors.stream_error,

@@ -23,6 +23,7 @@ class AnthropicProvider:
     dialect = "anthropic"
     surfaces = frozenset({Surface.MESSAGES})
     chat_surface = Surface.MESSAGES
+    credentials = ("api_key",)
     quirks = None
 
     def __init__(

@@ -60,6 +60,8 @@ class AzureProvider:
         if responses is None:
             responses = api_version in AZURE_V1_VERSIONS
         self.surfaces: frozenset[Surface] = frozenset(PATHS if responses else (Surface.CHAT,))
+        is_key = isinstance(credential, Secret)
+        self.credentials = ("api_key",) if is_key else ("tenant_id", "client_id", "client_secret")
         self.name = name
         self._client = client
         self._credential = credential

@@ -73,6 +73,10 @@ class Provider(Protocol):
         """The surfaces whose calls it takes as clients sent them."""
 
     @property
+    def credentials(self) -> tuple[str, ...]:
+        """The settings that say who we are there, for an administrator; at least one."""
+
+    @property
     def chat_surface(self) -> Surface:
         """The surface on which it is asked to chat, whatever the client's was."""
 

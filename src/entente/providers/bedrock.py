@@ -57,6 +57,8 @@ class BedrockProvider:
         Bedrock's own, and is sent as it is.
         """
         origin, prefix = split_base_url(options.base_url)
+        is_key = isinstance(credentials, Secret)
+        self.credentials = ("api_key",) if is_key else ("access_key_id", "secret_access_key")
         self.name = name
         self._client = Client(options)
         self._host = origin.host_header

@@ -25,6 +25,7 @@ class GeminiProvider:
     dialect = "gemini"
     surfaces: frozenset[Surface] = frozenset()
     chat_surface = Surface.CHAT
+    credentials = ("api_key",)
     quirks = None
 
     def __init__(self, name: str, client: Client, api_key: Secret | None) -> None:

@@ -26,6 +26,7 @@ class LocalProvider:
     dialect = "openai"
     surfaces = frozenset({Surface.CHAT})
     chat_surface = Surface.CHAT
+    credentials = ("api_key",)
     quirks = None
 
     def __init__(self, name: str, address: Address, connect: Connect) -> None:

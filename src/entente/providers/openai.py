@@ -22,6 +22,7 @@ class OpenAIProvider:
 
     dialect = "openai"
     chat_surface = Surface.CHAT
+    credentials = ("api_key",)
 
     def __init__(
         self,

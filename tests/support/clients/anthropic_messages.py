@@ -39,6 +39,7 @@ class AnthropicMessages(Client):
     """`POST /v1/messages`."""
 
     name = "Anthropic messages"
+    losses: ClassVar = {"reasoning_budget": "thinking.budget_tokens", "vendor_tools": "tools"}
     words: ClassVar = {
         Stop.END: "end_turn",
         Stop.STOP_SEQUENCE: "stop_sequence",

@@ -85,6 +85,8 @@ class Client(ABC):
     says_stop_sequence: ClassVar[bool] = True
     kinds: ClassVar[dict[int, str]]
     """Types of errors by status."""
+    losses: ClassVar[dict[str, str]] = {}
+    """What this dialect calls a parameter that a provider cannot be told, by its name in chat."""
 
     @abstractmethod
     def path(self, model: str) -> str:
@@ -113,6 +115,10 @@ class Client(ABC):
     def check_headers(self, headers: Mapping[str, str], request_id: str) -> None:
         """See that every answer names its request."""
         assert headers["x-request-id"] == request_id
+
+    def lost(self, name: str) -> str:
+        """Give this dialect's name of what was lost."""
+        return self.losses.get(name, name)
 
     def shown(self, usage: Usage) -> Usage:
         """Give a usage as far as this dialect can tell it."""

@@ -37,6 +37,7 @@ class OpenAIChat(Client):
     """`POST /v1/chat/completions`."""
 
     name = "OpenAI chat"
+    losses: ClassVar = {"json_object": "response_format"}
     says_stop_sequence = False
     words: ClassVar = {
         Stop.END: "stop",

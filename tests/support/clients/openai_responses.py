@@ -35,6 +35,7 @@ class OpenAIResponses(Client):
     """`POST /v1/responses`."""
 
     name = "OpenAI responses"
+    losses: ClassVar = {"json_object": "text.format", "vendor_tools": "tools"}
     says_stop_sequence = False
     words: ClassVar = {
         Stop.END: _COMPLETED,

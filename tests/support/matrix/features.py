@@ -48,7 +48,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     wish: Wish
     clients: tuple[str, ...] = (OPENAI, AZURE, RESPONSES, ANTHROPIC)
     lost: str = ""
-    """What `x-entente-dropped` calls it where it is left out."""
+    """What `x-entente-dropped` calls it where it is left out; a client may have its own name."""
     hint: bool = False
     """It changes no answer, so that leaving it out is named, but no reason to refuse."""
 
@@ -73,6 +73,11 @@ def _chat(name: str, lost: str, **settings: Any) -> Feature:
 def _anthropic(name: str, lost: str, *, hint: bool = False, **extra: Any) -> Feature:
     wish = Wish(scene="text", extra=extra)
     return Feature(name=name, wish=wish, clients=(ANTHROPIC,), lost=lost, hint=hint)
+
+
+def _responses(name: str, lost: str, **extra: Any) -> Feature:
+    wish = Wish(scene="text", extra=extra)
+    return Feature(name=name, wish=wish, clients=(RESPONSES,), lost=lost)
 
 
 def _plays(name: str, scene: str, *, stream: bool = False) -> Feature:
@@ -172,6 +177,7 @@ FEATURES: Final = (
         "vendor_tools",
         tools=[{"type": SEARCH, "name": "web_search"}],
     ),
+    _responses("OpenAI's own tools", "vendor_tools", tools=[{"type": "web_search"}]),
     # failures
     _plays("the provider refuses the request", "refuses"),
     _plays("the provider has had enough", "limits"),
@@ -185,47 +191,43 @@ FEATURES: Final = (
 
 ONE_ANSWER: Final = "It gives one answer to a request."
 _CHATS: Final = ("openai", "azure", "scripted")
-_LOST: Final[dict[str, dict[str, tuple[str, str]]]] = {}
-"""By feature and provider: the parameter that is named, and why it cannot be said there."""
+_LOST: Final[dict[str, dict[str, str]]] = {}
+"""By feature and provider: why it cannot be said there."""
 
 
-def _lose(feature: str, param: str, why: str, *providers: str) -> None:
-    _LOST.setdefault(feature, {}).update(dict.fromkeys(providers, (param, why)))
+def _lose(feature: str, why: str, *providers: str) -> None:
+    _LOST.setdefault(feature, {}).update(dict.fromkeys(providers, why))
 
 
-_lose("an image by its address", "image_urls", "Converse fetches nothing but from S3.", "bedrock")
+_lose("an image by its address", "Converse fetches nothing but from S3.", "bedrock")
 _lose(
     "one tool call at a time",
-    "parallel_tool_calls",
     "There is no such switch.",
     "gemini",
     "bedrock",
 )
 _lose(
     "an answer of any JSON",
-    "response_format",
     "It promises JSON of a schema only.",
     "anthropic",
     "bedrock",
 )
-_lose("temperature above 1", "temperature", "Its range ends at 1.", "anthropic", "bedrock")
-_lose("seed", "seed", "It cannot be told how to draw.", "anthropic", "bedrock")
-_lose("frequency penalty", "frequency_penalty", "It has none.", "anthropic", "bedrock")
-_lose("presence penalty", "presence_penalty", "It has none.", "anthropic", "bedrock")
-_lose("two choices", "n", ONE_ANSWER, "anthropic", "bedrock")
-_lose("log probabilities", "logprobs", "It does not tell them.", "anthropic", "bedrock")
-_lose("top-k", "top_k", "OpenAI's API has none.", *_CHATS)
-_lose("budget of thought", "reasoning_budget", "It knows efforts, not budgets.", *_CHATS, "bedrock")
+_lose("temperature above 1", "Its range ends at 1.", "anthropic", "bedrock")
+_lose("seed", "It cannot be told how to draw.", "anthropic", "bedrock")
+_lose("frequency penalty", "It has none.", "anthropic", "bedrock")
+_lose("presence penalty", "It has none.", "anthropic", "bedrock")
+_lose("two choices", ONE_ANSWER, "anthropic", "bedrock")
+_lose("log probabilities", "It does not tell them.", "anthropic", "bedrock")
+_lose("top-k", "OpenAI's API has none.", *_CHATS)
+_lose("budget of thought", "It knows efforts, not budgets.", *_CHATS, "bedrock")
 _lose(
     "marks of the cache",
-    "cache_control",
     "It caches by itself, or by another API; the mark changes no answer.",
     *_CHATS,
     "gemini",
 )
 _lose(
     "the vendor's own tools",
-    "tools",
     "Only Anthropic runs them.",
     *_CHATS,
     "gemini",
@@ -233,6 +235,16 @@ _lose(
 )
 
 
-def loss(feature: Feature, provider: str) -> tuple[str, str] | None:
-    """Give the parameter that cannot be said to a provider, and why; None where all can."""
+_lose(
+    "OpenAI's own tools",
+    "Only OpenAI runs them, and only when it is asked for a response.",
+    *(provider for provider in _CHATS if provider != "openai"),
+    "anthropic",
+    "gemini",
+    "bedrock",
+)
+
+
+def loss(feature: Feature, provider: str) -> str | None:
+    """Say why something cannot be said to a provider; None where it can."""
     return _LOST.get(feature.name, {}).get(provider)

@@ -58,6 +58,10 @@ In a cell:
 - **yes, names `name`**: it changes nothing of the answer, so the request goes on without it, and
   the header says so.
 
+A client of responses meets OpenAI, and Azure's v1 surface, in its own dialect: bytes pass, hosted
+tools, encrypted thoughts and whatever is new to us included. Every other provider is asked to chat,
+as Azure's classic surface is in this run.
+
 "local" is a provider inside Entente that speaks OpenAI's dialect, as the local runtime does.
 Bedrock is asked for a Claude model; what other families take differs.
 
@@ -80,28 +84,29 @@ def cells() -> list[tuple[Client, str, Feature]]:
 
 def written(found: Results) -> str:
     """Write the page."""
-    tables = [line for client in CLIENTS for line in _table(client.name, found)]
+    tables = [line for client in CLIENTS for line in _table(client, found)]
     return "\n".join([_HEAD, *tables, *_told(), *_reasons()]) + "\n"
 
 
-def _table(client: str, found: Results) -> Iterator[str]:
+def _table(client: Client, found: Results) -> Iterator[str]:
     """Write what one client gets from every provider."""
-    yield f"## {client} in"
+    yield f"## {client.name} in"
     yield ""
     yield f"| | {' | '.join(PROVIDERS.values())} |"
     yield "|---" * (len(PROVIDERS) + 1) + "|"
     for feature in FEATURES:
-        if client not in feature.clients:
+        if client.name not in feature.clients:
             continue
         cells = []
+        lost = client.lost(feature.lost)
         for provider in PROVIDERS:
-            match found[client, provider, feature.name]:
+            match found[client.name, provider, feature.name]:
                 case Cell.PASSES:
                     cells.append("yes")
                 case Cell.NAMED:
-                    cells.append(f"yes, names `{feature.lost}`")
+                    cells.append(f"yes, names `{lost}`")
                 case Cell.REFUSED:
-                    cells.append(f"`{feature.lost}`")
+                    cells.append(f"`{lost}`")
         yield f"| {feature.name} | {' | '.join(cells)} |"
     yield ""
 
@@ -152,9 +157,9 @@ def _reasons() -> Iterator[str]:
         for provider, title in PROVIDERS.items():
             lost = loss(feature, provider)
             if lost is not None:
-                why.setdefault(lost[1], []).append(title)
+                why.setdefault(lost, []).append(title)
         for reason, titles in why.items():
-            yield f"| `{feature.lost}` | {', '.join(titles)} | {reason} |"
+            yield f"| {feature.name} | {', '.join(titles)} | {reason} |"
 
 
 def main() -> int:

@@ -27,6 +27,8 @@ _KINDS: Final = {
     429: "rate_limit_error",
 }
 _CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
+VERSIONS: Final = ("2023-06-01", "2026-10-21")
+"""Ours, and the one that the vendor's own client sends, which goes on."""
 _Json: TypeAlias = dict[str, Any]
 
 # ---- what it takes ----
@@ -232,7 +234,7 @@ class Anthropic(StandIn):
         """Read a request."""
         if request.headers.get("x-api-key") != KEY or "authorization" in request.headers:
             raise Refused(401, "invalid x-api-key")
-        if request.headers.get("anthropic-version") != "2023-06-01":
+        if request.headers.get("anthropic-version") not in VERSIONS:
             raise Refused(400, "anthropic-version: header is required")
         if request.target != "/v1/messages":
             raise Refused(404, "Not Found")

@@ -48,8 +48,11 @@ class _Item(_Form):
     output: str | None = None
 
 
-class _Tool(_Form):
-    type: Literal["function"]
+class _Hosted(_Form, tag_field="type", tag="web_search"):
+    pass
+
+
+class _Tool(_Form, tag_field="type", tag="function"):
     name: str
     parameters: _Json
     strict: bool
@@ -85,7 +88,7 @@ class Body(_Form):
     store: Literal[False]
     stream: bool = False
     instructions: str | None = None
-    tools: list[_Tool] = []
+    tools: list[_Tool | _Hosted] = []
     tool_choice: Literal["auto", "none", "required"] | _Choice | UnsetType = UNSET
     parallel_tool_calls: bool | None = None
     text: _Text | None = None
@@ -108,7 +111,10 @@ def understood(body: Body) -> Asked:
         stream=body.stream,
         system=body.instructions or "",
         said=tuple(part for item in items for part in _said(item)),
-        tools=tuple((tool.name, tool.parameters) for tool in body.tools),
+        tools=tuple(
+            (tool.name, tool.parameters) if isinstance(tool, _Tool) else ("", "web_search")
+            for tool in body.tools
+        ),
         choice=choice.name if isinstance(choice, _Choice) else _WORDS.get(choice or ""),
         form=form.schema or "object" if form else None,
         settings=given(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from entente.domain.chat import Call, Status
@@ -36,9 +37,14 @@ class Crossing:
     ) -> Written:
         """Translate the call."""
         asked = self._client.codec.read_request(call)
-        return self._codec.write_request(
-            asked, model=model, output_tokens_max=output_tokens_max, on_loss=on_loss
+        write = partial(
+            self._codec.write_request,
+            asked,
+            model=model,
+            output_tokens_max=output_tokens_max,
+            on_loss=on_loss,
         )
+        return self._client.wording.write(write)
 
     def headers(self, call: Call) -> Headers:  # noqa: ARG002
         """Let nothing through: what one vendor's header means, no other knows."""

@@ -89,6 +89,7 @@ class ScriptedProvider:
     dialect = "openai"
     surfaces = frozenset({Surface.CHAT})
     chat_surface = Surface.CHAT
+    credentials = ("api_key",)
     quirks = None
 
     def __init__(self, name: str, script: Script, *, now_ns: NowNs, sleep: Sleep) -> None:
