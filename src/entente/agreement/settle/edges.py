@@ -122,6 +122,11 @@ def attributes(versions: Iterable[Version]) -> frozenset[str]:
     return frozenset(found)
 
 
+def counts(versions: Iterable[Version]) -> tuple[str, ...]:
+    """Name the numbers of measured facts that some meter counts."""
+    return tuple(sorted({m.counts for version in versions for m in version.agreement.meters}))
+
+
 def _named(clause: Meter | Base) -> frozenset[str]:
     found = attributes_of(clause.when)
     if isinstance(clause, Base):

@@ -79,6 +79,7 @@ def _settle(book: Book, log: Log, frame: Frame, now: View, then: View) -> Settle
     tally = Tally(
         instants,
         edges.attributes(every),
+        edges.counts(every),
         known_ns=frame.known_ns,
         since_ns=periods[-1].begins_ns,
         closed_ns=frame.closed_ns,

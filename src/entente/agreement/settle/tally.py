@@ -84,15 +84,20 @@ class Sum(msgspec.Struct):
     numbers: dict[str, int] = {}
     sources: Sources = msgspec.field(default_factory=Sources)
 
-    def add(self, fact: Measured, hashed: int, sign: int = 1) -> None:
-        """Add a fact's amounts, or take them off; either way it is a source."""
+    def add(self, fact: Measured, counts: tuple[str, ...], hashed: int, sign: int = 1) -> None:
+        """Add a fact's amounts, or take them off; either way it is a source.
+
+        Of its numbers only those in `counts` are kept.
+        """
         if fact.nano is None:
             self.unknown += sign
         else:
             self.nano += sign * fact.nano
         numbers = self.numbers
-        for name, number in fact.numbers.items():
-            numbers[name] = numbers.get(name, 0) + sign * number
+        for name in counts:
+            number = fact.numbers.get(name)
+            if number:
+                numbers[name] = numbers.get(name, 0) + sign * number
         self.sources.add(fact.at_ns, fact.id, hashed)
 
     def less(self, late: Sum | None) -> Sum:
@@ -119,17 +124,22 @@ class Tally:
         self,
         edges: tuple[int, ...],
         names: frozenset[str],
+        counts: tuple[str, ...],
         *,
         known_ns: int,
         since_ns: int,
         closed_ns: int,
         corrections: Iterable[Corrected] = (),
     ) -> None:
-        """Take the starts of stretches, the last edge being the end of them all."""
+        """Take the starts of stretches, the last edge being the end of them all.
+
+        `names` are the attributes that matter, `counts` the numbers.
+        """
         self.sums: dict[Key, Sum] = {}
         self.late: dict[Key, Sum] = {}
         self._edges = edges
         self._names = names
+        self._counts = counts
         self._known_ns = known_ns
         self._since_ns = since_ns
         self._closed_ns = closed_ns
@@ -163,18 +173,18 @@ class Tally:
         hashed = source_hash(fact)
         was_closed = fact.at_ns < self._since_ns
         if fact.id not in self._corrections:
-            found.add(fact, hashed)
+            found.add(fact, self._counts, hashed)
             if was_closed and fact.known_ns > self._closed_ns:
-                self._sum(self.late, key).add(fact, hashed)
+                self._sum(self.late, key).add(fact, self._counts, hashed)
             return
         self.found.add(fact.id)
         now = self._as_known(fact, self._known_ns)
-        found.add(now, hashed)
+        found.add(now, self._counts, hashed)
         if not was_closed:
             return
         before = self._as_known(fact, self._closed_ns)
         if fact.known_ns > self._closed_ns:
-            self._sum(self.late, key).add(now, hashed)
+            self._sum(self.late, key).add(now, self._counts, hashed)
         elif before is not now:
             self._difference(key, now, before, hashed)
 
@@ -193,10 +203,10 @@ class Tally:
     def _difference(self, key: Key, now: Measured, before: Measured, hashed: int) -> None:
         """Note a correction that came after the books were closed."""
         late = self._sum(self.late, key)
-        late.add(now, hashed)
+        late.add(now, self._counts, hashed)
         counted = late.sources
         late.sources = Sources()
-        late.add(before, hashed, sign=-1)
+        late.add(before, self._counts, hashed, sign=-1)
         late.sources = counted
 
     def _shape(self, attributes: Attributes) -> Attributes:
