@@ -30,12 +30,14 @@ from entente.engine import Runtime, RuntimeOptions, builtin_model_path
 from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.pipeline import Gateway
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
+from entente.http.files import Files
 from entente.http.handler import Handler
 from entente.http.inference import Inference
 from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.http.stored_completions import StoredCompletions
+from entente.http.uploads import Uploads
 from entente.ledger.ledger import Ledger
 from entente.objects import Objects
 from entente.policy.limits import WINDOW_MS, Limits
@@ -133,7 +135,8 @@ async def platform(
 
         plane = DataPlane(
             router=Router(_routes(config)),
-            handlers=_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor),
+            handlers=_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor)
+            | _file_handlers(config, records),
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
             monitor=monitor,
@@ -198,6 +201,15 @@ def _shelf(config: Config, objects: Objects, ids: Ids) -> Shelf | None:
         return None
     kept_ns = days * NS_PER_DAY
     return Shelf(objects=objects, ids=ids, now_ns=time.time_ns, kept_ns=kept_ns)
+
+
+def _file_handlers(config: Config, records: Records) -> dict[str, Handler]:
+    """Give the handlers of files and uploads."""
+    ids = Ids(time.time_ns, random_bits())
+    stored = (records.objects, records.blobs, ids, time.time_ns)
+    files = Files(*stored, bytes_max=config.files.bytes_max)
+    uploads = Uploads(files, *stored, bytes_max=config.files.upload_bytes_max)
+    return {**files.handlers(), **uploads.handlers()}
 
 
 def _limits(records: Records) -> Limits:

@@ -25,7 +25,14 @@ from entente.ledger.model import Settlement
 from entente.ledger.reader import Position, activate, load, recent_settlements, save_checkpoint
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.metering.prices import PriceBook, compile_price, price_book
-from entente.objects import OBJECTS_NAME, Objects, open_objects
+from entente.objects import (
+    FOLDER_NAME,
+    OBJECTS_NAME,
+    Blobs,
+    Objects,
+    open_blobs,
+    open_objects,
+)
 from entente.policy.limits import WINDOW_MS
 
 NS_PER_MS: Final = 1_000_000
@@ -40,6 +47,10 @@ def random_bits() -> Callable[[int], int]:
     return random.Random(secrets.randbits(128)).getrandbits  # noqa: S311
 
 
+WITH_BYTES: Final = frozenset({"file", "upload", "batch", "message_batch"})
+"""Kinds of objects that own blobs."""
+
+
 class Records(NamedTuple):
     """What stands on the database."""
 
@@ -47,6 +58,7 @@ class Records(NamedTuple):
     ring: Callable[[], KeyRing]
     prices: PriceBook
     objects: Objects
+    blobs: Blobs
     recent: Iterable[Settlement]
     """Settlements of the current minute, for the limits to go on from."""
     admin_key: Secret | None
@@ -108,15 +120,21 @@ async def open_records(
     await ledger.recover()
     since_ns = time.time_ns() - WINDOW_MS * NS_PER_MS
     recent = recent_settlements(connection, since_ns=since_ns) if rings[0].limited else ()
-    objects = _open_objects(config, stack)
-    return Records(ledger, lambda: rings[0], prices, objects, recent, admin_key)
+    objects, blobs = await _open_objects(config, stack)
+    return Records(ledger, lambda: rings[0], prices, objects, blobs, recent, admin_key)
 
 
-def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> Objects:
-    """Open what clients store, and begin to sweep out what expires."""
-    path = config.server.data_dir / OBJECTS_NAME
-    objects = stack.enter_context(open_objects(path, time.time_ns))
-    sweeper = asyncio.get_running_loop().create_task(_sweep(objects))
+async def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> tuple[Objects, Blobs]:
+    """Open what clients store, drop bytes without an owner, and begin to sweep what expires."""
+    data_dir = config.server.data_dir
+    objects = stack.enter_context(open_objects(data_dir / OBJECTS_NAME, time.time_ns))
+    blobs = stack.enter_context(
+        open_blobs(data_dir / FOLDER_NAME, free_bytes_min=config.files.free_bytes_min)
+    )
+    for owner in await blobs.owners():
+        if not await objects.is_taken(owner):  # a crash came between the bytes and the object
+            await blobs.delete(owner)
+    sweeper = asyncio.get_running_loop().create_task(_sweep(objects, blobs))
 
     async def close() -> None:
         sweeper.cancel()
@@ -124,16 +142,18 @@ def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> Objects:
             await sweeper
 
     stack.push_async_callback(close)
-    return objects
+    return objects, blobs
 
 
-async def _sweep(objects: Objects) -> None:
+async def _sweep(objects: Objects, blobs: Blobs) -> None:
     """Delete what has expired, once an hour."""
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
-            while await objects.sweep():
-                pass
+            while gone := await objects.sweep():
+                for one in gone:
+                    if one.kind in WITH_BYTES:
+                        await blobs.delete(one.id)
         except StorageUnavailable as error:
             _log.warning("expired objects stay for now: %s", error.message)
 

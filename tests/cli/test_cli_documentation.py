@@ -25,6 +25,8 @@ SECTIONS = {
     "LedgerConfig": "## `[ledger]`",
     "LimitsConfig": "## `[limits]`",
     "StorageConfig": "## `[storage]`",
+    "FilesConfig": "## `[files]`",
+    "BatchesConfig": "## `[batches]`",
     "AuthConfig": "## `[auth]`",
     "IssuerConfig": "## `[auth.issuers.NAME]`",
     "ProviderConfig": "## `[providers.NAME]`",

@@ -41,6 +41,13 @@ CONNECTIONS_MAX_DEFAULT: Final = 4096
 CONNECTIONS_MAX_MAX: Final = 65_535
 ANSWERS_DAYS_DEFAULT: Final = 30
 ANSWERS_DAYS_MAX: Final = 36_500
+FILE_BYTES_MAX_DEFAULT: Final = 512 * 1024 * 1024
+UPLOAD_BYTES_MAX_DEFAULT: Final = 8 * 1024**3
+FREE_BYTES_MIN_DEFAULT: Final = 256 * 1024 * 1024
+FILE_BYTES_MAX_MAX: Final = 1024**4
+BATCH_REQUESTS_MAX_DEFAULT: Final = 16
+BATCH_GIVES_WAY_AT_DEFAULT: Final = 64
+BATCH_REQUESTS_MAX_MAX: Final = 4096
 OUTPUT_TOKENS_MAX_DEFAULT: Final = 16_384
 ATTACHMENT_TOKENS_MAX_DEFAULT: Final = 50_000
 OWNED_BY_DEFAULT: Final = "entente"
@@ -141,6 +148,24 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`[storage]`: how long what clients store is kept."""
 
     answers_days: Annotated[int, Meta(ge=0, le=ANSWERS_DAYS_MAX)] = ANSWERS_DAYS_DEFAULT
+
+
+class FilesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[files]`: how much clients may store."""
+
+    bytes_max: Annotated[int, Meta(ge=1024, le=FILE_BYTES_MAX_MAX)] = FILE_BYTES_MAX_DEFAULT
+    upload_bytes_max: Annotated[int, Meta(ge=1024, le=FILE_BYTES_MAX_MAX)] = (
+        UPLOAD_BYTES_MAX_DEFAULT
+    )
+    free_bytes_min: Annotated[int, Meta(ge=0, le=FILE_BYTES_MAX_MAX)] = FREE_BYTES_MIN_DEFAULT
+
+
+class BatchesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[batches]`: how batches run beside other requests, and what they cost."""
+
+    requests_max: Annotated[int, Meta(ge=1, le=BATCH_REQUESTS_MAX_MAX)] = BATCH_REQUESTS_MAX_DEFAULT
+    gives_way_at: Annotated[int, Meta(ge=1, le=INFLIGHT_MAX_MAX)] = BATCH_GIVES_WAY_AT_DEFAULT
+    price_factor: Fraction = Fraction(1)
 
 
 class IssuerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -290,6 +315,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ledger: LedgerConfig = LedgerConfig()
     limits: LimitsConfig = LimitsConfig()
     storage: StorageConfig = StorageConfig()
+    files: FilesConfig = FilesConfig()
+    batches: BatchesConfig = BatchesConfig()
     auth: AuthConfig = AuthConfig()
     providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS
     models: Mapping[str, ModelConfig] = BUILTIN_MODELS

@@ -38,6 +38,11 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
     if written:
         for name, provider in config.providers.items():
             check_provider(("providers", name), provider, _table(written, name), problems)
+    if not 0 < config.batches.price_factor <= 1:
+        problems.add(
+            ("batches", "price_factor"),
+            'must be above "0" and at most "1", such as "0.5" for half of the price',
+        )
     check_issuers(config.auth.issuers, problems)
     _check_models(config, document, problems)
 

@@ -19,6 +19,8 @@ class Surface(StrEnum):
     MESSAGES = "messages"
     RESPONSES = "responses"
     MODELS = "models"
+    FILES = "files"
+    BATCHES = "batches"
     OPERATIONS = "operations"
 
 

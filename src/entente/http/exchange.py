@@ -259,9 +259,12 @@ class Exchange:
             f"({self._setting})."
         )
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """Decide the head of a streamed answer; it goes out with the first piece."""
-        self._make_head(status, headers, None)
+    async def start(self, status: int, headers: Headers, *, length: int | None = None) -> None:
+        """Decide the head of a streamed answer; it goes out with the first piece.
+
+        `length` is that of all pieces, where it is known.
+        """
+        self._make_head(status, headers, length)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body; waits while the client reads more slowly."""

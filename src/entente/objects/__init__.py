@@ -4,11 +4,14 @@ Objects belong to a project. They are reached with a principal of that project o
 everybody else they do not exist.
 """
 
+from entente.objects.blobs import FOLDER_NAME, Blobs, Writing, open_blobs
 from entente.objects.model import Item, Lineage, Link, Order, Page, StoredObject, Wanted
 from entente.objects.store import OBJECTS_NAME, Objects, open_objects
 
 __all__ = [
+    "FOLDER_NAME",
     "OBJECTS_NAME",
+    "Blobs",
     "Item",
     "Lineage",
     "Link",
@@ -17,5 +20,7 @@ __all__ = [
     "Page",
     "StoredObject",
     "Wanted",
+    "Writing",
+    "open_blobs",
     "open_objects",
 ]

@@ -38,7 +38,16 @@ INFERENCE_PATHS: Final = (
 )
 """What a deployment serves. The longer of two that fit is meant."""
 CLASSIC_ROOTS: Final = frozenset(
-    {"models", "files", "batches", "responses", "fine_tuning", "vector_stores", "realtime"}
+    {
+        "models",
+        "files",
+        "batches",
+        "responses",
+        "uploads",
+        "fine_tuning",
+        "vector_stores",
+        "realtime",
+    }
 )
 """What the classic surface has outside deployments."""
 V1_VERSIONS: Final = frozenset({"v1", "preview"})
