@@ -30,20 +30,19 @@ from entente.engine import Runtime, RuntimeOptions, builtin_model_path
 from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.pipeline import Gateway
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
-from entente.http.files import Files
 from entente.http.handler import Handler
 from entente.http.inference import Inference
 from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.http.stored_completions import StoredCompletions
-from entente.http.uploads import Uploads
 from entente.ledger.ledger import Ledger
 from entente.objects import Objects
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
 from entente.routing.catalog import Catalog, Model, Target
+from entente.stored import file_handlers
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
 from entente.welcome import welcome
@@ -136,7 +135,7 @@ async def platform(
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers=_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor)
-            | _file_handlers(config, records),
+            | file_handlers(config, records.objects, records.blobs, ids),
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
             monitor=monitor,
@@ -153,16 +152,7 @@ async def platform(
         )
         monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
         await server.start()
-        host, port = listener.getsockname()[:2]
-        say(
-            welcome(
-                host=host,
-                port=port,
-                model=next(iter(catalog)),
-                made=records.admin_key,
-                given=bool(environ.get(ADMIN_KEY_VARIABLE)),
-            )
-        )
+        say(_greeting(config, environ, listener, records.admin_key))
         try:
             yield plane
         finally:
@@ -203,13 +193,13 @@ def _shelf(config: Config, objects: Objects, ids: Ids) -> Shelf | None:
     return Shelf(objects=objects, ids=ids, now_ns=time.time_ns, kept_ns=kept_ns)
 
 
-def _file_handlers(config: Config, records: Records) -> dict[str, Handler]:
-    """Give the handlers of files and uploads."""
-    ids = Ids(time.time_ns, random_bits())
-    stored = (records.objects, records.blobs, ids, time.time_ns)
-    files = Files(*stored, bytes_max=config.files.bytes_max)
-    uploads = Uploads(files, *stored, bytes_max=config.files.upload_bytes_max)
-    return {**files.handlers(), **uploads.handlers()}
+def _greeting(
+    config: Config, environ: Mapping[str, str], listener: socket.socket, made: Secret | None
+) -> str:
+    """Write what the person at the console reads first."""
+    host, port = listener.getsockname()[:2]
+    given = bool(environ.get(ADMIN_KEY_VARIABLE))
+    return welcome(host=host, port=port, model=next(iter(config.models)), made=made, given=given)
 
 
 def _limits(records: Records) -> Limits:
