@@ -165,6 +165,19 @@ def test_bodies_pass_untouched() -> None:
         ({"type": "image", "source": {"type": "base64", "media_type": "image/png"}}, 1),
         ({"type": "document", "source": {"type": "url", "url": "x"}}, 1),
         ({"type": "text", "text": '"type":"image"'}, 0),
+        ({"type": "tool_use", "id": "t", "name": "f", "input": {"type": "image"}}, 0),
+        ({"type": "tool_result", "tool_use_id": "t", "content": '"type": "image"'}, 0),
+        (
+            {
+                "type": "tool_result",
+                "tool_use_id": "t",
+                "content": [{"type": "text", "text": "x"}, {"type": "image", "source": {}}],
+            },
+            1,
+        ),
+        ({"type": "thinking", "thinking": "an image", "signature": "x"}, 0),
+        ({"type": "container_upload", "file_id": "f"}, 1),
+        ({"type": "novel", "inner": [{"type": "image"}]}, 1),
     ],
 )
 def test_attachments_are_counted(block: dict[str, Any], count: int) -> None:
@@ -173,6 +186,15 @@ def test_attachments_are_counted(block: dict[str, Any], count: int) -> None:
     assert call.attachments == count
     escaped = call.body.replace(b"image", b"\\u0069mage")
     assert anthropic.decode_messages(escaped).attachments >= count
+
+
+def test_attachments_are_found_wherever_they_stand() -> None:
+    """In what the operator says, and in members that nobody here has heard of."""
+    image = {"type": "image", "source": {}}
+    assert _decode(system=[image]).attachments == 1
+    assert _decode(system=[{"type": "text", "text": "an image"}]).attachments == 0
+    assert _decode(novel={"deep": [image, image]}).attachments == 2
+    assert _decode(metadata={"user_id": '"type":"image"'}).attachments == 0
 
 
 def test_what_tools_gave_is_apart_from_what_the_user_says() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -83,8 +83,9 @@ def decode_responses(body: bytes, *, strict: bool = False, with_store: bool = Fa
     _check_state(asked, state, with_store=with_store)
     if not items and not (state.previous_response_id or state.conversation):
         raise InvalidParameter(NO_INPUT, param=None, code="missing_required_parameter")
+    texts = _texts(members["input"])
     if not with_store:
-        _check_references(members["input"])
+        _check_references(members["input"], texts)
     return Call(
         surface=Surface.RESPONSES,
         model=model,
@@ -93,7 +94,7 @@ def decode_responses(body: bytes, *, strict: bool = False, with_store: bool = Fa
         stream=asked.stream is True,
         wants_usage=True,
         output_tokens_max=asked.max_output_tokens,
-        attachments=_attachments(members),
+        attachments=_attachments(members, are_texts=texts is not None),
     )
 
 
@@ -159,9 +160,9 @@ def behind(call: Call, earlier: Iterable[Raw]) -> Call:
     items = [*_replayable(earlier), *input_items(call)]
     members = {**call.members, "input": Raw(msgspec.json.encode(items))}
     body = msgspec.json.encode(members)
-    return msgspec.structs.replace(
-        call, body=body, members=members, attachments=_attachments(members)
-    )
+    are_texts = _texts(members["input"]) is not None
+    count = _attachments(members, are_texts=are_texts)
+    return msgspec.structs.replace(call, body=body, members=members, attachments=count)
 
 
 def _replayable(items: Iterable[Raw]) -> list[Raw]:
@@ -300,12 +301,11 @@ def _cited(name: str) -> str:
     return name[: faults.NAME_CHARS_MAX]
 
 
-def _check_references(raw: Raw) -> None:
+def _check_references(raw: Raw, texts: list[form.TextItem] | None) -> None:
     """Refuse items that stand only by their id: who keeps none would reach somebody's."""
-    if memoryview(raw)[0] == ord('"'):
-        return
+    kinds: Sequence[form.TextItem | form.ItemKind]
     try:
-        kinds = _kinds_decoder.decode(raw)
+        kinds = _kinds_decoder.decode(raw) if texts is None else texts
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return  # the reader of the whole, or the provider, says what is wrong
     for kind in kinds:
@@ -319,15 +319,14 @@ def not_kept(item_id: str | None) -> InvalidParameter:
     return InvalidParameter(message, param="input", code=None)
 
 
-def _attachments(members: Mapping[str, Raw]) -> int:
+def _attachments(members: Mapping[str, Raw], *, are_texts: bool) -> int:
     """Count what the model reads beyond the body: by reference, by hosted tools, or hidden.
 
-    An input of nothing but texts names nothing by reference. To see that it is such takes a
-    fraction of the time that a search of it does.
+    An input of nothing but texts names nothing by reference.
     """
     count = _hosted(members.get("tools"))
     for name, raw in members.items():
-        if name in _NAMING_NOTHING or _is_text(raw) or (name == "input" and _are_texts(raw)):
+        if name in _NAMING_NOTHING or _is_text(raw) or (are_texts and name == "input"):
             continue
         text = bytes(raw)
         count += hidden_names(text)
@@ -340,12 +339,17 @@ def _is_text(raw: Raw) -> bool:
     return memoryview(raw)[0] == ord('"')
 
 
-def _are_texts(raw: Raw) -> bool:
+def _texts(raw: Raw) -> list[form.TextItem] | None:
+    """Read an input of nothing but texts, None for any other.
+
+    To see that it is such takes a fraction of the time that a search of it does.
+    """
+    if _is_text(raw):
+        return []
     try:
-        form.texts_decoder.decode(raw)
+        return form.texts_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
+        return None
 
 
 def _hosted(tools: Raw | None) -> int:

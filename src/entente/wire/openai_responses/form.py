@@ -106,7 +106,7 @@ class _TextPart(msgspec.Struct, forbid_unknown_fields=True):
     prompt_cache_breakpoint: Raw = _NULL
 
 
-class _TextItem(msgspec.Struct, forbid_unknown_fields=True):
+class TextItem(msgspec.Struct, forbid_unknown_fields=True):
     """An item that has no more than texts in it: a message, a call, a result, a thought."""
 
     type: str | None = None
@@ -124,7 +124,7 @@ class _TextItem(msgspec.Struct, forbid_unknown_fields=True):
     encrypted_content: str | None = None
 
 
-texts_decoder: Final = msgspec.json.Decoder(list[_TextItem])
+texts_decoder: Final = msgspec.json.Decoder(list[TextItem])
 """Reads an input of nothing but texts, and no other."""
 
 # ---- parameters ----
