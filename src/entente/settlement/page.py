@@ -49,7 +49,7 @@ def html(statement: Statement) -> str:
             f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
             *_head(statement, title),
             *(line for table in tables(statement) for line in _table(table)),
-            f"<footer>{escape(_closing(statement))}</footer>\n</body>\n</html>\n",
+            f"</main>\n<footer>{escape(_closing(statement))}</footer>\n</body>\n</html>\n",
         )
     )
 
