@@ -12,7 +12,7 @@ from entente.agreement.decide.words import Words
 from entente.agreement.document import Agreement
 from entente.agreement.rights import ANYONE, listed
 
-_NAMED = ("parties", "events", "triggers", "windows", "attributes", "meters", "bases")
+_NAMED = ("events", "triggers", "windows", "attributes", "meters", "bases")
 """Lists whose clauses do nothing unless others name them."""
 
 

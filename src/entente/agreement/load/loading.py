@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from entente.agreement.check import Finding, check, unused
 from entente.agreement.document import (
     SECTIONS,
@@ -89,9 +91,12 @@ class _Loading:
             if text_at(base, "agreement", "id") not in lacking:
                 Reader(self._problems).read(Agreement, _leaving_out(base, lacking))
             raise AgreementProblems(self._problems.found())
-        first = self._version(base, (), None)
+        first = self._version(base, (), 0)
         if first is None or self._problems.found():
             raise AgreementProblems(self._problems.found())
+        zone = ZoneInfo(first.agreement.agreement.zone)
+        effective_ns = instant_ns(first.agreement.agreement.effective, zone)
+        first = msgspec.structs.replace(first, effective_ns=effective_ns)
         return self._amended(base, first, amendments)
 
     def _declared(self, kind: Any, section: str, tree: Fork) -> dict[str, tuple[Any, Fork]]:
@@ -126,18 +131,13 @@ class _Loading:
         self._given = {**parameters.scenario_values(written), **self._given}
         return overlays.apply(self._tree, written, self._problems)
 
-    def _version(
-        self, tree: Fork, applied: tuple[str, ...], effective_ns: int | None
-    ) -> Version | None:
+    def _version(self, tree: Fork, applied: tuple[str, ...], effective_ns: int) -> Version | None:
         """Read and check one state of the document; None where it cannot be read."""
         agreement = Reader(self._problems).read(Agreement, tree)
         if not isinstance(agreement, Agreement):
             return None
         for finding in check(agreement):
             self._note(finding, tree)
-        if effective_ns is None:
-            zone = _zone(agreement)
-            effective_ns = instant_ns(agreement.agreement.effective, zone) if zone else 0
         return Version(
             agreement=agreement,
             hash=hashlib.sha256(canonical(agreement)).hexdigest(),
@@ -162,9 +162,20 @@ class _Loading:
         self, base: Fork, first: Version, amendments: Mapping[str, tuple[Amendment, Fork]]
     ) -> Book:
         """Make every version that somebody can see. Raises AgreementProblems."""
-        zone = ZoneInfo(first.agreement.agreement.zone)
-        ordered = sorted(amendments.values(), key=lambda pair: instant_ns(pair[0].effective, zone))
-        known_ns = {each.id: instant_ns(each.known or each.effective, zone) for each, _ in ordered}
+        head = first.agreement.agreement
+        zone = ZoneInfo(head.zone)
+        effective_ns = {
+            each.id: self._instant(each.effective, zone, each.id, written, "effective")
+            for each, written in amendments.values()
+        }
+        ordered = sorted(amendments.values(), key=lambda pair: effective_ns[pair[0].id])
+        known_ns = {
+            each.id: effective_ns[each.id]
+            if each.known is None
+            else self._instant(each.known, zone, each.id, written, "known")
+            for each, written in ordered
+        }
+        self._problems.stop()
         versions: dict[tuple[str, ...], Version] = {(): first}
         trees: dict[tuple[str, ...], Fork] = {(): base}
         for until_ns in sorted(set(known_ns.values())):
@@ -178,8 +189,10 @@ class _Loading:
                 self._room(versions, written)
                 tree = overlays.apply(trees[before], written, self._problems)
                 trees[applied] = tree
-                effective_ns = self._effective(each, written, first, zone)
-                version = self._version(tree, applied, effective_ns)
+                if effective_ns[each.id] < first.effective_ns:
+                    text = f"counts before the agreement does, {head.effective}: correct one"
+                    self._problems.add(written.mark, text, clause=each.id)
+                version = self._version(tree, applied, effective_ns[each.id])
                 if version is not None:
                     versions[applied] = version
         self._unused(versions, trees)
@@ -211,14 +224,15 @@ class _Loading:
             self._problems.add(written.mark, text)
             self._problems.stop()
 
-    def _effective(
-        self, amendment: Amendment, written: Fork, first: Version, zone: ZoneInfo
-    ) -> int:
-        effective_ns = instant_ns(amendment.effective, zone)
-        if effective_ns < first.effective_ns:
-            text = f"counts before the agreement does ({first.agreement.agreement.effective})"
-            self._problems.add(written.mark, f"{text}: correct one", clause=amendment.id)
-        return effective_ns
+    def _instant(self, text: str, zone: ZoneInfo, clause: str, written: Fork, field: str) -> int:
+        """Read an amendment's day; one that there is not is a problem."""
+        try:
+            return instant_ns(text, zone)
+        except (ValueError, OverflowError):
+            mark = written.entries[field].mark
+            text = f"{text} is in no calendar: correct the day"
+            self._problems.add(mark, text, clause=clause, path=field)
+            return 0
 
 
 def _given(parameter: str, value: object) -> Tree:
@@ -227,14 +241,6 @@ def _given(parameter: str, value: object) -> Tree:
     return (
         parse_value(value, place) if isinstance(value, str) else planted(value, Mark(place, 0, 0))
     )
-
-
-def _zone(agreement: Agreement) -> ZoneInfo | None:
-    """Give the document's zone; None for one that there is not, which `check` has found."""
-    try:
-        return ZoneInfo(agreement.agreement.zone)
-    except (ValueError, KeyError, OSError):
-        return None
 
 
 def _leaving_out(tree: Fork, clauses: frozenset[str]) -> Fork:

@@ -28,14 +28,13 @@ class Place(NamedTuple):
 
 
 def index(tree: Fork) -> dict[str, Place]:
-    """Give the place of each clause by its id; of several with one id, the first."""
-    found: dict[str, Place] = {}
-    for section in SECTIONS:
-        for position, item in enumerate(items_at(tree, section)):
-            name = text_at(item, "id")
-            if name is not None:
-                found.setdefault(name, Place(section, position))
-    return found
+    """Give the place of each clause by its id; of several with one id, the last."""
+    return {
+        name: Place(section, position)
+        for section in SECTIONS
+        for position, item in enumerate(items_at(tree, section))
+        if (name := text_at(item, "id")) is not None
+    }
 
 
 def apply(tree: Fork, overlay: Fork, problems: Problems) -> Fork:

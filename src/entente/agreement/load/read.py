@@ -101,12 +101,14 @@ class Reader:
         tag = text_at(tree, field) or ""
         if tag in by_tag:
             return self._struct(by_tag[tag], tree, path, tag_field=field)
-        self._enter(tree)
         choices = ", ".join(f"`{word}`" for word in by_tag)
         mark = tree.entries[field].mark if isinstance(tree, Fork) and tag else tree.mark
-        return self._bad(
-            mark, path, f"`{field}` must be one of {choices}.{did_you_mean(tag, by_tag)}"
+        self._problems.add(
+            mark,
+            f"`{field}` must be one of {choices}.{did_you_mean(tag, by_tag)}",
+            clause=text_at(tree, "id") or self._clause,
         )
+        return UNREADABLE
 
     def _tuple(self, kind: Any, tree: Tree, path: str) -> Any:
         if not isinstance(tree, Branch):
