@@ -14,6 +14,7 @@ from entente.domain.errors import UpstreamClosed, UpstreamError
 from entente.net.connect import Dialler
 from entente.net.encode import Encoder
 from entente.net.exchange import Exchange
+from entente.net.handshake import Declined, Sockets
 from entente.net.options import split_base_url
 from entente.net.pool import Pool, PoolStats
 from entente.net.proxies import parse_proxy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from entente.net.connection import Connection
     from entente.net.options import ClientOptions, Timeouts
+    from entente.net.socket import Socket
 
 WRITE_ONCE_BYTES_MAX: Final = 64 * 1024
 """A body up to this size is joined to its head; a larger one is written in slices."""
@@ -39,6 +41,7 @@ class Client:
     def __init__(self, options: ClientOptions) -> None:
         """Check the URLs; raises `ConfigError`."""
         origin, prefix = split_base_url(options.base_url)
+        path = prefix
         proxy = parse_proxy(options.proxy_url) if options.proxy_url is not None else None
         fixed = b""
         if proxy is not None and origin.scheme == "http":
@@ -48,7 +51,9 @@ class Client:
         self._encoder = Encoder(prefix, origin.host_header, fixed)
         self._timeouts = options.timeouts
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pool = Pool(options, Dialler(options, origin, proxy))
+        dialler = Dialler(options, origin, proxy)
+        self._pool = Pool(options, dialler)
+        self._sockets = Sockets(dialler, origin, path, sockets_max=options.connections_max)
 
     async def request(
         self,
@@ -106,8 +111,20 @@ class Client:
             raise
         return Response(exchange, sends=2)
 
+    async def websocket(
+        self, target: str, headers: Sequence[tuple[str, str]], *, message_bytes_max: int
+    ) -> Socket | Declined:
+        """Open a WebSocket, or give the answer of a server that would not.
+
+        It is no connection of the pool: a proxy is always asked for a tunnel.
+        """
+        return await self._sockets.open(
+            target, headers, message_bytes_max=message_bytes_max, timeouts=self._timeouts
+        )
+
     async def aclose(self) -> None:
         """Close every connection; running exchanges and later requests fail. Idempotent."""
+        await self._sockets.aclose()
         await self._pool.aclose()
 
     def stats(self) -> PoolStats:

@@ -37,16 +37,24 @@ class Dialler:
         """Return an open connection. Raises `UpstreamConnectError` or `UpstreamTimeout`."""
         loop = asyncio.get_running_loop()
         connection = Connection(loop, owner, self.peer, self._header_bytes_max)
-        secure = self._origin.scheme == "https"
-        context = await self._ready_context() if secure else None
-        if self._proxy is not None and context is not None:
-            await self._dial_tunnel(loop, connection, self._proxy, context)
-            return connection
+        await self.connect(connection, tunnelled=self._origin.scheme == "https")
+        return connection
+
+    async def connect(self, protocol: asyncio.Protocol, *, tunnelled: bool) -> None:
+        """Connect a protocol to the origin, or to its proxy; `tunnelled`, through its proxy.
+
+        Raises as `dial` does.
+        """
+        loop = asyncio.get_running_loop()
+        context = await self._ready_context() if self._origin.scheme == "https" else None
+        if self._proxy is not None and tunnelled:
+            await self._connect_tunnel(loop, protocol, self._proxy, context)
+            return
         where = self._origin if self._proxy is None else self._proxy
         peer = self.peer if self._proxy is None else f"The proxy {self._proxy.authority}"
         try:
             await loop.create_connection(
-                lambda: connection,
+                lambda: protocol,
                 where.host,
                 where.port,
                 ssl=context,
@@ -54,35 +62,48 @@ class Dialler:
             )
         except FOREIGN as error:
             raise connect_fault(error, peer) from error
-        return connection
 
-    async def _dial_tunnel(
+    async def _connect_tunnel(
         self,
         loop: asyncio.AbstractEventLoop,
-        connection: Connection,
+        protocol: asyncio.Protocol,
         proxy: Proxy,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
     ) -> None:
-        """Ask the proxy for a tunnel and run TLS to the origin inside."""
+        """Ask the proxy for a tunnel; inside, run TLS to the origin if it wants that."""
         tunnel = Tunnel(loop, proxy, self._origin.authority)
         try:
             transport, _ = await loop.create_connection(lambda: tunnel, proxy.host, proxy.port)
         except FOREIGN as error:
             raise connect_fault(error, f"The proxy {proxy.authority}") from error
-        secured: asyncio.Transport | None = None
+        inside: asyncio.Transport | None = None
         try:
             await tunnel.established
-            secured = await loop.start_tls(
-                transport, connection, context, server_hostname=self._origin.host
-            )
-            if secured is None:
-                raise ConnectionAbortedError
+            inside = await self._inside(loop, transport, protocol, context)
         except FOREIGN as error:
             raise connect_fault(error, self.peer) from error
         finally:
-            if secured is None:
+            if inside is None:
                 transport.abort()
-        connection.connection_made(secured)
+        protocol.connection_made(inside)
+
+    async def _inside(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        protocol: asyncio.Protocol,
+        context: ssl.SSLContext | None,
+    ) -> asyncio.Transport:
+        """Give what a protocol runs on inside a tunnel."""
+        if context is None:
+            transport.set_protocol(protocol)
+            return transport
+        secured = await loop.start_tls(
+            transport, protocol, context, server_hostname=self._origin.host
+        )
+        if secured is None:
+            raise ConnectionAbortedError
+        return secured
 
     async def _ready_context(self) -> ssl.SSLContext:
         """Read certificates once, off the loop: the system's store is large."""

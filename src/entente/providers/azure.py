@@ -13,12 +13,18 @@ from urllib.parse import quote
 from entente.domain.chat import Surface
 from entente.domain.errors import ConfigError
 from entente.domain.secret import Secret
-from entente.net import Client, Response
-from entente.providers.base import Ask
+from entente.net import Client, Declined, Response, Socket
+from entente.providers.base import Ask, SessionAsk
 from entente.providers.checks import OK, Checked
 from entente.providers.checks import ask as ask_provider
 from entente.providers.entra import EntraTokens
-from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, lines, secret_line
+from entente.providers.headers import (
+    ACCEPT_EVENTS,
+    JSON_BLOCK,
+    lines,
+    secret_line,
+    session_headers,
+)
 from entente.providers.vendors import AZURE_V1_VERSIONS, is_azure_version
 
 PATHS: Final = {Surface.CHAT: "chat/completions", Surface.RESPONSES: "responses"}
@@ -77,9 +83,24 @@ class AzureProvider:
             block += lines(ask.headers)
         target = self._target(ask).encode("ascii")
         answer = await self._client.request(b"POST", target, block, ask.body)
-        if answer.status == _UNAUTHORIZED and isinstance(self._credential, EntraTokens):
-            self._credential.forget(token)
+        if answer.status == _UNAUTHORIZED:
+            self._forget(token)
         return answer
+
+    async def open_session(self, ask: SessionAsk) -> Socket | Declined:
+        """Open a realtime session; see `RealtimeProvider.open_session`."""
+        credential = self._credential
+        is_key = isinstance(credential, Secret)
+        token = credential if isinstance(credential, Secret) else await credential.token()
+        name, scheme = ("api-key", "") if is_key else ("authorization", "Bearer")
+        opened = await self._client.websocket(
+            self._session_target(ask),
+            session_headers(name, token, scheme, ask.beta),
+            message_bytes_max=ask.message_bytes_max,
+        )
+        if isinstance(opened, Declined) and opened.status == _UNAUTHORIZED:
+            self._forget(token)
+        return opened
 
     async def check(self) -> Checked:
         """Ask for the resource's models; see `Checkable.check`."""
@@ -102,6 +123,18 @@ class AzureProvider:
             self._block = JSON_BLOCK + ACCEPT_EVENTS + secret_line(name, token, scheme)
             self._token = token
         return self._block, token
+
+    def _forget(self, token: Secret) -> None:
+        """Get another token for the next call; a key stays what it is."""
+        if isinstance(self._credential, EntraTokens):
+            self._credential.forget(token)
+
+    def _session_target(self, ask: SessionAsk) -> str:
+        """Write path and query of a session; a deployment is named even where it transcribes."""
+        name = "model" if self._version in AZURE_V1_VERSIONS else "deployment"
+        target = self._at("realtime")
+        target += f"{'&' if '?' in target else '?'}{name}={quote(ask.model, safe='')}"
+        return f"{target}&intent=transcription" if ask.transcribes else target
 
     def _target(self, ask: Ask) -> str:
         """Write path and query of a call."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from entente.domain.chat import Surface
+from entente.net import Declined, Socket
 from entente.wire.quirks import Quirks
 
 
@@ -93,3 +94,26 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+class SessionAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """A realtime session to be opened. `model` is the provider's name of the model."""
+
+    model: str
+    message_bytes_max: int
+    """A longer message from the provider ends the session."""
+    transcribes: bool = False
+    """The session only transcribes, and learns later with which model."""
+    beta: str | None = None
+    """What the client says in `OpenAI-Beta`, for the provider to hear."""
+
+
+@runtime_checkable
+class RealtimeProvider(Protocol):
+    """A provider that also speaks OpenAI's realtime events over WebSocket."""
+
+    async def open_session(self, ask: SessionAsk) -> Socket | Declined:
+        """Open a session, or give the answer with which it was declined.
+
+        Raises UpstreamError. Nothing is asked of the model before the first event is sent.
+        """

@@ -19,6 +19,18 @@ def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
+def session_headers(
+    name: str, secret: Secret | None, scheme: str, beta: str | None
+) -> list[tuple[str, str]]:
+    """Write the headers of a WebSocket's handshake, with a credential if there is one."""
+    headers = [("user-agent", "entente")]
+    if secret is not None:
+        headers.append((name, f"{scheme} {secret.reveal()}".strip()))
+    if beta is not None:
+        headers.append(("openai-beta", beta))
+    return headers
+
+
 def secret_line(name: bytes, secret: Secret | None, scheme: bytes = b"") -> bytes:
     """Write the line with a credential, behind its `scheme` if it has one; b"" for none."""
     if secret is None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from typing import Any, Final
+from urllib.parse import quote
 
 from entente.domain.chat import Surface
 from entente.domain.secret import Secret
-from entente.net import Client, Response
-from entente.providers.base import Ask
+from entente.net import Client, Declined, Response, Socket
+from entente.providers.base import Ask, SessionAsk
 from entente.providers.checks import Checked, by_status
 from entente.providers.checks import ask as ask_provider
-from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, lines, secret_line
+from entente.providers.headers import (
+    ACCEPT_EVENTS,
+    JSON_BLOCK,
+    lines,
+    secret_line,
+    session_headers,
+)
 from entente.wire.quirks import Quirks
 
 PATHS: Final = {Surface.CHAT: b"/chat/completions", Surface.RESPONSES: b"/responses"}
@@ -44,6 +51,7 @@ class OpenAIProvider:
         self.name = name
         self.quirks = quirks
         self._client = client
+        self._api_key = api_key
         self._headers = (
             JSON_BLOCK + ACCEPT_EVENTS + secret_line(b"authorization", api_key, b"Bearer")
         )
@@ -53,6 +61,15 @@ class OpenAIProvider:
         """Send the call; see `Provider.open`."""
         block = self._headers + lines(ask.headers) if ask.headers else self._headers
         return self._client.request(b"POST", PATHS[ask.surface], block, ask.body)
+
+    def open_session(self, ask: SessionAsk) -> Coroutine[Any, Any, Socket | Declined]:
+        """Open a realtime session; see `RealtimeProvider.open_session`."""
+        what = "intent=transcription" if ask.transcribes else f"model={quote(ask.model, safe='')}"
+        return self._client.websocket(
+            f"/realtime?{what}",
+            session_headers("authorization", self._api_key, "Bearer", ask.beta),
+            message_bytes_max=ask.message_bytes_max,
+        )
 
     async def check(self) -> Checked:
         """Ask for its models; see `Checkable.check`."""
