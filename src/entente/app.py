@@ -29,6 +29,8 @@ from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
 from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.pipeline import Gateway
+from entente.gateway.realtime import Realtime
+from entente.gateway.reserve import Accounts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.handler import Handler
 from entente.http.inference import Inference
@@ -37,11 +39,13 @@ from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.http.stored_completions import StoredCompletions
 from entente.ledger.ledger import Ledger
+from entente.metering.prices import PriceBook
 from entente.objects import Objects
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
 from entente.routing.catalog import Catalog, Model, Target
+from entente.sessions import make_sessions
 from entente.stored import file_handlers
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
@@ -115,17 +119,21 @@ async def platform(
         records = await open_records(config, environ, lock, stack)
         monitor = Monitor()
         catalog = _catalog(config)
-        gateway = Gateway(
-            catalog=catalog,
-            providers=_make_providers(config, environ, runtime, stack),
-            prices=records.prices,
-            limits=_limits(records),
-            ledger=records.ledger,
-            monitor=monitor,
-            now_ns=time.time_ns,
-        )
-
+        providers = _make_providers(config, environ, runtime, stack)
+        accounts = Accounts(records.ledger, _limits(records), monitor, time.time_ns)
+        gateway = _gateway(accounts, catalog, providers, records.prices)
         ids = Ids(time.time_ns, random_bits())
+        sessions = make_sessions(
+            config,
+            accounts,
+            prices=records.prices,
+            ring=records.ring,
+            objects=records.objects,
+            catalog=catalog,
+            providers=providers,
+            stopping=lambda: plane.stopping,
+            ids=ids,
+        )
         shelf = _shelf(config, records.objects, ids)
 
         def trouble() -> dict[str, str]:
@@ -134,15 +142,18 @@ async def platform(
 
         plane = DataPlane(
             router=Router(_routes(config)),
-            handlers=_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor)
-            | file_handlers(config, records.objects, records.blobs, ids),
+            handlers={
+                **_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor),
+                **file_handlers(config, records.objects, records.blobs, ids),
+                **sessions.handlers,
+            },
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
+            session_key=sessions.holder,
             monitor=monitor,
             ids=ids,
             inflight_max=config.server.inflight_max,
         )
-        monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
         server = Server(
             plane,
             listener,
@@ -150,7 +161,7 @@ async def platform(
             connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
             drain_s=config.server.drain_s,
         )
-        monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
+        _watch(monitor, plane, server, sessions.realtime)
         await server.start()
         say(_greeting(config, environ, listener, records.admin_key))
         try:
@@ -158,6 +169,30 @@ async def platform(
         finally:
             plane.stopping = True
             await server.stop(config.server.shutdown_s)
+
+
+def _gateway(
+    accounts: Accounts, catalog: Catalog, providers: Mapping[str, Provider], prices: PriceBook
+) -> Gateway:
+    """Make what serves calls."""
+    return Gateway(
+        catalog=catalog,
+        providers=providers,
+        prices=prices,
+        limits=accounts.limits,
+        ledger=accounts.ledger,
+        monitor=accounts.monitor,
+        now_ns=accounts.now_ns,
+    )
+
+
+def _watch(monitor: Monitor, plane: DataPlane, server: Server, realtime: Realtime) -> None:
+    """Have the monitor tell how busy the server is."""
+    monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
+    monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
+    monitor.gauge(
+        "entente_realtime_sessions", "Realtime sessions open now.", lambda: realtime.sessions
+    )
 
 
 def _handlers(

@@ -33,6 +33,10 @@ INFLIGHT_MAX_MAX: Final = 1_000_000
 SHUTDOWN_S_DEFAULT: Final = 30.0
 DRAIN_S_DEFAULT: Final = 30.0
 BUDGET_WAIT_S_DEFAULT: Final = 30.0
+SESSION_IDLE_S_DEFAULT: Final = 900.0
+SESSION_S_DEFAULT: Final = 3600.0
+MESSAGE_BYTES_MAX_DEFAULT: Final = 16 * 1024 * 1024
+MESSAGE_BYTES_MAX_MAX: Final = 256 * 1024 * 1024
 CONNECT_S_DEFAULT: Final = 10.0
 FIRST_BYTE_S_DEFAULT: Final = 600.0
 IDLE_S_DEFAULT: Final = 300.0
@@ -148,6 +152,16 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`[storage]`: how long what clients store is kept."""
 
     answers_days: Annotated[int, Meta(ge=0, le=ANSWERS_DAYS_MAX)] = ANSWERS_DAYS_DEFAULT
+
+
+class RealtimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[realtime]`: how long sessions may take, and how large their messages may be."""
+
+    idle_s: Timeout = SESSION_IDLE_S_DEFAULT
+    session_s: Timeout = SESSION_S_DEFAULT
+    message_bytes_max: Annotated[int, Meta(ge=1024, le=MESSAGE_BYTES_MAX_MAX)] = (
+        MESSAGE_BYTES_MAX_DEFAULT
+    )
 
 
 class FilesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -317,6 +331,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     storage: StorageConfig = StorageConfig()
     files: FilesConfig = FilesConfig()
     batches: BatchesConfig = BatchesConfig()
+    realtime: RealtimeConfig = RealtimeConfig()
     auth: AuthConfig = AuthConfig()
     providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS
     models: Mapping[str, ModelConfig] = BUILTIN_MODELS

@@ -18,6 +18,7 @@ class Surface(StrEnum):
     CHAT = "chat.completions"
     MESSAGES = "messages"
     RESPONSES = "responses"
+    REALTIME = "realtime"
     MODELS = "models"
     FILES = "files"
     BATCHES = "batches"

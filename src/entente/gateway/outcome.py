@@ -13,7 +13,9 @@ from entente.domain.errors import (
     UpstreamRefused,
 )
 from entente.domain.usage import NOTHING, Usage
+from entente.ledger.model import Hold, Settlement, settlement
 from entente.metering.bounds import Bound
+from entente.metering.prices import Price
 from entente.routing.catalog import Target, not_sent
 
 NOTHING_SENT: Final = (UpstreamConnectError, UpstreamBusy, UpstreamRefused, RequestError)
@@ -85,3 +87,30 @@ class Outcome:
         else:
             output = max(0, min(output_tokens_bound, self.bound.output_tokens))
             self.estimate(Usage(input=self.bound.input_tokens, output=output))
+
+
+def closing(
+    opened: Hold, outcome: Outcome, price: Price | None, *, status: Status, at_ns: int
+) -> Settlement:
+    """Make the entry that closes a hold.
+
+    Usage of a class without a rate has no known cost. Under a hard budget, which must
+    not give away what it cannot count, it costs what was held.
+    """
+    usage = outcome.usage
+    cost_nano = price.cost(usage) if price else None
+    unknown = opened.bounded and cost_nano is None
+    target = outcome.target
+    return settlement(
+        opened,
+        at_ns=at_ns,
+        status=status,
+        usage=usage,
+        cost_nano=opened.nano if unknown else cost_nano,
+        provider=target.provider if target else "",
+        target=str(target) if target else "",
+        attempts=outcome.attempts,
+        upstream_status=outcome.upstream_status,
+        upstream_id=outcome.upstream_id,
+        estimated=outcome.estimated or unknown,
+    )

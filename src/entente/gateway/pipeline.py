@@ -27,12 +27,12 @@ from entente.domain.errors import (
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.gateway.client import Client
-from entente.gateway.outcome import Outcome
+from entente.gateway.outcome import Outcome, closing
 from entente.gateway.passage import adapted, way_to
 from entente.gateway.relay import Reached, Reply, finish, relay
 from entente.gateway.sides import Made, client_side
 from entente.ledger.ledger import Ledger
-from entente.ledger.model import Hold, Settlement, hold, settlement
+from entente.ledger.model import Hold, Settlement, hold
 from entente.metering.bounds import Bound, bound
 from entente.metering.prices import Price, PriceBook
 from entente.policy.access import may_use
@@ -218,31 +218,11 @@ class Gateway:
     def _settlement(
         self, opened: Hold, outcome: Outcome, price: Price | None, client: Client
     ) -> Settlement:
-        """Make the entry that closes the request.
-
-        Usage of a class without a rate has no known cost. Under a hard budget, which must
-        not give away what it cannot count, it costs what was held.
-        """
-        usage = outcome.usage
-        cost_nano = price.cost(usage) if price else None
-        unknown = opened.bounded and cost_nano is None
+        """Make the entry that closes the request."""
         status = outcome.status
         if client.gone and status is not Status.FAILED:
             status = Status.CANCELLED
-        target = outcome.target
-        return settlement(
-            opened,
-            at_ns=self._now_ns(),
-            status=status,
-            usage=usage,
-            cost_nano=opened.nano if unknown else cost_nano,
-            provider=target.provider if target else "",
-            target=str(target) if target else "",
-            attempts=outcome.attempts,
-            upstream_status=outcome.upstream_status,
-            upstream_id=outcome.upstream_id,
-            estimated=outcome.estimated or unknown,
-        )
+        return closing(opened, outcome, price, status=status, at_ns=self._now_ns())
 
     def _count(self, opened: Hold, entry: Settlement) -> None:
         """Tell the monitor of a settled request."""

@@ -27,7 +27,7 @@ from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.gateway.sides import client_side
 from entente.http.exchange import ClientGone, Exchange
-from entente.http.handler import JSON, Handler, is_anthropics
+from entente.http.handler import JSON, Handler, is_anthropics, presented_key
 from entente.http.routes import Match, Route, Router
 from entente.telemetry.metrics import Monitor
 from entente.wire import azure
@@ -43,14 +43,14 @@ FindBearer: TypeAlias = Callable[[bytes], Awaitable[Principal | None]]
 """Gives whom a bearer token of a configured issuer stands for, None if it is not valid."""
 
 _log = logging.getLogger("entente.http")
-_KEY_HEADERS: Final = (b"api-key", b"x-api-key")
 
 
 class DataPlane:
     """Serves the route table.
 
     `handlers` has one for each action of the table, `ring` gives the keys in force, and
-    `bearer` reads tokens of issuers if there are any.
+    `bearer` reads tokens of issuers if there are any; `session_key` finds whose a key is that
+    opens realtime sessions only.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class DataPlane:
         handlers: Mapping[str, Handler],
         ring: Callable[[], KeyRing],
         bearer: FindBearer | None,
+        session_key: FindBearer | None = None,
         monitor: Monitor,
         ids: Ids,
         inflight_max: int,
@@ -69,6 +70,7 @@ class DataPlane:
         self._handlers = handlers
         self._ring = ring
         self._bearer = bearer
+        self._session_key = session_key
         self._monitor = monitor
         self._ids = ids
         self._inflight_max = inflight_max
@@ -82,7 +84,7 @@ class DataPlane:
         self.inflight += 1
         try:
             match = self._find(exchange)
-            who = await self._authorise(match.route, exchange.headers)
+            who = await self._authorise(match.route, exchange)
             await self._handlers[match.route.action](exchange, who, match)
         except ClientGone:
             exchange.abandon()
@@ -116,23 +118,28 @@ class DataPlane:
         match = self._router.find(exchange.method, place.path)
         return msgspec.structs.replace(match, front=Front.AZURE, deployment=place.deployment)
 
-    async def _authorise(
-        self, route: Route, headers: list[tuple[bytes, bytes]]
-    ) -> Principal | None:
+    async def _authorise(self, route: Route, exchange: Exchange) -> Principal | None:
         """Find who is asking and whether the route is theirs. None on routes for anyone."""
         if not route.roles:
             return None
-        presented = presented_key(headers)
+        presented = presented_key(exchange)
         if presented is None:
             raise MissingKey(_NO_KEY)
-        who = self._ring().find(presented) or await self._holder(presented)
+        who = self._ring().find(presented) or await self._holder(presented, route)
         if who.role not in route.roles:
             message = f"This key has the role {who.role}; {route.path} needs {_names(route)}."
             raise PermissionDenied(message)
         return who
 
-    async def _holder(self, presented: bytes) -> Principal:
-        """Find whom a bearer token stands for, where it is no key of ours."""
+    async def _holder(self, presented: bytes, route: Route) -> Principal:
+        """Find whom a bearer token stands for, where it is no key of ours.
+
+        A key of a session is good for opening one, and for nothing else.
+        """
+        if self._session_key is not None and route.action == "realtime":
+            who = await self._session_key(presented)
+            if who is not None:
+                return who
         if self._bearer is None or presented.count(b".") != TOKEN_DOTS:
             raise InvalidKey(_BAD_KEY.format(_masked(presented)))
         who = await self._bearer(presented)
@@ -156,18 +163,6 @@ class DataPlane:
         if side.headers is not None:
             headers += side.headers(exchange.request_id, carried=carried(exchange.headers))
         await exchange.answer(reply.status, headers, reply.body)
-
-
-def presented_key(headers: list[tuple[bytes, bytes]]) -> bytes | None:
-    """Give the key of `Authorization: Bearer KEY`, `api-key` or `x-api-key`, None for none."""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, key = value.partition(b" ")
-            if scheme.lower() == b"bearer" and (key := key.strip()):
-                return key
-        elif name in _KEY_HEADERS and value:
-            return value.strip()
-    return None
 
 
 def _masked(presented: bytes) -> str:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from entente.domain.errors import BodyTimeout, BodyTooLarge, InvalidParameter
 from entente.gateway.client import Headers
+from entente.net.socket import Owner
 
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
@@ -30,7 +31,7 @@ class ClientGone(Exception):
     """The client left before its request was whole; nobody is there to be answered."""
 
 
-class Wire(Protocol):
+class Wire(Owner, Protocol):
     """What an exchange needs of its connection."""
 
     paused: asyncio.Future[None] | None
@@ -48,6 +49,9 @@ class Wire(Protocol):
 
     def go_on_with_body(self, taken: int) -> None:
         """Read on; so many bytes of the body are no longer in memory."""
+
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Give what comes from now on to another protocol. Raises ClientGone."""
 
 
 class Exchange:
@@ -288,6 +292,12 @@ class Exchange:
         """Send a whole answer."""
         self._make_head(status, headers, len(body))
         self._end(b"" if self.method == "HEAD" else body)
+
+    def upgrade(self) -> Wire:
+        """Leave HTTP: the connection beneath is for another protocol until `abandon`."""
+        self.started = True
+        self.keep_alive = False
+        return self._wire
 
     def abandon(self) -> None:
         """End without an answer, or without the rest of it: the connection is closed."""

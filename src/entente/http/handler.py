@@ -15,6 +15,10 @@ from entente.http.routes import Match
 Handler: TypeAlias = Callable[[Exchange, Principal | None, Match], Awaitable[None]]
 """Takes the exchange, who is asking (None on routes for anyone), and the row that was found."""
 
+_KEY_HEADERS: Final = (b"api-key", b"x-api-key")
+KEY_PROTOCOL: Final = b"openai-insecure-api-key."
+"""Browsers cannot set headers on a WebSocket; behind this a subprotocol carries the key."""
+
 JSON: Final = (b"content-type", b"application/json")
 
 
@@ -37,3 +41,30 @@ def is_anthropics(exchange: Exchange, surface: Surface) -> bool:
     if surface is not Surface.MODELS:
         return surface is Surface.MESSAGES
     return any(name == b"anthropic-version" for name, _ in exchange.headers)
+
+
+def presented_key(exchange: Exchange) -> bytes | None:
+    """Give the key of `Authorization: Bearer KEY`, `api-key` or `x-api-key`, None for none.
+
+    On a WebSocket's handshake it may stand among the subprotocols instead.
+    """
+    offered: bytes | None = None
+    for name, value in exchange.headers:
+        if name == b"authorization":
+            scheme, _, key = value.partition(b" ")
+            if scheme.lower() == b"bearer" and (key := key.strip()):
+                return key
+        elif name in _KEY_HEADERS and value:
+            return value.strip()
+        elif name == b"sec-websocket-protocol":
+            offered = _offered(value) or offered
+    return offered
+
+
+def _offered(value: bytes) -> bytes | None:
+    """Find the key among the subprotocols of a handshake."""
+    for offer in value.split(b","):
+        _, found, key = offer.strip().partition(KEY_PROTOCOL)
+        if found and key:
+            return key
+    return None

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import httptools
 
 from entente.domain.errors import Overloaded, RequestError
-from entente.http.exchange import Exchange, timed_out
+from entente.http.exchange import ClientGone, Exchange, timed_out
 from entente.wire.carried import CARRIED
 
 HEAD_BYTES_MAX: Final = 64 * 1024
@@ -38,11 +38,17 @@ HEADERS_READ: Final = CARRIED | frozenset(
     {
         b"api-key",
         b"authorization",
+        b"connection",
         b"content-encoding",
         b"content-length",
         b"content-type",
         b"expect",
+        b"openai-beta",
+        b"sec-websocket-key",
+        b"sec-websocket-protocol",
+        b"sec-websocket-version",
         b"transfer-encoding",
+        b"upgrade",
         b"x-api-key",
     }
 )
@@ -242,7 +248,7 @@ class Connection(asyncio.Protocol):
             self._deadline_s = self._shared.now_s + BODY_IDLE_S
 
     def _parse(self, data: bytes) -> None:
-        """Parse, past offers of another protocol: none other is spoken here.
+        """Parse, past offers of another protocol: it is up to a handler to take one.
 
         Clients make the offer with their first request (Java's does, of h2c), and the
         parser stops behind its head. A new parser reads the body, told its length by a
@@ -380,6 +386,22 @@ class Connection(asyncio.Protocol):
         self._transport.resume_reading()
         if self._phase is ANSWER and self._incoming is not None:
             self._enter(BODY)
+
+    def hand_over(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        """Give what comes from now on to another protocol, for which the client has asked.
+
+        It has to pass on `pause_writing`, `resume_writing` and `connection_lost`. Raises
+        ClientGone where that cannot be any more.
+        """
+        if self._deaf or self._waiting or self._transport.is_closing():
+            raise ClientGone
+        self._transport.set_protocol(protocol)
+        return self._transport
+
+    def keep(self, count: int) -> bool:
+        """Count bytes that are kept for the client; say whether there is room for more."""
+        self._shared.body_bytes += count
+        return self._shared.body_bytes <= BODIES_BYTES_MAX
 
     def _go_on(self) -> None:
         """Serve the next request, or wait for one."""

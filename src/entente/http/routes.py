@@ -45,6 +45,18 @@ ROUTES: Final = (
     Route("POST", "/v1/responses", Surface.RESPONSES, "responses", ALL_ROLES),
     Route("POST", "/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
     Route("POST", "/anthropic/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
+    Route("GET", "/v1/realtime", Surface.REALTIME, "realtime", ALL_ROLES),
+    Route(
+        "POST", "/v1/realtime/client_secrets", Surface.REALTIME, "create_client_secret", ALL_ROLES
+    ),
+    Route("POST", "/v1/realtime/sessions", Surface.REALTIME, "create_realtime_session", ALL_ROLES),
+    Route(
+        "POST",
+        "/v1/realtime/transcription_sessions",
+        Surface.REALTIME,
+        "create_transcription_session",
+        ALL_ROLES,
+    ),
     Route("GET", "/v1/models", Surface.MODELS, "list_models", ALL_ROLES),
     Route("GET", "/v1/models/*", Surface.MODELS, "get_model", ALL_ROLES),
     Route("GET", "/anthropic/v1/models", Surface.MESSAGES, "list_models", ALL_ROLES),

@@ -1,0 +1,334 @@
+"""The holds of a realtime session: one is in hand before a response may begin.
+
+    spare ──▶ promised (the client has asked) ──▶ running (the provider has begun) ──▶ settled
+      └───────────── where the provider begins by itself ─────────────▲
+
+A session has many requests in the ledger, one for each response. A provider that listens
+for turns begins responses by itself, so one hold more than what runs is always in hand
+there, and nothing is passed on to it until that hold is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import msgspec
+
+from entente.domain.chat import Status
+from entente.domain.errors import (
+    BudgetExceeded,
+    EntenteError,
+    InvalidParameter,
+    LedgerError,
+    LimitError,
+    Overloaded,
+    Unpriced,
+)
+from entente.domain.ids import NowNs
+from entente.domain.principal import Principal
+from entente.domain.usage import NOTHING, Usage
+from entente.gateway.outcome import Outcome, closing
+from entente.ledger.ledger import Ledger
+from entente.ledger.model import Hold, hold
+from entente.metering.bounds import Bound
+from entente.metering.prices import Price
+from entente.policy.limits import Admission, Limits
+from entente.routing.catalog import Target
+from entente.telemetry.metrics import Monitor
+
+DEFAULT_ASSET: Final = "USD"
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+CHARGES_MAX: Final = 64
+"""Responses of one session at once, promised and running."""
+
+
+class Accounts(NamedTuple):
+    """Where what a session costs is written down."""
+
+    ledger: Ledger
+    limits: Limits
+    monitor: Monitor
+    now_ns: NowNs
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session is paid by: the model, its price, and the most that a response can use."""
+
+    model: str
+    price: Price | None
+    prices: str
+    """Version of the price book."""
+    most: Bound
+    listed: bool = True
+    """The model stands in the configuration, so that its name may be a label."""
+
+
+class _Charge:
+    """A response that is paid for."""
+
+    __slots__ = ("admission", "began_at", "hold", "who")
+
+    def __init__(self, opened: Hold, who: Principal, admission: Admission | None) -> None:
+        self.hold = opened
+        self.who = who
+        self.admission = admission
+        self.began_at = 0
+        """The tokens that had passed through the session when the provider began."""
+
+
+class Reserve:
+    """What a session has put aside with one model. `who` may be replaced, by itself anew."""
+
+    def __init__(
+        self, accounts: Accounts, terms: Terms, who: Principal, new_id: Callable[[], str]
+    ) -> None:
+        """Start with nothing; `new_id` names the next request."""
+        self.who = who
+        self.target: Target | None = None
+        """Who serves, once that is known."""
+        self._accounts = accounts
+        self._terms = terms
+        self._new_id = new_id
+        self._spare: Hold | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._trouble: EntenteError | None = None
+        """Why there is no hold in hand."""
+        self._promised: dict[str, _Charge] = {}
+        """By the id of the event with which the client asked."""
+        self._running: dict[str, _Charge] = {}
+        """By the provider's id of the response."""
+        self._passed = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a response runs, or has been asked for."""
+        return bool(self._running or self._promised)
+
+    def passed(self, tokens: int) -> None:
+        """Note how many tokens a message of the session can stand for at most."""
+        self._passed += tokens
+
+    def check(self) -> None:
+        """Refuse a session whose first response would be refused. Raises LimitError, Unpriced."""
+        limits, most = self._accounts.limits, self._terms.most
+        now_ms = self._accounts.now_ns() // NS_PER_MS
+        limits.withdraw(self.who, limits.admit(self.who, self._terms.model, most.total, now_ms))
+        self._check_price()
+
+    # ---- having a hold in hand ----
+
+    def renew(self) -> None:
+        """Begin to put aside for the next response, if that is not done."""
+        if self._spare is None and self._making is None and not self._closed:
+            self._making = asyncio.get_running_loop().create_task(self._make())
+
+    async def ready(self) -> None:
+        """Wait until there is a hold in hand. Raises LimitError, Unpriced or LedgerError.
+
+        A hold that does not fit beside those of responses that run is tried again when
+        they have come back.
+        """
+        if self._spare is not None:
+            return
+        try:
+            await self._try()
+        except BudgetExceeded:
+            if not self.busy:
+                raise
+            await self._quiet.wait()
+            await self._try()
+
+    async def _try(self) -> None:
+        """Wait for one attempt."""
+        self.renew()
+        if self._making is not None:
+            await asyncio.shield(self._making)
+        if self._spare is None:
+            raise self._trouble or Overloaded("The session is closing.")
+
+    async def _make(self) -> None:
+        """Put aside what one response can cost."""
+        try:
+            made = self._new_hold(bounded=self.who.budgeted)
+            await self._accounts.ledger.hold(made)
+        except (LimitError, Unpriced, LedgerError) as error:
+            self._trouble = error
+        else:
+            self._trouble = None
+            self._spare = made
+        finally:
+            self._making = None
+
+    def _new_hold(self, *, bounded: bool) -> Hold:
+        """Make a hold for one response."""
+        self._check_price()
+        terms = self._terms
+        price, most = terms.price, terms.most
+        return hold(
+            id=self._new_id(),
+            at_ns=self._accounts.now_ns(),
+            key=self.who.key_id,
+            asset=price.asset if price else DEFAULT_ASSET,
+            model=terms.model,
+            nano=price.bound(most.input_tokens, most.output_tokens) if price else 0,
+            bounded=bounded,
+            input_tokens=most.input_tokens,
+            output_tokens=most.output_tokens,
+            prices=terms.prices,
+            priced=price is not None,
+        )
+
+    def _check_price(self) -> None:
+        """Refuse what a hard budget could not count."""
+        if self._terms.price is None and self.who.budgeted:
+            message = (
+                f"The model `{self._terms.model}` has no price, and this key has a hard budget. "
+                "Give the model a price in the configuration."
+            )
+            raise Unpriced(message)
+
+    # ---- responses ----
+
+    def promise(self, event_id: str) -> None:
+        """Give the hold in hand to a response that the client asks for.
+
+        Raises RateLimited or RequestTooLarge; then the hold stays in hand.
+        """
+        if len(self._promised) + len(self._running) >= CHARGES_MAX or event_id in self._promised:
+            message = f"A session has at most {CHARGES_MAX} responses at once, with an id each."
+            raise InvalidParameter(message, param="event_id", code="too_many_responses")
+        self._promised[event_id] = self._spend(self._admit())
+        self._quiet.clear()
+
+    def release(self, event_id: str | None) -> None:
+        """Take back the hold of a response that the provider refused to begin."""
+        charge = self._promised.pop(event_id, None) if event_id is not None else None
+        if charge is None:
+            return
+        if charge.admission is not None:
+            self._accounts.limits.withdraw(charge.who, charge.admission)
+        if self._spare is None:
+            self._spare = charge.hold
+        else:
+            self._close(charge, NOTHING, Status.CANCELLED)
+        self._settle_quiet()
+
+    async def begin(self, id: str) -> LimitError | None:
+        """Note that a response has begun; give why it must not go on, where that is so.
+
+        It is recorded in any case: at worst, where a provider began more than it was paid
+        for, past the budget. Raises LedgerError.
+        """
+        if id in self._running:
+            return None
+        self._quiet.clear()
+        refusal: LimitError | None = None
+        if self._promised:
+            charge = self._promised.pop(next(iter(self._promised)))
+        else:
+            try:
+                await self._try()
+            except (LimitError, Unpriced) as error:
+                refusal = error if isinstance(error, LimitError) else LimitError(error.message)
+                self._spare = self._new_hold(bounded=False)
+                await self._accounts.ledger.hold(self._spare)
+            admission: Admission | None = None
+            try:
+                admission = self._admit()
+            except LimitError as error:
+                refusal = refusal or error
+            charge = self._spend(admission)
+        charge.began_at = self._passed
+        self._running[id] = charge
+        return refusal
+
+    def end(self, id: str, status: Status, usage: Usage | None) -> asyncio.Future[None] | None:
+        """Settle a response; give what is done when that is durable, None for an unknown one."""
+        charge = self._running.pop(id, None)
+        if charge is None:
+            return None
+        settled = self._close(charge, usage, status)
+        self._settle_quiet()
+        return settled
+
+    def close(self, status: Status) -> list[asyncio.Future[None]]:
+        """Settle all that is open, at what it may have used at most; nothing begins any more."""
+        self._closed = True
+        if self._making is not None:
+            self._making.cancel()
+        settled = [
+            self._close(charge, None, status)
+            for charge in (*self._running.values(), *self._promised.values())
+        ]
+        if self._spare is not None:
+            settled.append(
+                self._close(_Charge(self._spare, self.who, None), NOTHING, Status.CANCELLED)
+            )
+        self._spare = None
+        self._running.clear()
+        self._promised.clear()
+        self._quiet.set()
+        return settled
+
+    def _admit(self) -> Admission:
+        """Take a place in the limits of the key."""
+        now_ms = self._accounts.now_ns() // NS_PER_MS
+        terms = self._terms
+        return self._accounts.limits.admit(self.who, terms.model, terms.most.total, now_ms)
+
+    def _spend(self, admission: Admission | None) -> _Charge:
+        """Take the hold in hand."""
+        if self._spare is None:
+            message = "no hold is in hand"
+            raise RuntimeError(message)
+        charge, self._spare = _Charge(self._spare, self.who, admission), None
+        charge.began_at = self._passed
+        return charge
+
+    def _settle_quiet(self) -> None:
+        """Wake who waits until nothing runs."""
+        if not self.busy:
+            self._quiet.set()
+
+    def _close(self, charge: _Charge, usage: Usage | None, status: Status) -> asyncio.Future[None]:
+        """Settle a hold: at a usage, or, where that is unknown, at the most it can have been."""
+        accounts, terms = self._accounts, self._terms
+        outcome = Outcome(terms.most)
+        if usage is not NOTHING and self.target is not None:
+            outcome.asked(self.target)
+        if usage is not None:
+            outcome.known(usage)
+        else:
+            outcome.estimate(self._most_since(charge.began_at))
+        entry = closing(charge.hold, outcome, terms.price, status=status, at_ns=accounts.now_ns())
+        settled = accounts.ledger.settle(entry)
+        if charge.admission is not None:
+            accounts.limits.give_back(charge.who, charge.admission, entry.usage.total)
+        if terms.listed and outcome.attempts:
+            accounts.monitor.settled(
+                entry.model,
+                entry.status,
+                entry.usage,
+                estimated=entry.estimated,
+                duration_s=(entry.at_ns - charge.hold.at_ns) / NS_PER_S,
+            )
+        return settled
+
+    def _most_since(self, began_at: int) -> Usage:
+        """Give the most that a response can have used that began so many tokens ago.
+
+        As audio, where that has a price: it is what costs most.
+        """
+        price, most = self._terms.price, self._terms.most
+        took = min(most.input_tokens, self._passed)
+        gave = min(most.output_tokens, self._passed - began_at)
+        heard = Usage(audio_input=took, audio_output=gave)
+        if price is not None and price.cost(heard) is not None:
+            return heard
+        return Usage(input=took, output=gave)
