@@ -15,7 +15,7 @@ import msgspec
 from entente.agreement.settle.statement import Applied, Posting, SourceNote, Statement
 from entente.agreement.values import NANO, shown
 
-EXACT_PLACES: Final = 6
+EXACT_PLACES: Final = 9
 HASH_CHARS: Final = 12
 """Of a hash, where the whole of it stands elsewhere on the page."""
 
@@ -177,8 +177,8 @@ def _applied(statement: Statement, applied: Applied) -> Table:
         for posting in statement.postings
         if posting.id in own
     ]
-    source = f"Source: {applied.source}" if applied.source else "No source is given."
-    trust = f" (trust {applied.trust})" if applied.trust else ""
+    source = f"Source: {applied.source}" if applied.source else "No source is given"
+    source += f" (trust {applied.trust})" if applied.trust else ""
     return Table(
         title=f"Clause {applied.clause} ({applied.kind})",
         columns=(
@@ -188,7 +188,7 @@ def _applied(statement: Statement, applied: Applied) -> Table:
             _amount(statement),
         ),
         rows=tuple(rows),
-        notes=(f"{source}{trust} Version {applied.version[:HASH_CHARS]}.",),
+        notes=(f"{source}. Version {applied.version[:HASH_CHARS]} of the agreement.",),
         quote=applied.quote,
     )
 

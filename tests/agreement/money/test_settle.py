@@ -409,7 +409,7 @@ def test_currencies() -> None:
     )
     statement = stated(made, facts, "2026-Q1")
     assert moved(statement)[0][3] == (110 + 120 + 100) / F(5)
-    assert statement.problems == ("R: 100 EUR of 2026-Q1 have no exchange rate; not in any total",)
+    assert statement.problems == ("R: 100 EUR have no exchange rate in 2026-Q1; not in any total",)
     exchange["rate_of"] = "period_end"
     made = book(
         agreement(bases=[REVENUE], shares=[SHARE], statements=[QUARTERLY | {"exchange": exchange}])
@@ -475,7 +475,7 @@ def test_unknown_is_not_zero() -> None:
     ]
     statement = stated(book(agreement(bases=[REVENUE], shares=[SHARE])), facts, "2026-Q1")
     assert moved(statement)[0][3] == 2
-    assert statement.problems == ("R: 1 facts of 2026-Q1 have no amount; not in any total",)
+    assert statement.problems == ("R: 1 fact has no amount in 2026-Q1; not in any total",)
 
 
 def test_stakes_on_a_statement() -> None:

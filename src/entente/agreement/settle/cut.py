@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -65,10 +66,10 @@ class Cut:
         version: Version,
         zone: ZoneInfo,
         occurred_ns: Mapping[str, int],
-        states_ns: dict[str, int],
         funded: Mapping[tuple[str, str], Fraction],
         buckets: list[Bucket],
         exchanged: Exchanged,
+        states_ns: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Take everything that clauses may ask for."""
         self.begins_ns = begins_ns
@@ -120,16 +121,16 @@ class Cut:
             counts = clause.counts
         if not factor:
             return
+        rate = self._exchanged(bucket.asset) if counts == "amount" else factor
+        if rate is None:
+            lost = amount.without_rate
+            lost[bucket.asset] = lost.get(bucket.asset, 0) + bucket.sum.nano
+            return
         amount.sources.merge(bucket.sum.sources)
         if bucket.late is not None:
             amount.late.merge(bucket.late.sources)
-        if counts != "amount":
-            amount.value += factor * bucket.sum.numbers.get(counts, 0)
-            return
-        amount.unknown += bucket.sum.unknown
-        rate = self._exchanged(bucket.asset)
-        if rate is not None:
+        if counts == "amount":
+            amount.unknown += bucket.sum.unknown
             amount.value += factor * rate * bucket.sum.nano / NANO
-        elif bucket.sum.nano:
-            lost = amount.without_rate
-            lost[bucket.asset] = lost.get(bucket.asset, 0) + bucket.sum.nano
+        else:
+            amount.value += factor * bucket.sum.numbers.get(counts, 0)

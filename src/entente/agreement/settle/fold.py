@@ -220,7 +220,7 @@ class Fold:
         for clause in (*agreement.bases, *agreement.meters):
             amount = cut.base(clause.id) if clause in agreement.bases else cut.meter(clause.id)
             self._totals[clause.id] = self._totals.get(clause.id, ZERO) + amount.value
-            if amount.sources.count:
+            if amount.sources.count or amount.without_rate:
                 name = (clause.id, period, cut.version.hash)
                 found = self.found.measures.setdefault(name, Measure(clause.id, cut.version))
                 found.amount.merge(amount)
@@ -253,7 +253,7 @@ class Fold:
             return
         for id, work in self._works.items():
             self.found.balances[(period, id)] = work.balances()
-        self.found.occurred[period] = cut.states_ns
+        self.found.occurred[period] = dict(cut.states_ns)
         if version.agreement.triggers:
             self._readings += [
                 Reading(total=name, at_ns=self._periods[period].ends_ns, value=value)

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from entente.agreement.clauses import Clause
 from entente.agreement.load import Book, Version
 from entente.agreement.log import Issued
-from entente.agreement.money import Base, Meter, Share
+from entente.agreement.money import Base, Meter
 from entente.agreement.money import Statement as Terms
 from entente.agreement.settle import captable
 from entente.agreement.settle.calendar import Period
 from entente.agreement.settle.fold import Folded, Move, Slot, View
+from entente.agreement.settle.paying import clause_of, payments, subtotals
 from entente.agreement.settle.statement import (
     Adjustment,
     Applied,
@@ -28,12 +28,10 @@ from entente.agreement.settle.statement import (
     Holder,
     Line,
     Measured,
-    Payment,
     Posting,
     Settled,
     SourceNote,
     Statement,
-    Subtotal,
     canonical,
 )
 from entente.agreement.settle.tally import Sources
@@ -42,7 +40,6 @@ from entente.agreement.values import NANO, midnight_ns, shown
 
 SCALE_MAX: Final = 9
 ID_CHARS: Final = 32
-PARTY: Final = "party:"
 
 
 class Books(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,8 +95,8 @@ def make(book: Book, terms: Terms, books: Books, *, known_ns: int, closes_ns: in
         carried=tuple(_carried(books)),
         adjustments=tuple(_adjustments(books, postings, nano_per_unit)),
         postings=postings,
-        payments=_payments(terms, books, postings),
-        subtotals=_subtotals(terms, postings),
+        payments=payments(terms, (*books.view.versions, *_before(books)), postings),
+        subtotals=subtotals(terms, postings),
         stakes=tuple(_stakes(books)),
         events=tuple(_events(books, book.zone)),
         problems=(*books.problems, *_unknown(books)),
@@ -235,16 +232,17 @@ def _reason(books: Books, slot: Slot, before: Move, after: Move) -> str:
     return "what became known of an earlier time changes what followed"
 
 
+def _before(books: Books) -> Iterator[Version]:
+    """Give the versions that closed periods were settled by."""
+    return (slot.version for slot in books.then.slots.values())
+
+
 def _lines(slot: Slot) -> tuple[Line, ...]:
     return tuple(
         Line(what=each.what, quantity=each.quantity, times=each.times, amount=each.amount)
         for each in slot.workings
         if each.quantity or each.amount
     )
-
-
-def _clause(version: Version, id: str) -> Clause | None:
-    return next((each for _, _, each in version.agreement.clauses() if each.id == id), None)
 
 
 def _applied(books: Books, postings: tuple[Posting, ...]) -> Iterator[Applied]:
@@ -256,7 +254,7 @@ def _applied(books: Books, postings: tuple[Posting, ...]) -> Iterator[Applied]:
             for each in postings
             if (each.clause, each.version, each.adjusts) == (slot.clause, slot.version.hash, "")
         ]
-        lines, clause = _lines(slot), _clause(slot.version, slot.clause)
+        lines, clause = _lines(slot), clause_of(slot.version, slot.clause)
         if not lines and not own:
             continue
         yield Applied(
@@ -274,7 +272,7 @@ def _applied(books: Books, postings: tuple[Posting, ...]) -> Iterator[Applied]:
 
 def _measured(books: Books, currency: str) -> Iterator[Measured]:
     for (id, period, hash_), found in books.now.measures.items():
-        clause = _clause(found.version, id)
+        clause = clause_of(found.version, id)
         if period != books.last or not isinstance(clause, Base | Meter):
             continue
         counts = clause.counts if isinstance(clause, Meter) else "amount"
@@ -303,59 +301,6 @@ def _carried(books: Books) -> Iterator[Carried]:
         )
 
 
-def _payments(terms: Terms, books: Books, postings: Iterable[Posting]) -> tuple[Payment, ...]:
-    """Give what is to be paid, netted where clauses say so."""
-    owed: dict[tuple[str, str, str], int] = {}
-    for posting in postings:
-        clause = _of_posting(books, posting)
-        payer, payee = _account(posting.source, clause), _account(posting.destination, clause)
-        if posting.why == "deferred" or not payer or not payee:
-            continue
-        netting = getattr(clause, "netting", None)
-        of = netting if netting in terms.netting else posting.clause
-        low, high, sign = (payer, payee, 1) if payer < payee else (payee, payer, -1)
-        owed[(of, low, high)] = owed.get((of, low, high), 0) + sign * posting.nano
-    return tuple(
-        Payment(
-            payer=low if nano > 0 else high, payee=high if nano > 0 else low, nano=abs(nano), of=of
-        )
-        for (of, low, high), nano in owed.items()
-        if nano
-    )
-
-
-def _of_posting(books: Books, posting: Posting) -> Clause | None:
-    for version in (*books.view.versions, *_others(books)):
-        if version.hash == posting.version:
-            return _clause(version, posting.clause)
-    return None
-
-
-def _others(books: Books) -> Iterator[Version]:
-    return (slot.version for slot in books.then.slots.values())
-
-
-def _account(account: str, clause: Clause | None) -> str:
-    """Give the party behind an account; what was deferred is paid by the payer of the share."""
-    if account.startswith(PARTY):
-        return account.removeprefix(PARTY)
-    return clause.payer if isinstance(clause, Share) else ""
-
-
-def _subtotals(terms: Terms, postings: tuple[Posting, ...]) -> tuple[Subtotal, ...]:
-    accounts = dict.fromkeys(f"{PARTY}{name}" for name in terms.parties)
-    for posting in postings:
-        accounts.update(dict.fromkeys((posting.source, posting.destination)))
-    return tuple(
-        Subtotal(
-            party=account.removeprefix(PARTY),
-            pays_nano=sum(each.nano for each in postings if each.source == account),
-            receives_nano=sum(each.nano for each in postings if each.destination == account),
-        )
-        for account in accounts
-    )
-
-
 def _stakes(books: Books) -> Iterator[Holder]:
     end_ns = books.periods[-1].ends_ns
     issued = [t for t in books.view.terms if isinstance(t, Issued) and t.at_ns < end_ns]
@@ -381,7 +326,8 @@ def _unknown(books: Books) -> Iterator[str]:
     for (id, period, _), found in books.now.measures.items():
         label = books.periods[period].label
         if found.amount.unknown:
-            yield f"{id}: {found.amount.unknown} facts of {label} have no amount; not in any total"
+            several = "fact has" if found.amount.unknown == 1 else "facts have"
+            yield f"{id}: {found.amount.unknown} {several} no amount in {label}; not in any total"
         for asset, nano in sorted(found.amount.without_rate.items()):
             amount = shown(Fraction(nano, NANO), SCALE_MAX)
-            yield f"{id}: {amount} {asset} of {label} have no exchange rate; not in any total"
+            yield f"{id}: {amount} {asset} have no exchange rate in {label}; not in any total"
