@@ -114,12 +114,12 @@ class Condition:
         self.written = written
 
     def __eq__(self, other: object) -> bool:
-        """Conditions are equal where their meaning is."""
-        return isinstance(other, Condition) and self.node == other.node
+        """Conditions are equal where their forms are, in whatever order their lines stand."""
+        return isinstance(other, Condition) and self.written == other.written
 
     def __hash__(self) -> int:
-        """Hash the meaning."""
-        return hash(self.node)
+        """Hash the form."""
+        return hash(msgspec.json.encode(self.written, order="sorted"))
 
     def __repr__(self) -> str:
         """Show the form."""

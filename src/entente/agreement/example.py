@@ -73,7 +73,7 @@ exclusivities:
    until: {earliest_of: [{event: agi.verified}, {date: 2032-12-31, inclusive: true}]}}
 
 prohibitions:
-- {id: P1, on: cloud, what: {use: training}, limit: {of: asset.compute, at_most: "1e26"},
+- {id: P1, binds: cloud, what: {use: training}, limit: {of: asset.compute, at_most: "1e26"},
    until: {event: profitable}}
 
 exceptions:
@@ -81,7 +81,7 @@ exceptions:
 
 precedences:
 - {id: F1, kind: first_ship, holder: cloud, what: {asset: frontier, window: launch},
-   on: {host: cloud-one}, per: model, shipped: shipped, lead: 30d,
+   place: {host: cloud-one}, per: model, shipped: shipped, lead: 30d,
    waiver: {all: [{event: cloud_cannot.declared}, {event: cloud_declines.declared}]}}
 
 contributions:

@@ -213,7 +213,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Prohibition(Clause, frozen=True, kw_only=True):
     """Primitive 8: requests inside `what` are barred, or barred above a limit."""
 
-    on: Names | None = None
+    binds: Names | None = None
     """The parties that it binds; all without it."""
     what: Condition
     limit: Bound | None = None
@@ -230,13 +230,13 @@ class Exemption(Clause, frozen=True, kw_only=True):
 class FirstShip(Clause, frozen=True, kw_only=True, tag_field="kind", tag="first_ship"):
     """Primitive 13: a thing ships on one place first.
 
-    Requests inside `what` are allowed where `on` holds; elsewhere once the thing has been
+    Requests inside `what` are allowed where `place` holds; elsewhere once the thing has been
     shipped there for `lead`, or while `waiver` holds.
     """
 
     holder: Name
     what: Condition
-    on: Condition
+    place: Condition
     per: AttributeName
     """What a thing is: `product`, `model`, …"""
     shipped: Name
@@ -248,13 +248,13 @@ class FirstShip(Clause, frozen=True, kw_only=True, tag_field="kind", tag="first_
 class FirstRefusal(Clause, frozen=True, kw_only=True, tag_field="kind", tag="first_refusal"):
     """Primitive 13: a thing is offered to one party first.
 
-    Requests inside `what` are allowed where `on` holds; elsewhere once the thing was offered
+    Requests inside `what` are allowed where `place` holds; elsewhere once the thing was offered
     and the holder declined, or let `response` go by without accepting.
     """
 
     holder: Name
     what: Condition
-    on: Condition
+    place: Condition
     per: AttributeName
     offered: Name
     accepted: Name

@@ -18,7 +18,7 @@ _PARTIES = {
     "channels": ("seller",),
     "grants": ("to",),
     "exclusivities": ("holder",),
-    "prohibitions": ("on",),
+    "prohibitions": ("binds",),
     "precedences": ("holder",),
     "contributions": ("party", "to"),
     "rates": ("payer", "payee"),

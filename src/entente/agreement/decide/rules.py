@@ -8,9 +8,9 @@ clauses that bar have this one shape:
                             nor who has the grant
     exclusivity      scope: what                                only: only
     prohibition      scope: what                                only: below the limit, or never
-    first_ship       scope: what                                only: on, or shipped for `lead`,
+    first_ship       scope: what                                only: place, or shipped for `lead`,
                                                                       or waived
-    first_refusal    scope: what                                only: on, or declined, or lapsed
+    first_refusal    scope: what                                only: place, or declined, or lapsed
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class _Making:
                     if isinstance(precedence, FirstShip)
                     else self._released(precedence)
                 )
-                only = either(self._permits(precedence.on), *ready)
+                only = either(self._permits(precedence.place), *ready)
                 yield self._rule(precedence, "precedences", only)
 
     def _bars(self, condition: Condition) -> Formula:
@@ -203,9 +203,9 @@ class _Making:
             test = Compared(clause.limit.of, "at_most", clause.limit.at_most)
             only = self._test(test, Side.PERMITS)
         rule = self._rule(clause, "prohibitions", only)
-        if clause.on is None:
+        if clause.binds is None:
             return rule
-        bound = self._test(Among("party", listed(clause.on)), Side.BARS)
+        bound = self._test(Among("party", listed(clause.binds)), Side.BARS)
         return msgspec.structs.replace(rule, scope=both(bound, rule.scope))
 
     def _reserved(self) -> Iterator[Rule]:

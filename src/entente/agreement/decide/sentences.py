@@ -57,9 +57,15 @@ def described(node: Node) -> str:  # noqa: PLR0911  (one return for each kind of
         case Not(part):
             return f"not ({described(part)})"
         case All(parts):
-            return joined([described(part) for part in parts], "and") or "anything"
+            return joined(map(_part, parts), "and") or "anything"
         case AnyOf(parts):
-            return joined([described(part) for part in parts], "or") or "nothing"
+            return joined(map(_part, parts), "or") or "nothing"
+
+
+def _part(node: Node) -> str:
+    """Write a part of a condition, in brackets where it has parts itself."""
+    words = described(node)
+    return f"({words})" if isinstance(node, All | AnyOf) else words
 
 
 def joined(words: Iterable[str], conjunction: str) -> str:
@@ -94,7 +100,7 @@ def barred(  # noqa: PLR0911  (one return for each kind of clause)
         case FirstShip():
             return (
                 f"{clause.id} has {described(clause.what.node)} ship first on "
-                f"{described(clause.on.node)}, where this {clause.per} has not been for "
+                f"{described(clause.place.node)}, where this {clause.per} has not been for "
                 f"{clause.lead}, without a waiver{_has(request, (clause.per,))}"
             )
         case FirstRefusal():
