@@ -30,13 +30,13 @@ _NUMBER: Final = (
     rf"[+-]?(?:\d[\d_]{{0,{DIGITS_MAX - 1}}})(?:\.\d{{1,{DIGITS_MAX}}})?(?:[eE][+]?\d{{1,2}})?%?"
 )
 _RATIO: Final = rf"[+-]?\d[\d_]{{0,{DIGITS_MAX - 1}}}/\d[\d_]{{0,{DIGITS_MAX - 1}}}"
-_NUMBER_RE: Final = re.compile(_NUMBER)
-_RATIO_RE: Final = re.compile(_RATIO)
+_NUMBER_RE: Final = re.compile(_NUMBER, re.ASCII)
+_RATIO_RE: Final = re.compile(_RATIO, re.ASCII)
 
 _DAY: Final = r"\d{4}-\d{2}-\d{2}"
 _CLOCK: Final = r"\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
-_DAY_RE: Final = re.compile(_DAY)
-_INSTANT_RE: Final = re.compile(rf"({_DAY})T({_CLOCK})(Z|[+-]\d{{2}}:\d{{2}})")
+_DAY_RE: Final = re.compile(_DAY, re.ASCII)
+_INSTANT_RE: Final = re.compile(rf"({_DAY})T({_CLOCK})(Z|[+-]\d{{2}}:\d{{2}})", re.ASCII)
 
 Day: TypeAlias = Annotated[
     str, msgspec.Meta(pattern=f"^{_DAY}$", description="A day, such as 2026-04-27.")

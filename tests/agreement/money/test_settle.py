@@ -534,3 +534,104 @@ def test_a_ladder_that_cannot_be_is_refused() -> None:
     }
     with pytest.raises(InvalidParameter, match="do not sum to 1"):
         stated(book(agreement(bases=[REVENUE], waterfalls=[waterfall])), [], "2026-Q1")
+
+
+def test_a_cap_that_grows() -> None:
+    """By a fifth on a day and on each of its anniversaries."""
+    limit = {
+        "amount": "10",
+        "measured_on": "payouts",
+        "counts_from": "inception",
+        "growth": {"rate": "20%", "starts": "2027-06-01"},
+    }
+    waterfall = {
+        "id": "W",
+        "payer": "lab",
+        "base": "R",
+        "tiers": [
+            {"id": "one", "split": {"cloud": 1}, "until": {"cloud": limit}},
+            {"id": "two", "split": {"others": 1}},
+        ],
+    }
+    made = book(agreement(bases=[REVENUE], waterfalls=[waterfall], statements=[YEARLY]))
+    facts: list[AnyFact] = [
+        sold("a", "2026-05-01", 50),
+        sold("b", "2027-05-31", 50),
+        sold("c", "2027-06-01", 50),
+        sold("d", "2028-06-01", 50),
+    ]
+    found = [
+        balances(stated(made, facts, year), "W")["paid to cloud"]
+        for year in ("2026", "2027", "2028")
+    ]
+    assert found == [10, 12, F("14.4")]
+
+
+def test_a_trigger_on_a_total() -> None:
+    """It is looked at when a period ends: what it ends, ends with the period that met it."""
+    trigger = {"id": "enough", "total": "R", "at_least": "100", "curable": False}
+    share = SHARE | {"until": {"event": "enough"}}
+    made = book(agreement(bases=[REVENUE], shares=[share], triggers=[trigger]))
+    facts: list[AnyFact] = [sold(f"f{month}", f"2026-{month:02d}-15", 60) for month in (1, 4, 5, 7)]
+    paid = [
+        sum((each[3] for each in moved(stated(made, facts, f"2026-Q{quarter}"))), F(0))
+        for quarter in (1, 2, 3)
+    ]
+    assert paid == [12, 24, 0]
+    assert [each.state for each in stated(made, facts, "2026-Q3").events] == [
+        "enough",
+        "enough.met",
+    ]
+
+
+def test_words_that_count_for_nothing() -> None:
+    """An attestation by somebody without a say is named, and changes nothing."""
+    event = {"id": "end", "declared_by": "lab"}
+    made = book(
+        agreement(
+            parties=[{"id": "lab", "kind": "lab"}],
+            events=[event],
+            bases=[REVENUE],
+            shares=[SHARE | {"until": {"event": "end.declared"}}],
+        )
+    )
+    at = ns("2026-01-02")
+    said = Attested(id="e", at_ns=at, known_ns=at, event="end", verdict="declared", by="cloud")
+    statement = stated(made, [said, sold("a", "2026-01-05", 10)], "2026-Q1")
+    assert moved(statement)[0][3] == 2
+    assert statement.problems == (
+        "what cloud attests of end counts for nothing: cloud has no say in this",
+    )
+
+
+def test_a_commitment_that_an_event_ends() -> None:
+    """What was drawn before counts; what is missing is due in the period of the end."""
+    event = {"id": "exit", "declared_by": "lab"}
+    commitment = {
+        "id": "C",
+        "buyer": "lab",
+        "seller": "cloud",
+        "total": "100",
+        "eligible": "R",
+        "shortfall": "true_up",
+        "until": {"event": "exit.declared"},
+    }
+    made = book(
+        agreement(
+            parties=[{"id": "lab", "kind": "lab"}],
+            events=[event],
+            bases=[REVENUE],
+            commitments=[commitment],
+        )
+    )
+    at = ns("2026-05-05")
+    said = Attested(id="e", at_ns=at, known_ns=at, event="exit", verdict="declared", by="lab")
+    facts: list[AnyFact] = [
+        said,
+        sold("a", "2026-02-01", 30),
+        sold("b", "2026-05-01", 25),
+        sold("c", "2026-06-01", 9),
+    ]
+    assert moved(stated(made, facts, "2026-Q1")) == []
+    assert [each[3] for each in moved(stated(made, facts, "2026-Q2"))] == [45]
+    assert moved(stated(made, facts, "2026-Q3")) == []

@@ -67,5 +67,5 @@ def pay_part(state: Payable, owed: Fraction, ratio: Fraction) -> Payable:
 def pay_up_to(state: Payable, owed: Fraction, most: Fraction, window: str) -> Payable:
     """Pay what is owed or still deferred, but at most this in the window."""
     before = state.paid_in_window if window == state.window else ZERO
-    due = min(state.deferred + owed, most - before)
+    due = min(state.deferred + owed, max(ZERO, most - before))
     return Payable(state.paid + due, state.deferred + owed - due, window, before + due)

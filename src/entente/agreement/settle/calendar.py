@@ -23,7 +23,7 @@ PERIODS_MAX: Final = 2_400
 YEAR_MAX: Final = 9_998
 
 _MONTHS: Final[dict[Span, int]] = {"month": 1, "quarter": 3, "year": 12}
-_LABEL: Final = re.compile(r"(\d{4})(?:-(?:Q([1-4])|(0[1-9]|1[0-2])))?")
+_LABEL: Final = re.compile(r"(\d{4})(?:-(?:Q([1-4])|(0[1-9]|1[0-2])))?", re.ASCII)
 
 
 class Period(msgspec.Struct, frozen=True, order=True):

@@ -76,7 +76,8 @@ class Folded(msgspec.Struct):
     """By period and clause, at the end of the period."""
     occurred: dict[int, dict[str, int]] = {}
     """By period, the event states and triggers that were so at its end."""
-    ignored: list[str] = []
+    ignored: set[str] = set()
+    """Attestations that count for nothing, in sentences."""
 
 
 class View(msgspec.Struct, frozen=True):
@@ -142,10 +143,10 @@ class Fold:
         self._readings: list[Reading] = []
         self._totals: dict[str, Fraction] = {}
         self._courses: dict[str, Courses] = {}
-        self._quotes = sorted(
-            (term for term in view.terms if isinstance(term, Quoted)),
-            key=lambda term: (term.at_ns, term.id),
-        )
+        self._quotes: dict[str, list[Quoted]] = {}
+        for term in view.terms:
+            if isinstance(term, Quoted) and term.currency == currency:
+                self._quotes.setdefault(term.asset, []).append(term)
         self.found = Folded()
 
     def run(self, sums: Mapping[Key, Sum], late: Mapping[Key, Sum]) -> Folded:
@@ -173,6 +174,10 @@ class Fold:
         made = self._courses.get(version.hash)
         if made is None:
             made = self._courses[version.hash] = self._view.courses(version, self._readings)
+            self.found.ignored.update(
+                f"what {said.by} attests of {said.event} counts for nothing: {reason}"
+                for said, reason in made.ignored
+            )
         states = made.occurred_ns(at_ns)
         occurred = dict(states)
         for window in version.agreement.windows:
@@ -208,11 +213,9 @@ class Fold:
     def _exchanged(self, asset: str, at_ns: int) -> Fraction | None:
         if asset == self._currency:
             return Fraction(1)
-        found = None
-        for quote in self._quotes:
-            if quote.at_ns <= at_ns and (quote.asset, quote.currency) == (asset, self._currency):
-                found = quote.rate
-        return found
+        quotes = self._quotes.get(asset, [])
+        found = bisect_right(quotes, at_ns, key=lambda quote: quote.at_ns)
+        return quotes[found - 1].rate if found else None
 
     def _step(self, cut: Cut, period: int) -> None:
         """Let every clause work on a stretch."""

@@ -99,7 +99,7 @@ def make(book: Book, terms: Terms, books: Books, *, known_ns: int, closes_ns: in
         subtotals=subtotals(terms, postings),
         stakes=tuple(_stakes(books)),
         events=tuple(_events(books, book.zone)),
-        problems=(*books.problems, *_unknown(books)),
+        problems=(*books.problems, *sorted(books.now.ignored), *_unknown(books)),
     )
     digest = hashlib.sha256(canonical(statement)).hexdigest()
     return Settled(statement=msgspec.structs.replace(statement, id=digest))
