@@ -84,8 +84,9 @@ class Run:
             paid = walks.settled(rungs, profit, clause.payer, grains, units)
         for party, table in paid.items():
             self._flow(clause.id, "payout", clause.payer, party, table[:, 1:])
-        shown = ladders.compile_ladder(ladder, units).pieces
-        self.falls.append(Fall(clause.id, shown, profits[:, 1:] // base.grains))
+        shown = ladders.compile_ladder(ladder, units)
+        profits = profits[:, 1:] // base.grains
+        self.falls.append(Fall(clause.id, shown.parties, shown.pieces, profits))
 
     def _share(self, clauses: tuple[Share | None, ...]) -> None:
         clause = next(each for each in clauses if each is not None)

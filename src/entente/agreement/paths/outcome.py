@@ -31,6 +31,8 @@ class Fall(msgspec.Struct, frozen=True):
     """A waterfall: its pieces as they were when it first held, and the profit that ran down."""
 
     clause: str
+    parties: tuple[str, ...]
+    """In the order of the pieces' numbers."""
     pieces: tuple[Piece, ...]
     profit: Table
 
