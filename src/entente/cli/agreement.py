@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from entente.cli import agreement_simulate
 from entente.cli.base import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
@@ -101,3 +102,6 @@ def schema(
         _work().schema(as_json=as_json)
     else:
         _work().reference(as_json=as_json)
+
+
+agreement_simulate.register(app)

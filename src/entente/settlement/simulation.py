@@ -60,7 +60,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulation:
-    """A document, a scenario for it, and who may change its seed and its number of paths."""
+    """A document and a scenario for it."""
 
     def __init__(
         self,
@@ -75,19 +75,7 @@ class Simulation:
         """Read the scenario. Raises AgreementProblems for one that cannot be read."""
         self._source = source
         self._name = name
-        self._seed = seed
-        self._paths = paths
-        plan, self._tree = read(scenario, file)
-        self.plan = self._adapted(plan)
-
-    def _adapted(self, plan: Plan) -> Plan:
-        outline = plan.scenario
-        changed = msgspec.structs.replace(
-            outline,
-            seed=outline.seed if self._seed is None else self._seed,
-            paths=outline.paths if self._paths is None else self._paths,
-        )
-        return msgspec.structs.replace(plan, scenario=changed)
+        self.plan, self._tree = read(scenario, file, seed=seed, paths=paths)
 
     def run(self) -> Report:
         """Simulate, and vary what is to be varied. Raises ConfigError where files do not fit."""
@@ -120,7 +108,7 @@ class Simulation:
         if sweep.parameter is not None:
             plan = _shortened(self.plan)
             return _watched(self._book(plan, {sweep.parameter: value}), plan)
-        plan = _shortened(self._adapted(swept(self._tree, sweep, value)))
+        plan = _shortened(swept(self._tree, sweep, value))
         return _watched(self._book(plan, {}), plan)
 
 

@@ -207,6 +207,8 @@ def _expected(kind: Any) -> str:  # noqa: PLR0911  (one return for each kind of 
             return said.description[0].lower() + said.description[1:].rstrip(".")
         if said is not None and said.max_length is not None:
             return f"{_expected(inner)} of {said.min_length or 0} to {said.max_length} characters"
+        if said is not None and said.ge is not None:
+            return f"{_expected(inner)} from {said.ge}" + (f" to {said.le}" if said.le else "")
         return _expected(inner)
     if get_origin(kind) is Literal:
         return _choices(map(str, get_args(kind)))

@@ -16,9 +16,17 @@ from entente.agreement.paths.streams import draw_of
 _LISTS: Final = ("streams", "shocks", "events", "sweeps", "contributed")
 
 
-def read(content: bytes, file: str) -> tuple[Plan, Tree]:
-    """Read a scenario file. Raises AgreementProblems with everything that is wrong in it."""
+def read(
+    content: bytes, file: str, *, seed: int | None = None, paths: int | None = None
+) -> tuple[Plan, Tree]:
+    """Read a scenario file, with another seed or number of paths where these are given.
+
+    Raises AgreementProblems with everything that is wrong in it.
+    """
     tree = parse(content, file)
+    for name, value in (("seed", seed), ("paths", paths)):
+        if value is not None:
+            tree = _set(tree, ["scenario", name], value) or tree
     return plan_of(tree), tree
 
 
@@ -29,7 +37,7 @@ def plan_of(tree: Tree) -> Plan:
     problems.stop()
     assert isinstance(plan, Plan)  # noqa: S101  (without problems it is one)
     for path, text in _findings(plan):
-        problems.add(_mark(tree, path), text, clause=path[0] if path else "")
+        problems.add(_mark(tree, path), text, clause=path[-1] if path else "")
     problems.stop()
     return plan
 

@@ -84,6 +84,7 @@ class Terms:
             version=version,
             zone=self.zone,
             occurred_ns={},
+            states_ns={},
             funded=self._funded,
             buckets=[],
             exchanged=lambda _: None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from typing import Final
 
@@ -17,7 +18,8 @@ PICTURE_SCALE: Final = 2
 HASH_CHARS_SHOWN: Final = 12
 
 _EMBED: Final = """
-for (const [id, spec] of CHARTS) {
+const charts = JSON.parse(document.getElementById("charts").textContent);
+for (const [id, spec] of charts) {
   vegaEmbed(document.getElementById(id), spec, {
     actions: {export: true, source: false, compiled: false, editor: false},
     renderer: "svg",
@@ -63,15 +65,19 @@ def page(report: Report, charts: Sequence[Chart]) -> str:
         f"<title>{escape(outline.title)}</title><style>{_STYLE}</style></head><body><main>"
         f'<h1>{escape(outline.title)}</h1>{notes}<p class="small">{escape(said)}</p>{figures}'
         + (f"<h2>Not in these figures</h2><ul>{left}</ul>" if left else "")
-        + f"</main><script>{_script(charts)}</script></body></html>\n"
+        + f'</main><script type="application/json" id="charts">{_specs(charts)}</script>'
+        + f"<script>{_library()}</script></body></html>\n"
     )
 
 
-def _script(charts: Sequence[Chart]) -> str:
-    """Give the drawing library and the charts as one script that cannot end early."""
+def _specs(charts: Sequence[Chart]) -> str:
+    """Write the charts as JSON in which nothing can end a script."""
     specs = msgspec.json.encode([(chart.name, chart.spec) for chart in charts]).decode()
-    data = specs.replace("<", "\\u003c").replace("\u2028", "\\u2028")
-    snippet = f"const CHARTS = {data};{_EMBED}"
-    return re.sub(
-        "</(?=script)", r"<\\/", vl_convert.javascript_bundle(snippet), flags=re.IGNORECASE
-    )
+    return specs.replace("<", "\\u003c")
+
+
+@cache
+def _library() -> str:
+    """Give the drawing library, with what draws the charts of a page."""
+    bundle = vl_convert.javascript_bundle(_EMBED)
+    return re.sub("</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)
