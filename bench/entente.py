@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from bench.process import Program, free_port, running
-from bench.traffic import KEY, MODEL, STREAM_MODEL, Target, chat_body, until_answered
+from bench.traffic import (
+    KEY,
+    MESSAGES_MODEL,
+    MODEL,
+    STREAM_MODEL,
+    Target,
+    chat_body,
+    until_answered,
+)
 
 READY_S: Final = 30.0
 VERIFY_S: Final = 600.0
@@ -33,8 +41,14 @@ base_url = "http://127.0.0.1:{unary}/v1"
 [providers.stream]
 kind = "openai"
 base_url = "http://127.0.0.1:{stream}/v1"
+[providers.messages]
+kind = "anthropic"
+base_url = "http://127.0.0.1:{unary}"
 [models.{model}]
 targets = [{{ provider = "unary", model = "{model}" }}]
+price = {{ currency = "USD", per = "1M tokens", input = "0.15", output = "0.60" }}
+[models.{messages_model}]
+targets = [{{ provider = "messages", model = "{messages_model}" }}]
 price = {{ currency = "USD", per = "1M tokens", input = "0.15", output = "0.60" }}
 [models.{stream_model}]
 targets = [{{ provider = "stream", model = "{stream_model}" }}]
@@ -58,6 +72,7 @@ def entente(
             stream=stream,
             durability=durability,
             model=MODEL,
+            messages_model=MESSAGES_MODEL,
             stream_model=STREAM_MODEL,
         )
     )

@@ -26,6 +26,14 @@ ANSWER: Final = (
     '"audio_tokens":0}},"service_tier":"default","system_fingerprint":"fp_1"}'
 )
 
+MESSAGE: Final = (
+    '{"id":"msg_1","type":"message","role":"assistant","model":"c","content":[{"type":"text",'
+    '"text":"Hello to you. How can I help you today?"}],"stop_reason":"end_turn","stop_sequence":'
+    'null,"usage":{"input_tokens":32,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,'
+    '"output_tokens":12}}'
+)
+"""The same in Anthropic's dialect."""
+
 _COMMON: Final = """\
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 worker_rlimit_nofile 16384;
@@ -43,6 +51,7 @@ _PROVIDER: Final = """\
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ default_type application/json; return 200 '{answer}'; }}
+    location = /v1/messages {{ default_type application/json; return 200 '{message}'; }}
   }}
 """
 
@@ -72,7 +81,7 @@ class Proxy(NamedTuple):
 def provider(program: str, folder: Path) -> Iterator[int]:
     """Run nginx as the provider that answers whole; give its port."""
     port = free_port()
-    servers = _PROVIDER.format(port=port, answer=ANSWER)
+    servers = _PROVIDER.format(port=port, answer=ANSWER, message=MESSAGE)
     with _nginx(program, folder, servers) as process:
         until_answered(Target(port), chat_body(0), READY_S, process.check)
         yield port

@@ -3,6 +3,7 @@
     python -m bench.path                    a small request and its whole answer
     python -m bench.path --stream           a streamed answer, per chunk
     python -m bench.path --body-bytes N     a request with a body of N bytes
+    python -m bench.path --client messages  a small request that crosses dialects; or --provider
     python -m bench.path --profile          where the time goes, by part of the path
 
 Everything between the bytes of a client and the bytes of a provider is the product's own
@@ -32,7 +33,9 @@ from typing import Any, Final
 
 import uvloop
 
-from bench.traffic import KEY, MODEL, chat_body, stream_body
+from bench.nginx import MESSAGE
+from bench.traffic import KEY, MESSAGES_MODEL, MODEL, chat_body, stream_body
+from bench.translation import PATHS, SAME, Way, paced_body, whole_body
 from entente.auth import KeyRing
 from entente.auth.keys import digest_of
 from entente.domain.ids import Ids
@@ -49,6 +52,7 @@ from entente.ledger.model import AnyEntry
 from entente.metering.prices import compile_price, price_book
 from entente.net import Client, ClientOptions
 from entente.policy.limits import Limits
+from entente.providers.anthropic import AnthropicProvider
 from entente.providers.openai import OpenAIProvider
 from entente.routing.catalog import Model, Target
 from entente.telemetry.metrics import Monitor
@@ -90,10 +94,10 @@ _USAGE: Final = (
 )
 
 
-def unary_answer() -> list[bytes]:
+def unary_answer(body: bytes = _ANSWER) -> list[bytes]:
     """Write a whole answer, which comes in one read."""
-    head = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(_ANSWER)
-    return [_HEAD + head + _ANSWER]
+    head = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    return [_HEAD + head + body]
 
 
 def streamed_answer(chunks: int) -> list[bytes]:
@@ -248,12 +252,19 @@ def _plane(loop: _Loop) -> DataPlane:
         name: Model(name=name, targets=(Target("main", name),), output_tokens_max=4096)
         for name in (MODEL, "s")
     }
+    messages = Target("messages", MESSAGES_MODEL)
+    catalog[MESSAGES_MODEL] = Model(
+        name=MESSAGES_MODEL, targets=(messages,), output_tokens_max=4096
+    )
     rates = {"input": Fraction("0.15"), "output": Fraction("0.60")}
     price = compile_price("USD", rates, US_PER_S)
     client = Client(ClientOptions(base_url="http://127.0.0.1:1/v1"))
     gateway = Gateway(
         catalog=catalog,
-        providers={"main": OpenAIProvider("main", client, Secret("sk-provider"))},
+        providers={
+            "main": OpenAIProvider("main", client, Secret("sk-provider")),
+            "messages": AnthropicProvider("messages", client, Secret("sk-provider")),
+        },
         prices=price_book(dict.fromkeys(catalog, price)),
         limits=Limits(),
         ledger=Ledger(_Journal(loop), Books(), now_ns=time.time_ns, budget_wait_s=30.0),
@@ -273,30 +284,31 @@ def _plane(loop: _Loop) -> DataPlane:
     )
 
 
-def _request(body: bytes) -> list[bytes]:
+def _request(client: str, body: bytes) -> list[bytes]:
     """Write a request as a client does, cut into reads."""
     data = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
+        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n"
         b"Authorization: Bearer %b\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (KEY.encode(), len(body), body)
+        b"Content-Length: %d\r\n\r\n%b" % (PATHS[client].encode(), KEY.encode(), len(body), body)
     )
     return [data[at : at + READ_BYTES] for at in range(0, len(data), READ_BYTES)]
 
 
 async def _measure(
-    requests: int, body: bytes, answer: list[bytes], end: bytes, rounds: int
+    requests: int, body: bytes, answer: list[bytes], end: bytes, rounds: int, way: Way
 ) -> float:
     """Give the microseconds of CPU time per request of the best round."""
     loop = asyncio.get_running_loop()
     if not isinstance(loop, _Loop):
         message = "the stand-ins belong to a loop of their own"
         raise TypeError(message)
-    loop.body_bytes, loop.answer = len(body), answer
+    # What crosses is of another size, and small enough to come in one write.
+    loop.body_bytes, loop.answer = len(body) if way == SAME else 0, answer
     plane = _plane(loop)
     best_s = float("inf")
     for _ in range(rounds):
         shared = Shared(loop, plane, body_bytes_max=1 << 26, connections_max=CONNECTIONS)
-        this = _Round(loop, requests, _request(body), end)
+        this = _Round(loop, requests, _request(way.client, body), end)
         gc.collect()
         began_s = time.thread_time()
         for _ in range(CONNECTIONS):
@@ -309,10 +321,12 @@ async def _measure(
     return best_s / requests * US_PER_S
 
 
-def _run(requests: int, body: bytes, answer: list[bytes], end: bytes, rounds: int) -> float:
+def _run(
+    requests: int, body: bytes, answer: list[bytes], end: bytes, rounds: int, way: Way = SAME
+) -> float:
     """Measure on a loop of its own."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
-        return runner.run(_measure(requests, body, answer, end, rounds))
+        return runner.run(_measure(requests, body, answer, end, rounds, way))
 
 
 def unary(body_bytes: int, rounds: int = ROUNDS) -> float:
@@ -321,10 +335,16 @@ def unary(body_bytes: int, rounds: int = ROUNDS) -> float:
     return _run(requests, chat_body(body_bytes), unary_answer(), _ANSWER, rounds)
 
 
-def stream(chunks: int, rounds: int = ROUNDS) -> float:
-    """Give the microseconds per streamed answer of so many chunks."""
-    body = stream_body(chunks, 0)
-    return _run(STREAMS, body, streamed_answer(chunks), b"\r\n0\r\n\r\n", rounds)
+def crossing(way: Way, rounds: int = ROUNDS) -> float:
+    """Give the microseconds per request of a kilobyte that crosses, and its whole answer."""
+    answer = unary_answer(MESSAGE.encode() if way.provider == "messages" else _ANSWER)
+    return _run(REQUESTS, whole_body(way), answer, b"}", rounds, way)
+
+
+def stream(chunks: int, rounds: int = ROUNDS, way: Way = SAME) -> float:
+    """Give the microseconds per streamed answer of so many chunks, from a provider of chat."""
+    body = stream_body(chunks, 0) if way == SAME else paced_body(way.client)
+    return _run(STREAMS, body, streamed_answer(chunks), b"0\r\n\r\n", rounds, way)
 
 
 _PARTS: Final = {
@@ -388,16 +408,26 @@ def main() -> None:
     parser.add_argument("--body-bytes", type=int, default=BODY_BYTES, metavar="N")
     parser.add_argument("--profile", action="store_true", help="where the time goes")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
+    parser.add_argument("--client", choices=PATHS, default=SAME.client, help="its dialect")
+    parser.add_argument(
+        "--provider", choices=("chat", "messages"), default=SAME.provider, help="its dialect"
+    )
     options = parser.parse_args()
+    way = Way(options.client, options.provider)
+    if options.stream and way.provider != SAME.provider:
+        parser.error("streams come from a provider of chat")
+
+    def whole(rounds: int) -> float:
+        return unary(options.body_bytes, rounds) if way == SAME else crossing(way, rounds)
+
     if options.profile:
-        _profiled(
-            partial(stream, CHUNKS, 1) if options.stream else partial(unary, options.body_bytes, 1)
-        )
+        _profiled(partial(stream, CHUNKS, 1, way) if options.stream else partial(whole, 1))
     elif options.stream:
-        one, many = stream(1, options.rounds), stream(1 + CHUNKS, options.rounds)
+        one = stream(1, options.rounds, way)
+        many = stream(1 + CHUNKS, options.rounds, way)
         print(f"{(many - one) / CHUNKS:.2f} µs per chunk; {one:.1f} µs for a stream of one")
     else:
-        print(f"{unary(options.body_bytes, options.rounds):.1f} µs per request")
+        print(f"{whole(options.rounds):.1f} µs per request")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Requests per second at one number of connections, beside nginx, in about a minute.
 
     make bench-quick
+    make bench-quick ARGS=--translation     what crossing between dialects costs instead
 
 Entente and nginx as reverse proxy take turns in front of the same provider, on the same
 cores as provider and load. What counts is the ratio of each round, and of those the
@@ -15,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import subjects
+from bench import subjects, translation
 from bench.entente import DURABILITIES, verify
 from bench.machine import alone
 from bench.peers import CACHE
@@ -32,7 +33,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--durability", default="full", choices=DURABILITIES)
+    parser.add_argument(
+        "--translation", action="store_true", help="dialects against each other, without nginx"
+    )
     options = parser.parse_args()
+    if options.translation:
+        translation.measure(options.connections, options.rounds, options.seconds)
+        return
     programs = needed("nginx", "wrk")
     name = f"entente {options.durability}"
     with alone(), tempfile.TemporaryDirectory(dir=CACHE) as temporary:

@@ -32,7 +32,6 @@ SETTLED_NS: Final = 100_000_000
 """How long after the last stream was due chunks begin to count."""
 
 _STAMP: Final = re.compile(rb"T(\d{%d})" % STAMP_CHARS)
-_DONE: Final = b"[DONE]"
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -45,6 +44,10 @@ class Order(msgspec.Struct, frozen=True):
     ramp_s: float
     grace_s: float
     """How long after its due end the last stream may come to its end."""
+    body: str = ""
+    """The request, in another dialect than chat's; "" is one of chat's."""
+    done: str = "[DONE]"
+    """What stands in the end of a whole stream."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -77,21 +80,21 @@ class Stream:
 
     def stamps(self) -> list[tuple[int, int]]:
         """Give (sent, arrived) of each chunk, by the machine's clock in nanoseconds."""
-        found = []
+        found: dict[int, int] = {}
         rest = b""
         for arrived_ns, block in self.blocks:
             text = rest + block
             end = 0
             for match in _STAMP.finditer(text):
-                found.append((int(match[1]), arrived_ns))
+                found.setdefault(int(match[1]), arrived_ns)  # some dialects say all again
                 end = match.end()
             rest = text[end:][-STAMP_CHARS - 1 :]
-        return found
+        return list(found.items())
 
-    def whole(self, chunks: int) -> bool:
+    def whole(self, chunks: int, done: bytes) -> bool:
         """Say whether all chunks and the end marker came."""
         tail = b"".join(block for _, block in self.blocks[-4:])
-        return _DONE in tail and len(self.stamps()) == chunks
+        return done in tail and len(self.stamps()) == chunks
 
 
 def run(order: Order) -> Outcome:
@@ -111,7 +114,7 @@ def run(order: Order) -> Outcome:
                 transits.append((arrived_ns - sent_ns) / NS_PER_US)
                 lates.append((sent_ns - found[0][0] - number * interval_ns) / NS_PER_US)
     return Outcome(
-        served=sum(stream.whole(order.chunks) for stream in streams),
+        served=sum(stream.whole(order.chunks, order.done.encode()) for stream in streams),
         chunks=len(transits),
         first_p50_us=percentile(firsts, 50),
         first_p99_us=percentile(firsts, 99),
@@ -123,7 +126,8 @@ def run(order: Order) -> Outcome:
 
 def _take(order: Order) -> list[Stream]:
     """Begin each stream when it is due and note what comes, until all have ended."""
-    request = order.target.request(stream_body(order.chunks, order.interval_us))
+    body = order.body.encode() or stream_body(order.chunks, order.interval_us)
+    request = order.target.request(body)
     address = ("127.0.0.1", order.target.port)
     epoll = select.epoll()
     open_streams: dict[int, Stream] = {}

@@ -3,7 +3,9 @@
     python -m bench.stream_server PORT
 
 It answers each chat request with as many chunks as the request's `max_tokens` says, one
-every `seed` microseconds, or as fast as they are taken when that is 0. Each chunk is a
+every `seed` microseconds, or as fast as they are taken when that is 0. A request that has
+crossed from another dialect says both in other words: the bound by its newer name, and
+`every N us` in its text. Each chunk is a
 write of its own and carries the time at which it was sent, by the clock that all
 processes of a machine share.
 """
@@ -38,8 +40,8 @@ _COMMON: Final = (
     b'"model":"s","system_fingerprint":"fp_1","choices":['
 )
 _LENGTH: Final = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
-_CHUNKS: Final = re.compile(rb'"max_tokens"\s*:\s*(\d+)')
-_INTERVAL: Final = re.compile(rb'"seed"\s*:\s*(\d+)')
+_CHUNKS: Final = re.compile(rb'"max_(?:completion_)?tokens"\s*:\s*(\d+)')
+_INTERVAL: Final = re.compile(rb'(?:"seed"\s*:\s*|every )(\d+)')
 _USAGE: Final = re.compile(rb'"include_usage"\s*:\s*true')
 
 

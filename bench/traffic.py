@@ -18,6 +18,8 @@ READ_BYTES: Final = 65_536
 SUCCESS: Final = 200
 MODEL: Final = "m"
 """Answers whole, from nginx."""
+MESSAGES_MODEL: Final = "c"
+"""Answers whole, from nginx, in Anthropic's dialect."""
 STREAM_MODEL: Final = "s"
 """Answers as a stream, from the stream server."""
 

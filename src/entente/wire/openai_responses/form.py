@@ -267,6 +267,8 @@ _BOUNDS: Final[Mapping[str, tuple[float, float | None]]] = {
 _decoders: Final = {
     name: msgspec.json.Decoder(hint) for name, hint in get_type_hints(ResponsesForm).items()
 }
+_PLACES: Final = {name: place for place, name in enumerate(_decoders)}
+"""Of each parameter in OpenAI's order."""
 _object_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -279,7 +281,9 @@ def read(
     MalformedJson.
     """
     values: dict[str, Any] = {}
-    for name in _decoders if names is None else names:
+    if names is None:
+        names = sorted(_PLACES.keys() & members.keys(), key=_PLACES.__getitem__)
+    for name in names:
         raw = members.get(name)
         if raw is None or bytes(raw) == NULL:
             continue

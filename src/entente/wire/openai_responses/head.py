@@ -73,18 +73,24 @@ def echo_of(head: Head) -> bytes:
 
 
 def _echo(members: Mapping[str, Raw], *, stored: bool) -> bytes:
-    said: dict[str, bytes] = {"background": b"false", "store": b"true" if stored else b"false"}
-    for name, default in _DEFAULTS.items():
-        raw = members.get(name)
-        value = _NULL if raw is None else bytes(raw)
-        if value == _NULL:
-            value = default
-        elif name in _FILLED:
+    said = {**_UNSAID, "store": b'"store":true'} if stored else dict(_UNSAID)
+    for name, raw in members.items():
+        value = bytes(raw)
+        if name not in _DEFAULTS or value == _NULL:
+            continue
+        if name in _FILLED:
             value = msgspec.json.encode({**_FILLED[name], **_object_decoder.decode(value)})
         elif name == "tools":
             value = _tools(value)
-        said[name] = value
-    return b",".join(b'"%b":%b' % (name.encode(), value) for name, value in said.items())
+        said[name] = b'"%b":%b' % (name.encode(), value)
+    return b",".join(said.values())
+
+
+_UNSAID: Final[Mapping[str, bytes]] = {
+    name: b'"%b":%b' % (name.encode(), value)
+    for name, value in {"background": b"false", "store": b"false", **_DEFAULTS}.items()
+}
+"""What stands in a response where its request said nothing."""
 
 
 def _tools(tools: bytes) -> bytes:
