@@ -23,13 +23,13 @@ def stage(tmp_path: Path) -> Stage:
 
     @contextlib.asynccontextmanager
     async def run_both(
-        *, extra: str = "", quiet: bool = True, **options: Any
+        *, extra: str = "", more: dict[str, str] | None = None, **options: Any
     ) -> AsyncIterator[tuple[EntenteServer, Vendor]]:
         async with Vendor() as vendor:
-            written = config(vendor.base_url, extra=extra)
-            with EntenteServer(tmp_path, written, environ=ENVIRON, **options) as server:
+            written = config(vendor.base_url, extra=extra.format(base=vendor.base_url))
+            environ = {**ENVIRON, **(more or {})}
+            with EntenteServer(tmp_path, written, environ=environ, **options) as server:
                 yield server, vendor
-                if quiet:
-                    assert server.err_log.read_text() == ""
+                assert server.err_log.read_text() == ""
 
     return run_both

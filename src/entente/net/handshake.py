@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from websockets.client import ClientProtocol
 from websockets.uri import WebSocketURI
 
-from entente.domain.errors import UpstreamBusy, UpstreamClosed, UpstreamError
+from entente.domain.errors import UpstreamBusy, UpstreamClosed
 from entente.net.faults import protocol_fault, timeout_fault
 from entente.net.socket import QUIET, Socket
 
@@ -113,7 +113,11 @@ class Sockets:
         except TimeoutError as error:
             raise timeout_fault("first_byte", wait_s, peer) from error
         except EOFError as error:
-            raise self._no_answer(socket) from error
+            reason = "closed the connection before it had answered"
+            raise UpstreamClosed(f"{peer} {reason} a WebSocket's handshake. Try again.") from error
+        except ValueError as error:
+            reason = "it is no answer to a WebSocket's handshake"
+            raise protocol_fault(reason, peer) from error
         if answer.status_code != _SWITCHING_PROTOCOLS:
             socket.abort()
             return _declined(answer)
@@ -121,13 +125,6 @@ class Sockets:
             reason = "it changed to a protocol that is not the WebSocket that was asked for"
             raise protocol_fault(reason, peer)
         return socket
-
-    def _no_answer(self, socket: Socket) -> UpstreamError:
-        """Say that no HTTP came back."""
-        peer = self._dialler.peer
-        if socket.lost:
-            return UpstreamClosed(f"{peer} closed the connection before the handshake. Try again.")
-        return protocol_fault("it does not answer a WebSocket's handshake in HTTP/1.1", peer)
 
     async def aclose(self) -> None:
         """Drop all of them, and wait until they are gone."""

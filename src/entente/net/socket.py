@@ -182,10 +182,16 @@ class Socket(asyncio.Protocol):
         self._flush()
 
     async def answered(self) -> Response:
-        """Wait for the answer to a handshake. Raises EOFError if none comes that is HTTP."""
+        """Wait for the answer to a handshake.
+
+        Raises EOFError if none comes, and ValueError for what is not HTTP.
+        """
         while self._answer is None:
-            if self.lost or self._protocol.handshake_exc is not None:
+            wrong = self._protocol.handshake_exc
+            if self.lost or (wrong is not None and isinstance(wrong.__cause__, EOFError)):
                 raise EOFError
+            if wrong is not None:
+                raise ValueError
             await self._news_come()
         return self._answer
 
