@@ -27,7 +27,7 @@ from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
-from entente.gateway.keeping.recorder import Shelf
+from entente.gateway.keeping.keeping import Keeping
 from entente.gateway.pipeline import Gateway
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
@@ -37,23 +37,20 @@ from entente.http.inference import Inference
 from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
-from entente.http.stored_completions import StoredCompletions
 from entente.ledger.ledger import Ledger
 from entente.metering.prices import PriceBook
-from entente.objects import Objects
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
 from entente.routing.catalog import Catalog, Model, Target
 from entente.sessions import make_sessions
-from entente.stored import file_handlers
+from entente.stored import answer_handlers, file_handlers, keeping_of
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
 from entente.welcome import welcome
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
-NS_PER_DAY: Final = 24 * 3600 * NS_PER_S
 CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
 RUNTIME_LOG_NAME: Final = "runtime.log"
@@ -134,7 +131,7 @@ async def platform(
             stopping=lambda: plane.stopping,
             ids=ids,
         )
-        shelf = _shelf(config, records.objects, ids)
+        keeping = await keeping_of(config, gateway, records.objects, ids, monitor)
 
         def trouble() -> dict[str, str]:
             stopping = {"server": STOPPING} if plane.stopping else {}
@@ -143,7 +140,7 @@ async def platform(
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
-                **_handlers(config, gateway, catalog, records.objects, shelf, trouble, monitor),
+                **_handlers(config, gateway, catalog, keeping, trouble, monitor),
                 **file_handlers(config, records.objects, records.blobs, ids),
                 **sessions.handlers,
             },
@@ -168,7 +165,9 @@ async def platform(
             yield plane
         finally:
             plane.stopping = True
-            await server.stop(config.server.shutdown_s)
+            within_s = config.server.shutdown_s
+            await asyncio.gather(server.stop(within_s), keeping.stop(within_s))
+            await keeping.stop(0)
 
 
 def _gateway(
@@ -199,33 +198,24 @@ def _handlers(
     config: Config,
     gateway: Gateway,
     catalog: Catalog,
-    objects: Objects,
-    shelf: Shelf | None,
+    keeping: Keeping,
     trouble: Callable[[], Mapping[str, str]],
     monitor: Monitor,
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
+    is_strict = config.server.validation is Validation.STRICT
     inference = Inference(
         gateway,
         catalog,
-        shelf,
+        keeping.shelf,
         started_s=time.time_ns() // NS_PER_S,
-        is_strict=config.server.validation is Validation.STRICT,
+        is_strict=is_strict,
     )
     return {
         **inference.handlers(),
-        **StoredCompletions(objects).handlers(),
+        **answer_handlers(gateway, keeping, is_strict=is_strict),
         **Operations(trouble, monitor).handlers(),
     }
-
-
-def _shelf(config: Config, objects: Objects, ids: Ids) -> Shelf | None:
-    """Say where answers are kept; None if none are."""
-    days = config.storage.answers_days
-    if not days:
-        return None
-    kept_ns = days * NS_PER_DAY
-    return Shelf(objects=objects, ids=ids, now_ns=time.time_ns, kept_ns=kept_ns)
 
 
 def _greeting(

@@ -15,6 +15,7 @@ from tests.kit.run import PROPERTY
 from tests.support.clients.client import Client, Wish
 from tests.support.matrix import features, fuzzing
 from tests.support.matrix.page import CLIENTS
+from tests.support.server import wait_until
 from tests.support.standins.responses import SURFACE
 from tests.support.standins.scenes import SCENES, Asked, Scene
 
@@ -64,6 +65,8 @@ def send(bench: Bench, client: Client, body: bytes, model: str = "openai") -> Go
     """Send a body; whatever it is, the answer is no failure of ours, and nothing stays held."""
     key = bench.key()
     got = bench.post(client.path(model), client.headers(key.secret), body)
+    if b'"queued"' in got.body:  # it is made in the background, and settles when it is
+        wait_until(lambda: len(bench.entries(key)) == 2, "the settlement")
     entries = bench.entries(key)
     kinds = [entry.idempotency_prefix for entry in entries]
     assert kinds in ([], ["hold", "settle"]), got.body

@@ -10,7 +10,7 @@ plain call that puts the entry in line, so no cancellation can come between.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from entente.domain.chat import Call, Status, Surface
@@ -71,10 +71,18 @@ class Gateway:
         self._monitor = monitor
         self._now_ns = now_ns
 
-    async def chat(self, who: Principal, call: Call, request_id: str, client: Client) -> None:
+    async def chat(
+        self,
+        who: Principal,
+        call: Call,
+        request_id: str,
+        client: Client,
+        on_held: Callable[[], None] | None = None,
+    ) -> None:
         """Serve a call for the answer to a conversation, unary or streamed, to its settlement.
 
-        Raises an EntenteError only while nothing has been sent to the client.
+        `on_held` is called once nothing of ours stands against the call any more. Raises an
+        EntenteError only while nothing has been sent to the client.
         """
         model = self._model(who, call)
         price = self._prices.lines.get(model.name)
@@ -95,6 +103,8 @@ class Gateway:
         error: EntenteError | None = None
         last: Reply | bytes = b""
         try:
+            if on_held is not None:
+                on_held()
             cap = model.output_tokens_max if who.budgeted else None
             reached = await self._ask(call, model, cap, request_id, outcome)
             try:

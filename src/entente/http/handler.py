@@ -11,6 +11,7 @@ from entente.domain.chat import Surface
 from entente.domain.principal import Principal
 from entente.http.exchange import Exchange
 from entente.http.routes import Match
+from entente.wire import azure
 
 Handler: TypeAlias = Callable[[Exchange, Principal | None, Match], Awaitable[None]]
 """Takes the exchange, who is asking (None on routes for anyone), and the row that was found."""
@@ -31,9 +32,10 @@ def somebody(who: Principal | None) -> Principal:
 
 
 async def answer_json(exchange: Exchange, body: object, status: int = 200) -> None:
-    """Answer with JSON; bytes are JSON already."""
+    """Answer with JSON; bytes are JSON already. On Azure's paths its headers come with it."""
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    await exchange.answer(status, (JSON,), encoded)
+    about = azure.answer_headers(exchange.request_id) if azure.is_azure(exchange.path) else ()
+    await exchange.answer(status, (JSON, *about), encoded)
 
 
 def is_anthropics(exchange: Exchange, surface: Surface) -> bool:

@@ -23,7 +23,6 @@ from entente.wire import (
     anthropic_models,
     azure,
     openai,
-    openai_responses,
     openai_stored,
     strict,
 )
@@ -57,7 +56,6 @@ class Inference:
         """Give the handlers by the actions of the route table."""
         return {
             "chat": self._chat,
-            "responses": self._responses,
             "messages": self._messages,
             "list_models": self._list_models,
             "get_model": self._get_model,
@@ -77,15 +75,6 @@ class Inference:
                 client = Recorder(exchange, record)
             call = openai_stored.without_store(call)
         await self._gateway.chat(who, call, exchange.request_id, client)
-
-    async def _responses(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
-        """POST /v1/responses."""
-        body = named(await exchange.body(), match)
-        if self._is_strict:
-            strict.check_responses(body)
-        call = openai_responses.decode_responses(body)
-        call = as_sent(exchange, match, call)
-        await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
 
     async def _messages(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/messages."""

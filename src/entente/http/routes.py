@@ -22,6 +22,8 @@ ADMINS: Final = frozenset({Role.ADMIN})
 ANTHROPIC_PREFIX: Final = "/anthropic/"
 
 _COMPLETION: Final = "/v1/chat/completions/{id}"
+_RESPONSE: Final = "/v1/responses/{id}"
+_CONVERSATION: Final = "/v1/conversations/{id}"
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -38,11 +40,23 @@ class Route(msgspec.Struct, frozen=True):
 ROUTES: Final = (
     Route("POST", "/v1/chat/completions", Surface.CHAT, "chat", ALL_ROLES),
     Route("GET", "/v1/chat/completions", Surface.CHAT, "list_completions", ALL_ROLES),
-    Route("GET", f"{_COMPLETION}", Surface.CHAT, "get_completion", ALL_ROLES),
-    Route("POST", f"{_COMPLETION}", Surface.CHAT, "update_completion", ALL_ROLES),
-    Route("DELETE", f"{_COMPLETION}", Surface.CHAT, "delete_completion", ALL_ROLES),
+    Route("GET", _COMPLETION, Surface.CHAT, "get_completion", ALL_ROLES),
+    Route("POST", _COMPLETION, Surface.CHAT, "update_completion", ALL_ROLES),
+    Route("DELETE", _COMPLETION, Surface.CHAT, "delete_completion", ALL_ROLES),
     Route("GET", f"{_COMPLETION}/messages", Surface.CHAT, "list_completion_messages", ALL_ROLES),
     Route("POST", "/v1/responses", Surface.RESPONSES, "responses", ALL_ROLES),
+    Route("GET", _RESPONSE, Surface.RESPONSES, "get_response", ALL_ROLES),
+    Route("DELETE", _RESPONSE, Surface.RESPONSES, "delete_response", ALL_ROLES),
+    Route("POST", f"{_RESPONSE}/cancel", Surface.RESPONSES, "cancel_response", ALL_ROLES),
+    Route("GET", f"{_RESPONSE}/input_items", Surface.RESPONSES, "list_input_items", ALL_ROLES),
+    Route("POST", "/v1/conversations", Surface.RESPONSES, "create_conversation", ALL_ROLES),
+    Route("GET", _CONVERSATION, Surface.RESPONSES, "get_conversation", ALL_ROLES),
+    Route("POST", _CONVERSATION, Surface.RESPONSES, "update_conversation", ALL_ROLES),
+    Route("DELETE", _CONVERSATION, Surface.RESPONSES, "delete_conversation", ALL_ROLES),
+    Route("POST", f"{_CONVERSATION}/items", Surface.RESPONSES, "add_items", ALL_ROLES),
+    Route("GET", f"{_CONVERSATION}/items", Surface.RESPONSES, "list_items", ALL_ROLES),
+    Route("GET", f"{_CONVERSATION}/items/{{item}}", Surface.RESPONSES, "get_item", ALL_ROLES),
+    Route("DELETE", f"{_CONVERSATION}/items/{{item}}", Surface.RESPONSES, "delete_item", ALL_ROLES),
     Route("POST", "/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
     Route("POST", "/anthropic/v1/messages", Surface.MESSAGES, "messages", ALL_ROLES),
     Route("GET", "/v1/realtime", Surface.REALTIME, "realtime", ALL_ROLES),

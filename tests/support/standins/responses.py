@@ -86,6 +86,9 @@ class Body(_Form):
     model: str
     input: str | list[_Item]
     store: Literal[False]
+    previous_response_id: None = None
+    conversation: None = None
+    include: list[Literal["reasoning.encrypted_content"]] = []
     stream: bool = False
     instructions: str | None = None
     tools: list[_Tool | _Hosted] = []

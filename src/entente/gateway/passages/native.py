@@ -151,21 +151,21 @@ class ResponsesPassage:
         """Let through what OpenAI reads."""
         return chosen(call.carried, OPENAIS) if call.carried else NO_HEADERS
 
-    def whole(self, call: Call, body: bytes, made: Made) -> Whole:  # noqa: ARG002
+    def whole(self, call: Call, body: bytes, made: Made) -> Whole:
         """Follow a whole answer."""
         end = openai_responses.read_end(body)
         if end is None:
             if not _is_json(body):
                 raise UpstreamProtocolError(NOT_JSON)
             return Whole(body, Status.FAILED, None)
-        return Whole(self._retelling(call).body(body), end.status, end.usage)
+        return Whole(self._retelling(call, made).body(body), end.status, end.usage)
 
-    def stream(self, call: Call, made: Made) -> Stream:  # noqa: ARG002
+    def stream(self, call: Call, made: Made) -> Stream:
         """Follow a stream."""
-        return openai_responses.ResponsesStream(self._retelling(call))
+        return openai_responses.ResponsesStream(self._retelling(call, made))
 
-    def _retelling(self, call: Call) -> openai_responses.Retelling:
-        return openai_responses.retelling(call, without=self._without)
+    def _retelling(self, call: Call, made: Made) -> openai_responses.Retelling:
+        return openai_responses.retelling(call, made.id, without=self._without)
 
 
 def _is_json(body: bytes) -> bool:

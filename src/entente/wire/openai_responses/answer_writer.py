@@ -21,9 +21,8 @@ from entente.domain.inference import (
 from entente.domain.usage import Usage
 from entente.wire.dialect import Head
 from entente.wire.openai_responses import thoughts
-from entente.wire.openai_responses.head import echo_of
+from entente.wire.openai_responses.head import ID_PREFIX, answer_id, echo_of
 
-ID_PREFIX: Final = "resp_"
 BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
 )
@@ -32,12 +31,6 @@ _TIERS: Final = ("auto", "default", "flex", "scale", "priority", "fast", "ultraf
 _Json = dict[str, Any]
 
 _encode = msgspec.json.Encoder().encode
-
-
-def answer_id(given: str, head: Head) -> str:
-    """Give the id of an answer: the provider's own, made to look like one of this dialect."""
-    name = given or head.id
-    return name if name.startswith(ID_PREFIX) else ID_PREFIX + name
 
 
 class Frame:

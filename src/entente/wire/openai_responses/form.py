@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, get_type_hints
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Raw
@@ -17,6 +17,7 @@ METADATA_ENTRIES_MAX: Final = 16
 METADATA_KEY_CHARS_MAX: Final = 64
 METADATA_VALUE_CHARS_MAX: Final = 512
 IDENTIFIER_CHARS_MAX: Final = 64
+ROLES: Final = ("assistant", "system", "developer", "user")
 OUTPUT_TOKENS_MIN: Final = 16
 """The API takes no smaller bound on output tokens."""
 OUTPUT_TOKENS_MAX: Final = 2**31 - 1
@@ -208,6 +209,8 @@ Include = Literal[
     "reasoning.encrypted_content",
     "message.output_text.logprobs",
 ]
+
+INCLUDES: Final[tuple[str, ...]] = get_args(Include)
 
 
 class ResponsesForm(msgspec.Struct):

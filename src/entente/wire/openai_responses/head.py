@@ -15,8 +15,11 @@ from msgspec import Raw
 from entente.domain.chat import Call
 from entente.wire.dialect import Head
 
+ID_PREFIX: Final = "resp_"
+
 _NULL: Final = b"null"
 _DEFAULTS: Final[Mapping[str, bytes]] = {
+    "background": b"false",
     "instructions": _NULL,
     "max_output_tokens": _NULL,
     "max_tool_calls": _NULL,
@@ -55,6 +58,8 @@ class ResponsesHead(Head, frozen=True, kw_only=True):
 
     echo: bytes
     """The members of the response that repeat the request: JSON, without the braces."""
+    own_id: str | None = None
+    """The id that the answer has, whatever the provider calls it; None leaves it to that one."""
 
 
 def head(call: Call, *, id: str, created_s: int, stored: bool = False) -> ResponsesHead:
@@ -63,8 +68,30 @@ def head(call: Call, *, id: str, created_s: int, stored: bool = False) -> Respon
     `stored` says whether the answer is kept, to be fetched and continued.
     """
     return ResponsesHead(
-        id=id, model=call.model, created_s=created_s, echo=_echo(call.members, stored=stored)
+        id=id,
+        model=call.model,
+        created_s=created_s,
+        echo=_echo(call.members, stored=stored),
+        own_id=own_id(id) if stored else None,
     )
+
+
+def own_id(request_id: str) -> str:
+    """Give the id of a response that is kept: no provider's, which another may give as well."""
+    return ID_PREFIX + request_id.rpartition("_")[2]
+
+
+def answer_id(given: str, head: Head) -> str:
+    """Give the id of an answer: ours, or the provider's made to look like one of this dialect."""
+    if isinstance(head, ResponsesHead) and head.own_id is not None:
+        return head.own_id
+    name = given or head.id
+    return name if name.startswith(ID_PREFIX) else ID_PREFIX + name
+
+
+def conversation(given: bytes) -> bytes:
+    """Write the conversation of a response; a request may name it by its id alone."""
+    return given if given.startswith(b"{") else b'{"id":%b}' % given
 
 
 def echo_of(head: Head) -> bytes:
@@ -83,12 +110,15 @@ def _echo(members: Mapping[str, Raw], *, stored: bool) -> bytes:
         elif name == "tools":
             value = _tools(value)
         said[name] = b'"%b":%b' % (name.encode(), value)
+    named = bytes(members.get("conversation", _NULL))
+    if named != _NULL:
+        said["conversation"] = b'"conversation":' + conversation(named)
     return b",".join(said.values())
 
 
 _UNSAID: Final[Mapping[str, bytes]] = {
     name: b'"%b":%b' % (name.encode(), value)
-    for name, value in {"background": b"false", "store": b"false", **_DEFAULTS}.items()
+    for name, value in {"store": b"false", **_DEFAULTS}.items()
 }
 """What stands in a response where its request said nothing."""
 

@@ -23,6 +23,7 @@ from entente.wire.following import Follower
 from entente.wire.members import split
 from entente.wire.openai_responses import faults
 from entente.wire.openai_responses.answer_reader import ResponseForm, read_usage
+from entente.wire.openai_responses.head import conversation, own_id
 from entente.wire.openai_responses.stream_reader import ResponsesStreamReader
 from entente.wire.sse import payload, rewritten
 
@@ -98,25 +99,24 @@ class Retelling(msgspec.Struct, frozen=True):
 NOTHING: Final = Retelling({}, frozenset())
 
 
-def retelling(call: Call, *, without: frozenset[str] = frozenset()) -> Retelling:
+def retelling(call: Call, request_id: str, *, without: frozenset[str] = frozenset()) -> Retelling:
     """Say what the answer to a call has to say as the client knows it.
 
-    That is whether it is kept, and what it builds on. `without` is what the client does not
-    expect.
+    That is whether it is kept, under which id, and what it builds on. `without` is what the
+    client does not expect.
     """
     changes: dict[str, Raw] = {}
     if call.stored:
+        changes["id"] = Raw(msgspec.json.encode(own_id(request_id)))
         changes["store"] = _TRUE
         if bytes(call.members.get("background", _NULL)) == b"true":
             changes["background"] = _TRUE
     previous = call.members.get("previous_response_id")
     if previous is not None and bytes(previous) != _NULL:
         changes["previous_response_id"] = previous
-    conversation = call.members.get("conversation")
-    if conversation is not None and bytes(conversation) != _NULL:
-        given = bytes(conversation)
-        by_id = given if given.startswith(b"{") else b'{"id":%b}' % given
-        changes["conversation"] = Raw(by_id)
+    named = call.members.get("conversation")
+    if named is not None and bytes(named) != _NULL:
+        changes["conversation"] = Raw(conversation(bytes(named)))
     return Retelling(changes, without) if changes or without else NOTHING
 
 

@@ -63,7 +63,6 @@ _ROLES: Final = {
     "developer": Role.DEVELOPER,
     "assistant": Role.ASSISTANT,
 }
-_ROLES_LISTED: Final = ("assistant", "system", "developer", "user")
 _SAID: Final = ("output_text", "refusal")
 _SHOWN: Final = ("input_text", "input_image", "input_file", "scoped_content", "input_audio")
 _GIVEN: Final = ("input_text", "input_image", "input_file")
@@ -220,7 +219,7 @@ def _by_model(part: Part) -> Message:
 
 def _message(raw: Raw, role: str | None, path: str) -> Message:
     if role not in _ROLES:
-        raise faults.wrong_value(path, role or "", _ROLES_LISTED)
+        raise faults.wrong_value(path, role or "", form.ROLES)
     content = _read(_message_decoder, raw, path).content
     wanted = _SAID if role == "assistant" else _SHOWN
     return Message(_ROLES[role], tuple(_content(content, f"{path}.content", wanted)))
