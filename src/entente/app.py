@@ -165,9 +165,13 @@ async def platform(
             yield plane
         finally:
             plane.stopping = True
-            within_s = config.server.shutdown_s
-            await asyncio.gather(server.stop(within_s), keeping.stop(within_s))
-            await keeping.stop(0)
+            await _stop(server, keeping, config.server.shutdown_s)
+
+
+async def _stop(server: Server, keeping: Keeping, within_s: float) -> None:
+    """Let what runs finish within a time, in the background, too; then end it."""
+    await asyncio.gather(server.stop(within_s), keeping.stop(within_s))
+    await keeping.stop(0)
 
 
 def _gateway(
