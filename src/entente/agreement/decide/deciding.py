@@ -96,11 +96,9 @@ class _Standing:
     def decide(self, request: Request, at_ns: int) -> Decision:
         """Decide one request at one instant."""
         place = bisect_right(self._cuts, at_ns)
-        stretch = self._stretches.get(place)
-        if stretch is None:
-            if not place:
-                return NOT_YET
-            stretch = self._stretch(place)
+        if not place:
+            return NOT_YET
+        stretch = self._stretches.get(place) or self._stretch(place)
         return stretch.decide(request)
 
     def _stretch(self, place: int) -> Stretch:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from entente.agreement.clauses import Clause
 from entente.agreement.conditions import Scalar
-from entente.agreement.decide.formulas import Formula, Request, attributes, holds
-from entente.agreement.decide.rules import Exempting, Instant, Permit, Rule, rules
-from entente.agreement.decide.sentences import barred, joined
+from entente.agreement.decide.formulas import Asking, Formula, Request, asking, attributes
+from entente.agreement.decide.rules import Easing, Instant, Rule, rules
+from entente.agreement.decide.sentences import Grounds, grounds, joined
 from entente.agreement.decide.words import FILLING, Words
 from entente.agreement.document import Agreement
 from entente.agreement.occasions import Courses
@@ -37,6 +37,35 @@ class Decision(msgspec.Struct, frozen=True):
     version: str
 
 
+class _Ready(NamedTuple):
+    """A rule as it is asked; see `Rule`."""
+
+    clause: str
+    scope: Asking
+    only: Asking
+    but: tuple[tuple[str, Asking], ...]
+    permits: tuple[tuple[str, Asking], ...]
+
+
+def _ready(rule: Rule) -> _Ready:
+    return _Ready(
+        clause=rule.clause,
+        scope=asking(rule.scope),
+        only=asking(rule.only),
+        but=tuple((each.clause, _applying(each)) for each in rule.but),
+        permits=tuple((each.clause, _applying(each)) for each in rule.permits),
+    )
+
+
+def _applying(easing: Easing) -> Asking:
+    """Make the function that says whether an exemption or a grant applies to a request."""
+    when = asking(easing.when)
+    but = tuple(map(_applying, easing.but))
+    if not but:
+        return when
+    return lambda request: when(request) and not any(each(request) for each in but)
+
+
 class Stretch:
     """One version in a stretch of time in which nothing changes."""
 
@@ -50,8 +79,10 @@ class Stretch:
             clause.id: clause for _, _, clause in agreement.clauses()
         }
         self._order = {name: position for position, name in enumerate(self._clauses)}
-        self._rules = rules(Instant(agreement, words, courses, at_ns))
-        asked = {name for rule in self._rules for name in _asked(rule)}
+        made = rules(Instant(agreement, words, courses, at_ns))
+        self._rules = tuple(map(_ready, made))
+        self._grounds: dict[str, Grounds] = {}
+        asked = {name for rule in made for name in _asked(rule)}
         self._names = tuple(sorted(asked | set(FILLING))) if asked else ()
         self._remembered: dict[tuple[Scalar | None, ...], Decision] = {}
 
@@ -73,13 +104,13 @@ class Stretch:
         says: list[str] = []
         exempts: list[str] = []
         for rule in self._rules:
-            if not holds(rule.scope, request):
+            if not rule.scope(request):
                 continue
-            lifted = [each.clause for each in rule.but if each.applies(request)]
-            granted = [each.clause for each in rule.permits if each.applies(request)]
-            if lifted:
-                exempts.extend(lifted)
-            elif granted or holds(rule.only, request):
+            exempted = [clause for clause, applies in rule.but if applies(request)]
+            granted = [clause for clause, applies in rule.permits if applies(request)]
+            if exempted:
+                exempts.extend(exempted)
+            elif granted or rule.only(request):
                 says.extend(granted or (rule.clause,))
             else:
                 bars.append(rule.clause)
@@ -94,7 +125,10 @@ class Stretch:
 
     def _denial(self, bars: Sequence[str], request: Request) -> Decision:
         ordered = self._ordered(bars)
-        sentence = barred(self._clauses[ordered[0]], request)
+        first = self._grounds.get(ordered[0])
+        if first is None:
+            first = self._grounds[ordered[0]] = grounds(self._clauses[ordered[0]])
+        sentence = first.sentence(request)
         also = f" ({joined(ordered[1:], 'and')} too)" if len(ordered) > 1 else ""
         return Decision(
             allowed=False,
@@ -124,7 +158,7 @@ def _asked(rule: Rule) -> Iterator[str]:
         yield from attributes(made)
 
 
-def _formulas(part: Rule | Exempting | Permit) -> Iterator[Formula]:
+def _formulas(part: Rule | Easing) -> Iterator[Formula]:
     if isinstance(part, Rule):
         yield part.scope
         yield part.only
@@ -132,5 +166,5 @@ def _formulas(part: Rule | Exempting | Permit) -> Iterator[Formula]:
             yield from _formulas(permit)
     else:
         yield part.when
-    for exempting in part.but:
-        yield from _formulas(exempting)
+    for easing in part.but:
+        yield from _formulas(easing)

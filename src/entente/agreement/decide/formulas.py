@@ -174,36 +174,62 @@ def either(*parts: Formula) -> Formula:
     return kept[0] if len(kept) == 1 else Or(tuple(kept))
 
 
-def holds(made: Formula, request: Request) -> bool:
-    """Say whether a formula holds for a request."""
-    match made:
-        case And(parts):
-            return all(holds(part, request) for part in parts)
-        case Or(parts):
-            return any(holds(part, request) for part in parts)
-        case Literal():
-            value = request.get(made.test.attribute)
-            if value is None:
-                return made.when_silent
-            answer = _answer(made, value)
-            return made.when_silent if answer is None else answer is made.wanted
+Asking: TypeAlias = Callable[[Request], bool]
 
 
-def _answer(made: Literal, value: Scalar) -> bool | None:
-    """Answer a test for a value; None where the value is of a kind that tells nothing."""
-    match made.test:
-        case Among():
-            return value in made.values or (
-                isinstance(value, str) and any(map(_matching(value), made.patterns))
-            )
-        case Compared(_, relation, bound):
-            return None if isinstance(value, str) else _COMPARE[relation](value, bound)
-        case Given(_, given):
-            return given
+def asking(made: Formula) -> Asking:
+    """Make the function that says whether a formula holds for a request."""
+    if isinstance(made, Literal):
+        return _asking_among(made) if isinstance(made.test, Among) else _asking_other(made)
+    parts = tuple(map(asking, made.parts))
+    if len(parts) == 1:
+        return parts[0]
+    certain = isinstance(made, And)
+
+    def join(request: Request) -> bool:
+        for part in parts:
+            if part(request) is not certain:
+                return not certain
+        return certain
+
+    return join
 
 
-def _matching(value: str) -> Callable[[Pattern[str]], bool]:
-    return lambda pattern: pattern.fullmatch(value) is not None
+def _asking_among(made: Literal) -> Asking:
+    name, wanted, silent = made.test.attribute, made.wanted, made.when_silent
+    values, patterns = made.values, made.patterns
+
+    def among(request: Request) -> bool:
+        value = request.get(name)
+        if value is None:
+            return silent
+        return (value in values or _matches(value, patterns)) is wanted
+
+    def exactly(request: Request) -> bool:
+        value = request.get(name)
+        return silent if value is None else (value in values) is wanted
+
+    return among if patterns else exactly
+
+
+def _matches(value: Scalar, patterns: tuple[Pattern[str], ...]) -> bool:
+    return isinstance(value, str) and any(each.fullmatch(value) for each in patterns)
+
+
+def _asking_other(made: Literal) -> Asking:
+    name, wanted, silent = made.test.attribute, made.wanted, made.when_silent
+    if isinstance(made.test, Compared):
+        compare, bound = _COMPARE[made.test.relation], made.test.bound
+
+        def compared(request: Request) -> bool:
+            value = request.get(name)
+            # A text where a number is asked for tells as little as silence.
+            if value is None or isinstance(value, str):
+                return silent
+            return compare(value, bound) is wanted
+
+        return compared
+    return lambda request: (request.get(name) is not None) is not silent
 
 
 _COMPARE: Final[Mapping[str, Callable[[bool | int | Fraction, Fraction], bool]]] = {

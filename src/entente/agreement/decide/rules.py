@@ -26,12 +26,10 @@ from entente.agreement.decide.formulas import (
     NO,
     YES,
     Formula,
-    Request,
     Side,
     both,
     either,
     formula,
-    holds,
     one_of,
 )
 from entente.agreement.decide.words import Words
@@ -49,28 +47,12 @@ from entente.agreement.rights import (
 )
 
 
-class Exempting(msgspec.Struct, frozen=True):
-    """A clause that takes another one out of action, and those that do so with itself."""
+class Easing(msgspec.Struct, frozen=True):
+    """A clause that lets requests pass, an exemption or a grant, and those that prevent it."""
 
     clause: str
     when: Formula
-    but: tuple[Exempting, ...]
-
-    def applies(self, request: Request) -> bool:
-        """Say whether it does, for a request."""
-        return holds(self.when, request) and not any(each.applies(request) for each in self.but)
-
-
-class Permit(msgspec.Struct, frozen=True):
-    """A grant, as a reserved asset asks for it."""
-
-    clause: str
-    when: Formula
-    but: tuple[Exempting, ...]
-
-    def applies(self, request: Request) -> bool:
-        """Say whether it gives the right, for a request."""
-        return holds(self.when, request) and not any(each.applies(request) for each in self.but)
+    but: tuple[Easing, ...]
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -80,8 +62,8 @@ class Rule(msgspec.Struct, frozen=True):
     kind: str
     scope: Formula
     only: Formula
-    but: tuple[Exempting, ...]
-    permits: tuple[Permit, ...] = ()
+    but: tuple[Easing, ...]
+    permits: tuple[Easing, ...] = ()
 
 
 class Instant:
@@ -181,10 +163,10 @@ class _Making:
     def _test(self, test: Among | Compared, side: Side) -> Formula:
         return formula(Condition(test, {}), side, self._around)
 
-    def _but(self, clause: str, side: Side) -> tuple[Exempting, ...]:
+    def _but(self, clause: str, side: Side) -> tuple[Easing, ...]:
         """Give what exempts from a clause; `side` is what an exemption from it does."""
         return tuple(
-            Exempting(name, formula(when, side, self._around), self._but(name, side.other))
+            Easing(name, formula(when, side, self._around), self._but(name, side.other))
             for name, when in self._exempting.get(clause, ())
         )
 
@@ -247,7 +229,7 @@ class _Making:
             return parties
         return parties.union(*(words.affiliates(name) for name in parties))
 
-    def _permit(self, grant: Grant) -> Permit:
+    def _permit(self, grant: Grant) -> Easing:
         whom: Formula = YES
         if ANYONE not in listed(grant.to):
             whom = self._test(Among("party", tuple(sorted(self._holders(grant)))), Side.PERMITS)
@@ -257,7 +239,7 @@ class _Making:
             self._permits(grant.what),
             self._permits(grant.provided),
         )
-        return Permit(grant.id, when, self._but(grant.id, Side.BARS))
+        return Easing(grant.id, when, self._but(grant.id, Side.BARS))
 
     def _exclusive_grant(self, grant: Grant) -> Rule:
         assets = self._granted(grant)

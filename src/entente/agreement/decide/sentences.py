@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from entente.agreement.clauses import Clause
 from entente.agreement.conditions import (
@@ -21,6 +21,7 @@ from entente.agreement.conditions import (
 from entente.agreement.decide.formulas import Request
 from entente.agreement.rights import (
     Asset,
+    Bound,
     Exclusivity,
     FirstRefusal,
     FirstShip,
@@ -78,60 +79,60 @@ def joined(words: Iterable[str], conjunction: str) -> str:
     return f"{', '.join(some[:-1])} {conjunction} {some[-1]}"
 
 
-def barred(  # noqa: PLR0911  (one return for each kind of clause)
-    clause: Clause, request: Request
-) -> str:
-    """Say why a clause bars a request."""
+class Grounds(NamedTuple):
+    """Why a clause bars: what it says, and which attributes of a request that is about."""
+
+    says: str
+    about: tuple[str, ...]
+
+    def sentence(self, request: Request) -> str:
+        """Say why it bars a request."""
+        has = [
+            f"{name} {_value(request[name])}" if request.get(name) is not None else f"no {name}"
+            for name in self.about
+        ]
+        return f"{self.says}; this request has {joined(has, 'and')}" if has else self.says
+
+
+def grounds(clause: Clause) -> Grounds:
+    """Give why a clause bars what it bars."""
     match clause:
         case Asset():
-            who = request.get("party")
-            whom = "who does not say which party it is" if who is None else f"{who}"
-            return f"{clause.id} is reserved to {clause.owner}, and no grant to {whom} covers this"
+            says = f"is reserved to {clause.owner}, and no grant covers this"
+            about: tuple[str, ...] = ("party",)
         case Grant():
-            holders = joined(listed(clause.to), "and")
-            return f"{clause.id} grants this to {holders} alone{_has(request, ('party',))}"
+            says = f"grants this to {joined(listed(clause.to), 'and')} alone"
+            about = ("party",)
         case Exclusivity():
-            return (
-                f"{clause.id} keeps {described(clause.what.node)} to "
-                f"{described(clause.only.node)}{_has(request, attributes(clause.only.node))}"
-            )
-        case Prohibition():
-            return _prohibited(clause, request)
+            says = f"keeps {described(clause.what.node)} to {described(clause.only.node)}"
+            about = attributes(clause.only.node)
+        case Prohibition(limit=None):
+            says, about = f"prohibits {described(clause.what.node)}", ()
+        case Prohibition(limit=Bound(of=name, at_most=most)):
+            what = described(clause.what.node)
+            says, about = f"allows {what} with {name} at most {shown(most)}", (name,)
         case FirstShip():
-            return (
-                f"{clause.id} has {described(clause.what.node)} ship first on "
+            says = (
+                f"has {described(clause.what.node)} ship first on "
                 f"{described(clause.place.node)}, where this {clause.per} has not been for "
-                f"{clause.lead}, without a waiver{_has(request, (clause.per,))}"
+                f"{clause.lead}, without a waiver"
             )
+            about = (clause.per,)
         case FirstRefusal():
-            return (
-                f"{clause.id} offers {described(clause.what.node)} to {clause.holder} first, who "
-                f"has neither declined nor let it lapse{_has(request, (clause.per,))}"
+            says = (
+                f"offers {described(clause.what.node)} to {clause.holder} first, who "
+                "has neither declined nor let it lapse"
             )
-    return f"{clause.id} bars this"
-
-
-def _prohibited(clause: Prohibition, request: Request) -> str:
-    what = described(clause.what.node)
-    if clause.limit is None:
-        return f"{clause.id} prohibits {what}"
-    limit = f"{clause.limit.of} at most {shown(clause.limit.at_most)}"
-    return f"{clause.id} allows {what} with {limit}{_has(request, (clause.limit.of,))}"
+            about = (clause.per,)
+        case _:
+            says, about = "bars this", ()
+    return Grounds(f"{clause.id} {says}", about)
 
 
 def attributes(node: Node) -> tuple[str, ...]:
     """Give the attributes that a condition asks for, each once, as they come."""
     tested = (part for part in nodes(node) if isinstance(part, Among | Compared | Given))
     return tuple(dict.fromkeys(part.attribute for part in tested))
-
-
-def _has(request: Request, names: Iterable[str]) -> str:
-    """Say what a request has, of some attributes."""
-    said = [
-        f"{name} {_value(request[name])}" if request.get(name) is not None else f"no {name}"
-        for name in names
-    ]
-    return f"; this request has {joined(said, 'and')}" if said else ""
 
 
 def _value(value: Scalar) -> str:

@@ -35,10 +35,11 @@ class Words:
             for each in agreement.entity_graph
             if each.kind is RelationKind.CONTROLS
         )
-        self._forms = sorted(
+        forms = sorted(
             ((form, asset.id) for asset in agreement.assets for form in asset.models),
             key=lambda pair: (-len(pair[0].replace("*", "")), "*" in pair[0], pair),
         )
+        self._forms = tuple((pattern_of(form), asset) for form, asset in forms)
         self._traits: dict[str, dict[str, Scalar]] = {
             name: self._traits_of(asset) for name, asset in self._assets.items()
         }
@@ -69,9 +70,7 @@ class Words:
         """Give the asset that a model is, by the longest form that its name has."""
         if not isinstance(model, str):
             return None
-        return next(
-            (asset for form, asset in self._forms if pattern_of(form).fullmatch(model)), None
-        )
+        return next((asset for pattern, asset in self._forms if pattern.fullmatch(model)), None)
 
     def completed(self, request: Request) -> Request:
         """Give a request with what the document knows of the things that it names."""
