@@ -9,12 +9,16 @@ from typing import Any
 
 import pytest
 
+import entente.cli.root
+from entente.agreement.check.conditions import USUAL
+from entente.agreement.conditions import parse as parse_condition
 from entente.agreement.document import SECTIONS, Document
 from entente.agreement.example import EXAMPLE
 from entente.agreement.load.text import parse
 from entente.agreement.load.tree import plain
 from entente.agreement.reference import reference_text
 from entente.agreement.schema import schema, schema_text
+from tests.agreement.money.ladders import F
 from tests.agreement.rights.documents import book
 
 PAGES = Path(__file__).parents[3] / "docs" / "agreement"
@@ -107,3 +111,46 @@ def test_the_example_fits_the_schema(list_: str) -> None:
     assert not allowed({**document, list_: [{**clause, "misspelt": 1}]}, root, described["$defs"])
     del clause["id"]
     assert not allowed(document, root, described["$defs"])
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """Give the blocks of a kind on a page."""
+    text = (PAGES / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_language_page_is_true() -> None:
+    """Its document loads, its amendment changes it, its conditions are conditions."""
+    _, document, amendment, _ = blocks("language.md", "yaml")
+    more = (
+        "- {id: X2, holder: cloud, what: {use: training}, only: {host: cloud-one}}\n"
+        "bases:\n- {id: b, owner: lab, when: {seller: lab}, measure: gross}\n"
+        "shares:\n- {id: S1, payer: lab, payee: cloud, ratio: 1, base: b}\n"
+    )
+    made = book(document + more + amendment)
+    assert [version.amendments for version in made.versions()] == [(), ("A2026-04-27",)]
+    assert made.versions()[1].agreement.shares[0].ratio == F(1, 10)
+    page = (PAGES / "language.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+`) \| (?:the|…|it|an|a|conditions)", page, flags=re.MULTILINE)
+    lines = [line for row in rows for line in re.findall(r"`([^`]+)`", row)]
+    assert len(lines) == 13
+    for line in lines:
+        filled = line.replace("[…]", "[{a: 1}]").replace("{…}", "{a: 1}")
+        assert parse_condition(plain(parse(filled.encode(), line))).written
+
+
+def test_usual_attributes_are_on_the_page() -> None:
+    """All of them, and no others."""
+    page = (PAGES / "language.md").read_text(encoding="utf-8")
+    listing = page.split("need no declaration: ", 1)[1].split(", and everything", 1)[0]
+    assert set(re.findall(r"`(\w+)`", listing)) == USUAL
+
+
+def test_the_deciding_page_is_true(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it shows is what is answered."""
+    (shown,) = blocks("deciding.md", "console")
+    command, *answer = shown.replace("\\\n", " ").splitlines()
+    words = command.replace("examples/", f"{PAGES.parents[1]}/examples/").split()
+    assert words[:2] == ["$", "entente"]
+    assert entente.cli.root.run(words[2:]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == answer[:2]
