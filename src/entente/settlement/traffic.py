@@ -22,7 +22,6 @@ from entente.agreement.log import (
     Term,
     attributes,
 )
-from entente.domain.usage import TOKEN_CLASSES
 from entente.ledger.journal import Row, decode
 from entente.ledger.model import Settlement
 from entente.ledger.reader import rows
@@ -50,7 +49,7 @@ class _Shapes:
 
     def of(self, entry: Settlement) -> Attributes:
         """Give an entry's attributes."""
-        said = tuple(getattr(entry, name) for name in _FIELDS)
+        said = tuple([getattr(entry, name) for name in _FIELDS]) if _FIELDS else ()
         key = (entry.model, entry.target, entry.key, entry.status, entry.estimated, said)
         found = self._made.get(key)
         if found is None:
@@ -87,12 +86,21 @@ def measured(journal: Iterable[Row], traits: Traits | None = None) -> Iterator[M
 
 
 def _measured(entry: Settlement, row: Row, shapes: _Shapes) -> Measured:
-    usage = entry.usage
-    numbers = dict(zip(TOKEN_CLASSES, usage.counts(), strict=True))
-    numbers["input_total"] = usage.input_total
-    numbers["output_total"] = usage.output_total
-    numbers["tokens"] = usage.total
-    numbers["requests"] = 1
+    used = entry.usage
+    into, out = used.input_total, used.output_total
+    numbers = {
+        "requests": 1,
+        "tokens": into + out,
+        "input_total": into,
+        "output_total": out,
+        "input": used.input,
+        "cache_read": used.cache_read,
+        "cache_write": used.cache_write,
+        "audio_input": used.audio_input,
+        "output": used.output,
+        "reasoning": used.reasoning,
+        "audio_output": used.audio_output,
+    }
     return Measured(
         id=entry.id,
         at_ns=entry.at_ns,

@@ -16,7 +16,14 @@ from entente.agreement.money import Bundle, RateTier, Stake, Tier
 from entente.agreement.settle import accrual, burn, captable, tariff
 from entente.agreement.settle.calendar import named, period_of, through
 from entente.agreement.settle.match import counted_share
-from entente.agreement.values import instant_ns, parse, shown, split, text_of
+from entente.agreement.values import (
+    floor_then_first,
+    instant_ns,
+    parse,
+    shown,
+    split,
+    text_of,
+)
 from entente.domain.errors import InvalidParameter
 from tests.agreement.money.ladders import F
 
@@ -68,6 +75,15 @@ def test_the_published_rounding() -> None:
     assert split(15, [F(1, 3), None]) == (5, 10)
     with pytest.raises(ValueError, match="sum to 49/50"):
         split(15, [F(80, 100), F(18, 100)])
+
+
+def test_rounding_gives_nothing_to_who_is_capped() -> None:
+    """Units that are left pass by a payee at a cap, as long as there is another one."""
+    parts = [F(3, 2), F(1, 4), F(1, 4)]
+    assert floor_then_first(parts) == (2, 0, 0)
+    assert floor_then_first(parts, frozenset({0})) == (1, 1, 0)
+    assert floor_then_first(parts, frozenset({0, 1, 2})) == (2, 0, 0)
+    assert floor_then_first([]) == ()
 
 
 def test_ends() -> None:
@@ -232,6 +248,14 @@ def test_a_volume_rate_at_its_edges() -> None:
     tiers = [RateTier(up_to=F(10), price=F(3)), RateTier(price=F(2))]
     costs = [tariff.charge(tiers, "volume", F(1), F(n)) for n in (10, 11, -2)]
     assert costs == [30, 22, -6]
+
+
+def test_what_is_carried_is_carried_on() -> None:
+    """Spending far above the first step still counts towards the third."""
+    amounts, spent = [F(10), F(10), F(10)], [F(40), F(0), F(0)]
+    found = burn.outcomes(amounts, spent, burn.Policy("true_up", None, "carries"))
+    assert [each.due for each in found] == [0, 0, 0]
+    assert [each.credited for each in found] == [40, 30, 20]
 
 
 def test_what_is_left_of_a_commitment() -> None:

@@ -43,13 +43,12 @@ class Sources(msgspec.Struct):
 
     def add(self, at_ns: int, id: str, hashed: int) -> None:
         """Count a fact in."""
-        place = (at_ns, id)
         if self.first is None or self.last is None:
-            self.first = self.last = place
-        elif place > self.last:
-            self.last = place
-        elif place < self.first:
-            self.first = place
+            self.first = self.last = (at_ns, id)
+        elif at_ns >= self.last[0]:
+            self.last = max(self.last, (at_ns, id))
+        elif at_ns <= self.first[0]:
+            self.first = min(self.first, (at_ns, id))
         self.count += 1
         self.digest += hashed
         if self.count <= IDS_MAX:
