@@ -56,15 +56,20 @@ class RecordingClient:
         self.status = status
         self.headers = {name.decode(): value.decode() for name, value in headers}
 
-    async def write(self, data: bytes) -> None:
-        """Take a piece."""
-        await asyncio.sleep(0)
+    def send(self, data: bytes) -> bool:
+        """Take a piece; be behind with it for a turn."""
         assert not self.finished
         self.pieces.append(data)
+        return False
+
+    async def caught_up(self) -> None:
+        """Read on."""
+        await asyncio.sleep(0)
 
     async def finish(self, data: bytes) -> None:
         """Take the last piece."""
-        await self.write(data)
+        await asyncio.sleep(0)
+        self.send(data)
         self.finished = True
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:

@@ -17,8 +17,11 @@ class Client(Protocol):
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of the answer."""
 
-    async def write(self, data: bytes) -> None:
-        """Send a piece of the body; waits while the client reads more slowly."""
+    def send(self, data: bytes) -> bool:
+        """Send a piece of the body; False while the client reads more slowly than it is sent to."""
+
+    async def caught_up(self) -> None:
+        """Wait until the client has read what it was sent, or has left."""
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer, with its length."""

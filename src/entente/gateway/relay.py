@@ -7,7 +7,8 @@ its end marker.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -112,13 +113,19 @@ async def _relay_stream(
     """
     annotator = side.annotator() if side.annotator is not None else None
     end: bytes
+
+    def pass_on(data: bytes) -> bool:
+        block = stream.feed(data)
+        if annotator is not None:
+            block = annotator.feed(block)
+        return client.send(block) and not stream.done
+
     try:
-        while data := await (_end_of_body(answer) if stream.done else answer.chunk()):
-            block = stream.feed(data)
-            if annotator is not None:
-                block = annotator.feed(block)
-            if block:
-                await client.write(block)
+        while await answer.pour(pass_on):
+            if stream.done:
+                await _end_of_body(answer, pass_on)
+                break
+            await client.caught_up()
         last = stream.close()
         outcome.status = stream.status
         if stream.status is Status.TRUNCATED:
@@ -133,13 +140,12 @@ async def _relay_stream(
     return annotator.feed(end) if annotator is not None else end
 
 
-async def _end_of_body(answer: Answer) -> bytes:
+async def _end_of_body(answer: Answer, pass_on: Callable[[bytes], bool]) -> None:
     """Read on behind the end marker, where nothing but the end is still awaited, briefly."""
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(AFTER_DONE_S):
-            return await answer.chunk()
-    except TimeoutError:
-        return b""
+            while await answer.pour(pass_on):
+                pass
 
 
 def _headers(

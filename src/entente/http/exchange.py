@@ -270,14 +270,18 @@ class Exchange:
         """
         self._make_head(status, headers, length)
 
-    async def write(self, data: bytes) -> None:
-        """Send a piece of the body; waits while the client reads more slowly."""
+    def send(self, data: bytes) -> bool:
+        """Send a piece of the body; False while the client reads more slowly than it is sent to."""
         if self.gone or not data:
-            return
+            return True
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         self._wire.write(self._head + data)
         self._head = b""
+        return self._wire.paused is None
+
+    async def caught_up(self) -> None:
+        """Wait until the client has read what it was sent, or has left."""
         paused = self._wire.paused
         if paused is not None:
             await asyncio.shield(paused)

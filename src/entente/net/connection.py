@@ -175,7 +175,7 @@ class Connection(asyncio.Protocol):
             if exchange.held_bytes > HELD_BYTES_HIGH:
                 self._pause()
             if not self._quiet_bytes:
-                exchange.wake()
+                exchange.arrived()
 
     def eof_received(self) -> None:
         """Remember that the end was announced: only then may it end a body."""

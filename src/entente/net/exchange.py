@@ -15,6 +15,8 @@ from entente.domain.errors import UpstreamClosed, UpstreamError, UpstreamTimeout
 from entente.net.faults import Phase, timeout_fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from entente.net.options import Timeouts
 
 HELD_BYTES_HIGH: Final = 256 * 1024
@@ -61,6 +63,7 @@ class Exchange:
         "sent",
         "stale",
         "status",
+        "taker",
         "timeouts",
         "total_at",
         "waiter",
@@ -93,6 +96,8 @@ class Exchange:
         self.failure: UpstreamError | None = None
         self.phase: Phase = "first_byte"
         self.deadline = math.inf
+        self.taker: Callable[[bytes], bool] | None = None
+        """Gets pieces as they arrive, in the connection's own turn."""
         self.waiter: asyncio.Future[None] | None = None
         self.writable: asyncio.Future[None] | None = None
 
@@ -126,6 +131,49 @@ class Exchange:
                 raise
             self.deadline = math.inf
         return self.take()
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand on what has arrived and what arrives; see `Response.pour`."""
+        while True:
+            if self.pieces:
+                if not take(self.take()):
+                    return True
+            elif self.failure is not None:
+                raise self.failure
+            elif self.complete:
+                return False
+            else:
+                self.phase = "idle"
+                self.deadline = self.loop.time() + self.timeouts.idle_s
+                self.taker = take
+                try:
+                    await self._news()
+                except asyncio.CancelledError:
+                    self.abandon()
+                    raise
+                finally:
+                    self.deadline = math.inf
+                if self._sated():
+                    return True
+                self.taker = None
+
+    def _sated(self) -> bool:
+        """Say whether who takes the pieces wants no more for now."""
+        return self.taker is None
+
+    def arrived(self) -> None:
+        """Hand on the pieces that came, or wake who waits for them."""
+        take = self.taker
+        if take is not None:
+            self.deadline = self.loop.time() + self.timeouts.idle_s
+            try:
+                if take(self.take()):
+                    return
+                self.taker = None
+            except UpstreamError as failure:
+                self.fail(failure)
+                return
+        self.wake()
 
     def take(self) -> bytes:
         """Give what has arrived and was not read, `b""` for nothing."""

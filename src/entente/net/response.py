@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from entente.domain.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from entente.net.exchange import Exchange
 
@@ -37,6 +37,14 @@ class Response:
         and `UpstreamProtocolError`. Cancelling it abandons the answer.
         """
         return self._exchange.chunk()
+
+    def pour(self, take: Callable[[bytes], bool]) -> Coroutine[Any, Any, bool]:
+        """Hand pieces of the body to `take` in the turn in which they arrive, until it says False.
+
+        Gives False at the clean end, True where `take` wanted no more for now. Raises what
+        `chunk` does, and what `take` raises.
+        """
+        return self._exchange.pour(take)
 
     async def read(self, bytes_max: int) -> bytes:
         """Return the rest of the body; more than `bytes_max` is an `UpstreamProtocolError`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -50,6 +50,13 @@ class Answer(Protocol):
 
     async def chunk(self) -> bytes:
         """Give the next piece of the body as it arrives, b"" at a clean end."""
+
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand the pieces of the body to `take` as they arrive, until it says False.
+
+        Give False at a clean end, True where `take` wanted no more for now. Without a task
+        to wake for each piece this is what streams are passed on by.
+        """
 
     async def read(self, bytes_max: int) -> bytes:
         """Give the rest of the body. Raises UpstreamProtocolError past the bound."""

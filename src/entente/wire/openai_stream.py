@@ -23,7 +23,10 @@ _USAGE_NULL: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,
 _TEXT: Final = re.compile(rb':\s*"([^"\\]*(?:\\.[^"\\]*)*)"')
 _USAGE_NAME: Final = b'"usage"'
 _USUAL_NULL: Final = b',"usage":null'
+_DATA: Final = b"data: "
 _DONE: Final = b"[DONE]"
+_DONE_BYTES_MAX: Final = 64
+"""With any blanks around it."""
 
 
 class _Texts(msgspec.Struct):
@@ -79,21 +82,18 @@ class ChatStream:
         """Take a piece of the stream; give what may go to the client now."""
         block = self._splitter.feed(data)
         self.bytes_seen += len(block)
-        if block.find(b"\n") == len(block) - 2 and b"\r" not in block:  # one event of one line
-            return self._event(block)
-        return b"".join([self._event(event) for event in events(block)])
+        if block.find(b"\n") == len(block) - 2 and block.startswith(_DATA) and b"\r" not in block:
+            return self._event(block, block[len(_DATA) : -2])  # one event of one line
+        return b"".join([self._event(event, payload(event)) for event in events(block)])
 
     def _measure(self, event: bytes) -> None:
-        """Count what an estimate is made of, should no usage be reported."""
-        self.chunks_seen += 1
-        if len(event) < self._shortest_bytes:
-            self._shortest_bytes = len(event)
-            self._envelope_bytes = min(self._envelope_bytes, len(event) - _text_bytes(event))
+        """Measure what an estimate is made of, should no usage be reported."""
+        self._shortest_bytes = len(event)
+        self._envelope_bytes = min(self._envelope_bytes, len(event) - _text_bytes(event))
 
-    def _event(self, event: bytes) -> bytes:
+    def _event(self, event: bytes, data: bytes) -> bytes:
         """Note what an event means; give the part of it that goes to the client now."""
-        data = payload(event)
-        if self.done or data.strip() == _DONE:
+        if self.done or (len(data) < _DONE_BYTES_MAX and data.strip() == _DONE):
             self.done = True
             self.end += event
             return b""
@@ -101,7 +101,9 @@ class ChatStream:
         if chunk is None:
             return event
         if chunk.choices is not None:
-            self._measure(event)
+            self.chunks_seen += 1
+            if len(event) < self._shortest_bytes:
+                self._measure(event)
             for choice in chunk.choices:
                 if choice.finish_reason:
                     self._reasons[choice.index or 0] = choice.finish_reason
@@ -119,7 +121,7 @@ class ChatStream:
         """
         rest = self._splitter.rest
         self.bytes_seen += len(rest)
-        last = self._event(rest) if rest else b""
+        last = self._event(rest, payload(rest)) if rest else b""
         return last if self.whole else b""
 
     def fail(self, error: EntenteError) -> bytes:

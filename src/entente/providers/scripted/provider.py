@@ -256,6 +256,13 @@ class ScriptedAnswer:
         self._next = None
         return frame.data
 
+    async def pour(self, take: Callable[[bytes], bool]) -> bool:
+        """Hand on frames after their delays; see `Answer.pour`."""
+        while piece := await self.chunk():
+            if not take(piece):
+                return True
+        return False
+
     async def read(self, bytes_max: int) -> bytes:
         """Give the rest of the body. Raises UpstreamProtocolError past the bound."""
         body = bytearray()

@@ -1,0 +1,158 @@
+"""Which schema an answer of ours has to fit, by method, path and status."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tests.support.contract import anthropics
+from tests.support.contract.schemas import Schema, defects, named
+
+_OK: Final = 200
+_STREAM: Final = "text/event-stream"
+
+_ROUTES: Final[Mapping[tuple[str, str], str]] = {
+    ("GET", "chat/completions"): "ChatCompletionList",
+    ("POST", "chat/completions"): "CreateChatCompletionResponse",
+    ("GET", "chat/completions/{id}"): "CreateChatCompletionResponse",
+    ("POST", "chat/completions/{id}"): "CreateChatCompletionResponse",
+    ("DELETE", "chat/completions/{id}"): "ChatCompletionDeleted",
+    ("GET", "chat/completions/{id}/messages"): "ChatCompletionMessageList",
+    ("POST", "completions"): "CreateCompletionResponse",
+    ("POST", "embeddings"): "CreateEmbeddingResponse",
+    ("POST", "moderations"): "CreateModerationResponse",
+    ("GET", "models"): "ListModelsResponse",
+    ("GET", "models/{id}"): "Model",
+    ("DELETE", "models/{id}"): "DeleteModelResponse",
+    ("POST", "files"): "OpenAIFile",
+    ("GET", "files"): "ListFilesResponse",
+    ("GET", "files/{id}"): "OpenAIFile",
+    ("DELETE", "files/{id}"): "DeleteFileResponse",
+    ("POST", "uploads"): "Upload",
+    ("POST", "uploads/{id}/parts"): "UploadPart",
+    ("POST", "uploads/{id}/complete"): "Upload",
+    ("POST", "uploads/{id}/cancel"): "Upload",
+    ("POST", "batches"): "Batch",
+    ("GET", "batches"): "ListBatchesResponse",
+    ("GET", "batches/{id}"): "Batch",
+    ("POST", "batches/{id}/cancel"): "Batch",
+    ("POST", "images/generations"): "ImagesResponse",
+    ("POST", "images/edits"): "ImagesResponse",
+    ("POST", "images/variations"): "ImagesResponse",
+    ("POST", "responses"): "Response",
+    ("GET", "responses/{id}"): "Response",
+    ("POST", "responses/{id}/cancel"): "Response",
+    ("GET", "responses/{id}/input_items"): "ResponseItemList",
+    ("POST", "responses/input_tokens"): "TokenCountsResource",
+    ("POST", "responses/compact"): "CompactResource",
+    ("POST", "conversations"): "ConversationResource",
+    ("GET", "conversations/{id}"): "ConversationResource",
+    ("POST", "conversations/{id}"): "ConversationResource",
+    ("DELETE", "conversations/{id}"): "DeletedConversationResource",
+    ("GET", "conversations/{id}/items"): "ConversationItemList",
+    ("POST", "conversations/{id}/items"): "ConversationItemList",
+    ("GET", "conversations/{id}/items/{id}"): "ConversationItem",
+    ("DELETE", "conversations/{id}/items/{id}"): "ConversationResource",
+    ("POST", "realtime/client_secrets"): "RealtimeCreateClientSecretResponse",
+}
+"""Behind `/v1/`, and behind what stands for it at Azure."""
+_EVENTS: Final[Mapping[str, str]] = {
+    "chat/completions": "CreateChatCompletionStreamResponse",
+    "completions": "CreateCompletionResponse",
+    "responses": "ResponseStreamEvent",
+    "responses/{id}": "ResponseStreamEvent",
+    "images/generations": "ImageGenStreamEvent",
+    "images/edits": "ImageEditStreamEvent",
+    "audio/speech": "CreateSpeechResponseStreamEvent",
+    "audio/transcriptions": "CreateTranscriptionResponseStreamEvent",
+}
+_ERROR: Final = "ErrorResponse"
+SCHEMAS: Final = frozenset({*_ROUTES.values(), *_EVENTS.values(), _ERROR})
+"""The schemas that anything is held against."""
+
+_NULL_ON_THE_WIRE: Final = frozenset(
+    {"usage", "user", "top_logprobs", "service_tier", "system_fingerprint"}
+)
+"""Members that the live API has as null although its specification does not say so."""
+_AZURES_ERROR: Final[Schema] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "code"],
+            "properties": {"message": {"type": "string"}},
+        }
+    },
+}
+_FIXED: Final = {"chat", "completions", "input_tokens", "compact", "generations", "edits"}
+_AZURE: Final = re.compile(r"/openai/(?:v1/|deployments/[^/]+/)?")
+
+
+def defects_of(
+    method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+) -> list[str]:
+    """Give what is wrong with an answer; nothing for what no vendor has a word about."""
+    kind = headers.get("content-type", "")
+    path = path.partition("?")[0]
+    if not body or not kind.startswith(("application/json", _STREAM)):
+        return []
+    if anthropics.is_route(path):
+        return anthropics.defects_of(method, path, status, body, streamed=kind.startswith(_STREAM))
+    azure = _AZURE.match(path)
+    if not azure and not path.startswith("/v1/"):
+        return []
+    if status != _OK:
+        return _error_defects(json.loads(body), azures=azure is not None)
+    name = "/".join(_segments(path[azure.end() if azure else len("/v1/") :]))
+    if kind.startswith(_STREAM):
+        return list(_stream_defects(body, _EVENTS.get(name), azures=azure is not None))
+    schema = _ROUTES.get((method, name))
+    return [] if schema is None else named(_as_specified(json.loads(body)), schema)
+
+
+def _segments(path: str) -> Iterator[str]:
+    """Give the words of a path, ids as such."""
+    words = path.split("/")
+    for place, word in enumerate(words):
+        is_id = place % 2 == 1 and word not in _FIXED and words[0] != "audio"
+        if words[0] == "chat" and place:
+            is_id = place == 2  # noqa: PLR2004  (`chat/completions` is one word)
+        yield "{id}" if is_id else word
+
+
+def _as_specified(value: Any) -> Any:
+    """Leave out the members that are null on the wire."""
+    if not isinstance(value, dict):
+        return value
+    return {n: v for n, v in value.items() if v is not None or n not in _NULL_ON_THE_WIRE}
+
+
+def _error_defects(body: Any, *, azures: bool) -> list[str]:
+    """Give what is wrong with an error; Azure has forms of its own besides OpenAI's."""
+    found = named(body, _ERROR)
+    if found and azures:
+        if isinstance(body, dict) and body.keys() == {"statusCode", "message"}:
+            return []
+        return list(defects(body, _AZURES_ERROR, {}))
+    return found
+
+
+def _stream_defects(body: bytes, schema: str | None, *, azures: bool) -> Iterator[str]:
+    """Give what is wrong with the events of a stream; one that failed ends with an error.
+
+    Azure's chunk about the filtering of the prompt has no type and no choice.
+    """
+    for number, block in enumerate(re.split(rb"\r?\n\r?\n", body)):
+        data = b"\n".join(re.findall(rb"(?m)^data: ?(.*?)\r?$", block))
+        if not data or data == b"[DONE]":
+            continue
+        event = json.loads(data)
+        if isinstance(event, dict) and event.get("error") and "type" not in event:
+            yield from (f"event {number}: {each}" for each in named(event, _ERROR))
+        elif schema is not None and not (azures and event.get("prompt_filter_results")):
+            if isinstance(event, dict) and isinstance(event.get("response"), dict):
+                event["response"] = _as_specified(event["response"])
+            yield from (f"event {number}: {each}" for each in named(_as_specified(event), schema))

@@ -1,0 +1,94 @@
+"""JSON schemas: where those of OpenAI are, and what is wrong with a value by one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from tests.kit.house import ROOT
+
+SPECIFICATION: Final = ROOT.parent / "shared" / "api" / "specs" / "openai.json"
+SLIM: Final = Path(__file__).with_name("openai.json")
+
+Schema: TypeAlias = Mapping[str, Any]
+
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+    "null": (type(None),),
+}
+
+
+@cache
+def components() -> Schema:
+    """Give OpenAI's schemas by name, as a root for references."""
+    if SPECIFICATION.exists():
+        schemas = json.loads(SPECIFICATION.read_bytes())["components"]["schemas"]
+    else:
+        schemas = json.loads(SLIM.read_bytes())
+    return {"components": {"schemas": schemas}}
+
+
+def named(value: Any, name: str) -> list[str]:
+    """Give what is wrong with a value by a schema of OpenAI's."""
+    return list(defects(value, {"$ref": f"#/components/schemas/{name}"}, components()))
+
+
+def defects(value: Any, schema: Schema, root: Schema, at: str = "$") -> Iterator[str]:
+    """Give what is wrong with a value; `root` is where references point."""
+    if value is None and schema.get("nullable"):
+        return
+    for part in _parts(schema, root):
+        yield from defects(value, part, root, at)
+    for word in ("anyOf", "oneOf"):
+        tries = [list(defects(value, part, root, at)) for part in schema.get(word, ())]
+        if tries and all(tries):
+            yield min(tries, key=len)[0]
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{at} is {value!r}, not one of {schema['enum']}"
+    if "const" in schema and value != schema["const"]:
+        yield f"{at} is {value!r}, not {schema['const']!r}"
+    if not _is_of_type(value, schema.get("type")):
+        yield f"{at} is {value!r}, not of type {schema['type']}"
+    elif isinstance(value, dict):
+        yield from _object_defects(value, schema, root, at)
+    elif isinstance(value, list) and "items" in schema:
+        for number, item in enumerate(value):
+            yield from defects(item, schema["items"], root, f"{at}[{number}]")
+
+
+def _parts(schema: Schema, root: Schema) -> Iterator[Schema]:
+    """Give what else a value has to be: what a schema refers to, and what it adds up from."""
+    if "$ref" in schema:
+        found: Any = root
+        for name in schema["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        yield found
+    yield from schema.get("allOf", ())
+
+
+def _is_of_type(value: Any, kinds: str | list[str] | None) -> bool:
+    if kinds is None:
+        return True
+    wanted = [
+        kind for name in ([kinds] if isinstance(kinds, str) else kinds) for kind in _TYPES[name]
+    ]
+    return type(value) in wanted
+
+
+def _object_defects(
+    value: Mapping[str, Any], schema: Schema, root: Schema, at: str
+) -> Iterator[str]:
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield f"{at}.{name} is missing"
+    for name, inner in schema.get("properties", {}).items():
+        if name in value:
+            yield from defects(value[name], inner, root, f"{at}.{name}")
