@@ -122,10 +122,10 @@ async def _relay_stream(
 
     try:
         while await answer.pour(pass_on):
+            await client.caught_up()
             if stream.done:
                 await _end_of_body(answer, pass_on)
                 break
-            await client.caught_up()
         last = stream.close()
         outcome.status = stream.status
         if stream.status is Status.TRUNCATED:

@@ -62,6 +62,8 @@ class Recorder:
         """Stand between."""
         self._client = client
         self._record = record
+        self._pieces: list[bytes] = []
+        """Of a stream, to be recorded and sent in turn."""
 
     @property
     def gone(self) -> bool:
@@ -72,9 +74,17 @@ class Recorder:
         """Send the head of the answer."""
         await self._client.start(status, headers)
 
-    async def write(self, data: bytes) -> None:
-        """Record a piece of a stream, and send it."""
-        await self._client.write(await self._record.piece(data))
+    def send(self, data: bytes) -> bool:
+        """Take a piece of a stream; recording it may take until the next turn."""
+        self._pieces.append(data)
+        return False
+
+    async def caught_up(self) -> None:
+        """Record what was taken, send it, and wait for the client."""
+        pieces, self._pieces = self._pieces, []
+        for data in pieces:
+            if not self._client.send(await self._record.piece(data)):
+                await self._client.caught_up()
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Keep a whole answer, unless it is an error, and send it."""
@@ -85,6 +95,7 @@ class Recorder:
     async def finish(self, data: bytes) -> None:
         """Keep what was streamed, and send its end."""
         try:
+            await self.caught_up()
             data = await self._record.end(data)
         except StorageUnavailable as error:
             data = self._record.fault(error)
