@@ -169,10 +169,11 @@ class Exchange:
             try:
                 if take(self.take()):
                     return
-                self.taker = None
-            except UpstreamError as failure:
-                self.fail(failure)
-                return
+            except Exception as fault:  # noqa: BLE001  (raised where the answer is waited for)
+                self.waiter, waiter = None, self.waiter
+                if waiter is not None and not waiter.done():
+                    waiter.set_exception(fault)
+            self.taker = None
         self.wake()
 
     def take(self) -> bytes:
