@@ -85,7 +85,8 @@ class Bench(NamedTuple):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         sent = {"authorization": f"Bearer {key.secret}", **names}
-        got = self.server.ask("POST", path, headers=sent, body=data)
+        # What passes untouched is as the upstream of these tests says it, in few members.
+        got = self.server.ask("POST", path, headers=sent, body=data, as_specified=False)
         (settled,) = self.server.settled(key)
         return got, settled
 

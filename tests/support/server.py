@@ -25,6 +25,7 @@ from entente.ledger.journal import decode, verify
 from entente.ledger.model import Settlement
 from entente.ledger.reader import rows
 from entente.ledger.table import append_now
+from tests.support.contract import defects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -235,8 +236,12 @@ class EntenteServer:
         key: str | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        as_specified: bool = True,
     ) -> Got:
-        """Send one request on a connection of its own."""
+        """Send one request on a connection of its own.
+
+        The answer has to look as the vendor specifies it, unless a test wants another one.
+        """
         sent = {"content-type": "application/json", **(headers or {})}
         if key is not None:
             sent["authorization"] = f"Bearer {key}"
@@ -245,7 +250,11 @@ class EntenteServer:
             connection.request(method, path, body, sent)
             answer = connection.getresponse()
             names = {name.lower(): value for name, value in answer.getheaders()}
-            return Got(answer.status, names, answer.read())
+            got = Got(answer.status, names, answer.read())
+        if as_specified and (wrong := defects_of(method, path, *got)):
+            message = f"{method} {path} is answered with {got.status}, and: {'; '.join(wrong)}"
+            raise AssertionError(message)
+        return got
 
     def get(self, path: str, *, key: str | None = None) -> Got:
         """GET."""

@@ -19,7 +19,6 @@ _ROUTES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "chat/completions/{id}"): "CreateChatCompletionResponse",
     ("POST", "chat/completions/{id}"): "CreateChatCompletionResponse",
     ("DELETE", "chat/completions/{id}"): "ChatCompletionDeleted",
-    ("GET", "chat/completions/{id}/messages"): "ChatCompletionMessageList",
     ("POST", "completions"): "CreateCompletionResponse",
     ("POST", "embeddings"): "CreateEmbeddingResponse",
     ("POST", "moderations"): "CreateModerationResponse",
@@ -57,7 +56,11 @@ _ROUTES: Final[Mapping[tuple[str, str], str]] = {
     ("DELETE", "conversations/{id}/items/{id}"): "ConversationResource",
     ("POST", "realtime/client_secrets"): "RealtimeCreateClientSecretResponse",
 }
-"""Behind `/v1/`, and behind what stands for it at Azure."""
+"""Behind `/v1/`, and behind what stands for it at Azure.
+
+Messages of a stored completion are none of them: OpenAI's schema says that all are the
+assistant's, its own example has the user's.
+"""
 _EVENTS: Final[Mapping[str, str]] = {
     "chat/completions": "CreateChatCompletionStreamResponse",
     "completions": "CreateCompletionResponse",
@@ -117,17 +120,23 @@ def _segments(path: str) -> Iterator[str]:
     """Give the words of a path, ids as such."""
     words = path.split("/")
     for place, word in enumerate(words):
+        if words[0] == "chat":
+            place -= 1  # noqa: PLW2901  (`chat/completions` is one word)
         is_id = place % 2 == 1 and word not in _FIXED and words[0] != "audio"
-        if words[0] == "chat" and place:
-            is_id = place == 2  # noqa: PLR2004  (`chat/completions` is one word)
         yield "{id}" if is_id else word
 
 
 def _as_specified(value: Any) -> Any:
     """Leave out the members that are null on the wire."""
+    if isinstance(value, list):
+        return [_as_specified(each) for each in value]
     if not isinstance(value, dict):
         return value
-    return {n: v for n, v in value.items() if v is not None or n not in _NULL_ON_THE_WIRE}
+    return {
+        name: _as_specified(each)
+        for name, each in value.items()
+        if each is not None or name not in _NULL_ON_THE_WIRE
+    }
 
 
 def _error_defects(body: Any, *, azures: bool) -> list[str]:
@@ -153,6 +162,4 @@ def _stream_defects(body: bytes, schema: str | None, *, azures: bool) -> Iterato
         if isinstance(event, dict) and event.get("error") and "type" not in event:
             yield from (f"event {number}: {each}" for each in named(event, _ERROR))
         elif schema is not None and not (azures and event.get("prompt_filter_results")):
-            if isinstance(event, dict) and isinstance(event.get("response"), dict):
-                event["response"] = _as_specified(event["response"])
             yield from (f"event {number}: {each}" for each in named(_as_specified(event), schema))

@@ -87,9 +87,7 @@ _BATCH: Final = _object(
 
 
 def _page(items: Schema) -> Schema:
-    return _object(
-        data=_list(items), has_more=_FLAG, first_id=_maybe(_TEXT), last_id=_maybe(_TEXT)
-    )
+    return _object(data=_list(items), has_more=_FLAG, first_id=_maybe(_TEXT), last_id=_maybe(_TEXT))
 
 
 _ANSWERS: Final[Mapping[tuple[str, str], Schema]] = {

@@ -45,16 +45,10 @@ def defects(value: Any, schema: Schema, root: Schema, at: str = "$") -> Iterator
     """Give what is wrong with a value; `root` is where references point."""
     if value is None and schema.get("nullable"):
         return
-    for part in _parts(schema, root):
-        yield from defects(value, part, root, at)
-    for word in ("anyOf", "oneOf"):
-        tries = [list(defects(value, part, root, at)) for part in schema.get(word, ())]
-        if tries and all(tries):
-            yield min(tries, key=len)[0]
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{at} is {value!r}, not one of {schema['enum']}"
-    if "const" in schema and value != schema["const"]:
-        yield f"{at} is {value!r}, not {schema['const']!r}"
+    yield from _composed_defects(value, schema, root, at)
+    words = schema.get("enum", [schema["const"]] if "const" in schema else [value])
+    if value not in words:
+        yield f"{at} is {value!r}, not one of {words}"
     if not _is_of_type(value, schema.get("type")):
         yield f"{at} is {value!r}, not of type {schema['type']}"
     elif isinstance(value, dict):
@@ -62,6 +56,15 @@ def defects(value: Any, schema: Schema, root: Schema, at: str = "$") -> Iterator
     elif isinstance(value, list) and "items" in schema:
         for number, item in enumerate(value):
             yield from defects(item, schema["items"], root, f"{at}[{number}]")
+
+
+def _composed_defects(value: Any, schema: Schema, root: Schema, at: str) -> Iterator[str]:
+    for part in _parts(schema, root):
+        yield from defects(value, part, root, at)
+    for word in ("anyOf", "oneOf"):
+        tries = [list(defects(value, part, root, at)) for part in schema.get(word, ())]
+        if tries and all(tries):
+            yield min(tries, key=len)[0]
 
 
 def _parts(schema: Schema, root: Schema) -> Iterator[Schema]:

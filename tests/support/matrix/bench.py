@@ -92,9 +92,11 @@ class Bench:
             self._entries.setdefault(entry.key, []).append(entry)
         return self._entries.get(key.id, [])
 
-    def post(self, path: str, headers: dict[str, str], body: bytes) -> Got:
+    def post(
+        self, path: str, headers: dict[str, str], body: bytes, *, as_specified: bool = True
+    ) -> Got:
         """Send a request."""
-        return self.server.ask("POST", path, headers=headers, body=body)
+        return self.server.ask("POST", path, headers=headers, body=body, as_specified=as_specified)
 
 
 def told_by(provider: str) -> StandIn:
