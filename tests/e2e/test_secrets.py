@@ -68,7 +68,8 @@ def test_planted_secrets_are_nowhere(tmp_path: Path) -> None:
         sent = b"".join(thread.upstream.heads)
     assert PROVIDER_KEY.encode() in sent  # the canaries were alive: they did their work
     assert FILE_KEY.encode() in sent
-    for place in [server.out_log, server.err_log, *server.data_dir.iterdir()]:
+    written = [place for place in server.data_dir.rglob("*") if place.is_file()]
+    for place in [server.out_log, server.err_log, *written]:
         seen += place.read_bytes()
     for canary in (PROVIDER_KEY, FILE_KEY, ADMIN, PROXY, key.secret):
         assert canary.encode() not in seen

@@ -201,13 +201,12 @@ async def send_blob(
     shown = "".join(c if (c.isascii() and c.isalnum()) or c in "-_. " else "_" for c in filename)
     disposition = (b"content-disposition", b'attachment; filename="%b"' % shown.encode())
     pieces = blobs.read(name)
-    first = await anext(pieces, b"")  # what cannot be read at all is refused, not cut off
+    piece = await anext(pieces, b"")  # what cannot be read at all is refused, not cut off
     await exchange.start(200, (kind, disposition), length=size)
-    await exchange.write(first)
-    async for piece in pieces:
-        if exchange.gone:
-            break
-        await exchange.write(piece)
+    while piece and not exchange.gone:
+        if not exchange.send(piece):
+            await exchange.caught_up()
+        piece = await anext(pieces, b"")
     await pieces.aclose()
     await exchange.finish(b"")
 

@@ -170,8 +170,9 @@ class Exchange:
                 if take(self.take()):
                     return
             except Exception as fault:  # noqa: BLE001  (raised where the answer is waited for)
-                self.waiter, waiter = None, self.waiter
+                waiter = self.waiter
                 if waiter is not None and not waiter.done():
+                    self.waiter = None
                     waiter.set_exception(fault)
             self.taker = None
         self.wake()
