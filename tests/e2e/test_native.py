@@ -125,14 +125,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def test_a_stream_passes_byte_for_byte(bench: Bench) -> None:
-    """Events that nobody here has heard of included; the request but for names and keeping."""
+    """Events that nobody here has heard of included; the request but for the model's name."""
     recorded = STREAM.replace(
         b"event: response.output_item.added", SEARCH + b"event: response.output_item.added", 1
     )
     bench.plays(recorded)
     body = (
         b'{"model": "openai","input" :"hi","stream":true, "future":[1.50],"tools":[{"type":'
-        b'"web_search","odd":{}}],"include":["reasoning.encrypted_content"]}'
+        b'"web_search","odd":{}}],"include":["reasoning.encrypted_content"],"store" : false}'
     )
     got, settled = bench.post("/v1/responses", body)
     assert got.body == recorded
@@ -145,6 +145,21 @@ def test_a_stream_passes_byte_for_byte(bench: Bench) -> None:
     assert bench.head.startswith(b"post /v1/responses http/1.1\r\n")
     assert (settled.status, settled.usage) == (Status.COMPLETE, Usage(input=7, output=5))
     assert (settled.cost_nano, settled.estimated) == (7 * 1000 + 5 * 2000, False)
+
+
+def test_a_kept_answer_is_told_as_ours(bench: Bench) -> None:
+    """The provider keeps nothing; the client gets an id of ours, and all else as it came."""
+    bench.plays(STREAM)
+    got, settled = bench.post(
+        "/v1/responses", {"model": "openai", "input": "hi", "stream": True, "metadata": {}}
+    )
+    assert bench.asked["store"] is False
+    own = f"resp_{settled.id.removeprefix('req_')}".encode()
+    theirs = re.findall(rb'"id":"(resp_[^"]+)"', STREAM)
+    assert set(re.findall(rb'"id":"(resp_[^"]+)"', got.body)) == {own}
+    plain = got.body.replace(own, theirs[0]).replace(b',"store":true', b"")
+    assert plain == STREAM.replace(b',"store":true', b"")
+    assert (settled.status, settled.usage) == (Status.COMPLETE, Usage(input=7, output=5))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +187,7 @@ def test_whole_answers(bench: Bench, said: dict[str, Any], status: Status, usage
     """Bytes as they are; one status, and the usage that was reported."""
     body = json.dumps({"id": "resp_1", "object": "response", **said, "usage": WORDS}).encode()
     bench.plays(body)
-    got, settled = bench.post("/v1/responses", {"model": "openai", "input": "hi"})
+    got, settled = bench.post("/v1/responses", {"model": "openai", "input": "hi", "store": False})
     assert (got.status, got.body) == (200, body)
     assert (settled.status, settled.usage) == (status, usage)
 
@@ -180,7 +195,7 @@ def test_whole_answers(bench: Bench, said: dict[str, Any], status: Status, usage
 def test_a_whole_answer_is_half_or_none(bench: Bench) -> None:
     """Half of one is a failure of the provider's, and costs what was held."""
     bench.plays(b'{"id":"resp_1","object":"response","status":"comp')
-    got, settled = bench.post("/v1/responses", {"model": "openai", "input": "hi"})
+    got, settled = bench.post("/v1/responses", {"model": "openai", "input": "hi", "store": False})
     assert (got.status, got.error["code"]) == (502, "upstream_failed")
     assert (settled.status, settled.estimated) == (Status.FAILED, True)
 
@@ -190,7 +205,7 @@ def test_a_stream_that_breaks_off(bench: Bench, cut: bool) -> None:
     """The error event is numbered behind what came, and nothing says that it is complete."""
     half = STREAM[: STREAM.index(b"event: response.output_text.done")]
     bench.plays(half, cut=cut)
-    body = {"model": "openai", "input": "hi", "stream": True}
+    body = {"model": "openai", "input": "hi", "stream": True, "store": False}
     got, settled = bench.post("/v1/responses", body)
     assert got.body.startswith(half)
     (error,) = re.findall(rb"event: error\ndata: (.*)\n\n", got.body[len(half) :])
@@ -208,7 +223,9 @@ def test_a_failure_in_the_middle(bench: Bench) -> None:
     )
     data = STREAM[: STREAM.index(b"event: response.output_text.done")] + failed
     bench.plays(data)
-    got, settled = bench.post("/v1/responses", {"model": "openai", "input": "hi", "stream": True})
+    got, settled = bench.post(
+        "/v1/responses", {"model": "openai", "input": "hi", "stream": True, "store": False}
+    )
     assert got.body == data
     assert (settled.status, settled.usage) == (Status.FAILED, Usage(input=3, output=1))
 
@@ -217,7 +234,9 @@ def test_refusals_pass(bench: Bench) -> None:
     """In the provider's words, byte for byte."""
     body = b'{"error": {"message":"No.","type":"invalid_request_error","param":"x","code":null}}'
     bench.plays(body, status=400)
-    got, settled = bench.post("/v1/responses", {"model": "openai", "input": "hi", "x": 1})
+    got, settled = bench.post(
+        "/v1/responses", {"model": "openai", "input": "hi", "x": 1, "store": False}
+    )
     assert (got.status, got.body) == (400, body)
     assert (settled.status, settled.usage, settled.cost_nano) == (Status.FAILED, Usage(), 0)
 
@@ -229,7 +248,7 @@ def test_a_provider_without_responses_is_asked_to_chat(bench: Bench) -> None:
         b'"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],'
         b'"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}'
     )
-    got, _ = bench.post("/v1/responses", {"model": "chatty", "input": "hi"})
+    got, _ = bench.post("/v1/responses", {"model": "chatty", "input": "hi", "store": False})
     assert got.json["output"][0]["content"][0]["text"] == "ok"
     assert bench.head.startswith(b"post /v1/chat/completions ")
     assert bench.asked["messages"] == [{"role": "user", "content": "hi"}]
@@ -272,7 +291,7 @@ def test_the_official_client(bench: Bench) -> None:
 def test_azure_serves_responses(bench: Bench, model: str, target: bytes) -> None:
     """The body names the deployment; Azure's clients get the checks, OpenAI's do not."""
     bench.plays(AZURES, head=b"x-ms-region: East US 2\r\nx-ms-rai-invoked: true\r\n")
-    asked = {"model": model, "input": "Capital?"}
+    asked = {"model": model, "input": "Capital?", "store": False}
     got, settled = bench.post("/openai/v1/responses", asked)
     assert got.body == AZURES
     assert got.headers["x-ms-region"] == "East US 2"
@@ -294,7 +313,7 @@ def test_a_stream_of_azures_has_no_checks_for_others(bench: Bench) -> None:
     checked = STREAM.replace(b'"metadata":{}}', b'"metadata":{},"content_filters":[{"a":1}]}')
     assert checked != STREAM
     bench.plays(checked)
-    asked = {"model": "azure", "input": "ping", "stream": True}
+    asked = {"model": "azure", "input": "ping", "stream": True, "store": False}
     assert bench.post("/openai/v1/responses", asked)[0].body == checked
     got, settled = bench.post("/v1/responses", asked)
     assert b"content_filters" not in got.body
@@ -305,7 +324,7 @@ def test_a_stream_of_azures_has_no_checks_for_others(bench: Bench) -> None:
 def test_a_clients_own_id_is_given_back(bench: Bench) -> None:
     """With answers, and with refusals before there is a request."""
     bench.plays(AZURES)
-    asked = {"model": "azure", "input": "hi"}
+    asked = {"model": "azure", "input": "hi", "store": False}
     got, _ = bench.post("/openai/v1/responses", asked, x_ms_client_request_id="mine-1")
     assert got.headers["x-ms-client-request-id"] == "mine-1"
     assert b"mine-1" not in bench.head
@@ -368,7 +387,7 @@ def test_what_a_provider_refuses_is_said_as_azure_does(
     bench.plays(json.dumps({"error": said}).encode(), status=status)
     for path, body in (
         (CLASSIC.format("openai"), CHAT),
-        ("/openai/v1/responses", {"model": "openai", "input": "hi"}),
+        ("/openai/v1/responses", {"model": "openai", "input": "hi", "store": False}),
         (CLASSIC.format("claude"), CHAT),
     ):
         got, _ = bench.post(path, body)
@@ -412,7 +431,7 @@ def test_what_is_no_list_of_betas_does_not_go_on(bench: Bench, value: str) -> No
 def test_headers_do_not_cross(bench: Bench) -> None:
     """What one vendor's header means, no other knows; OpenAI's goes to OpenAI's dialect."""
     bench.plays(STREAM)
-    asked = {"model": "openai", "input": "hi", "stream": True}
+    asked = {"model": "openai", "input": "hi", "stream": True, "store": False}
     bench.post("/v1/responses", asked, openai_beta="responses=v1", anthropic_beta="one")
     assert b"\r\nopenai-beta: responses=v1\r\n" in bench.head
     assert b"anthropic-beta" not in bench.head

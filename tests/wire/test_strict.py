@@ -354,6 +354,21 @@ def test_responses_look_at_the_input_before_other_parameters() -> None:
     check_responses(b'{"model":"m","input":"hi","tools":[{"type":"web_search"}]}')
 
 
+def test_responses_that_build_on_kept_ones() -> None:
+    """Only where responses are kept; whether they are there, the store says."""
+    for more in (
+        {"previous_response_id": "resp_1"},
+        {"conversation": {"id": "conv_1"}},
+        {"background": True},
+        {"input": [{"type": "item_reference", "id": "msg_1"}]},
+        {"input": [{"id": "msg_1"}]},
+    ):
+        body = json.dumps({"model": "m", "input": "hi", **more}).encode()
+        check_responses(body, with_store=True)
+        with pytest.raises(InvalidParameter):
+            check_responses(body)
+
+
 @pytest.mark.parametrize("check", [check_chat, check_responses, check_messages])
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff"])
 def test_what_is_no_json_object(check: Any, body: bytes) -> None:

@@ -29,7 +29,16 @@ from entente.domain.errors import (
 )
 from entente.wire import openai_errors
 from entente.wire.azure import locate
-from entente.wire.azure_errors import ACCESS_DENIED, NO_DEPLOYMENT, TABLE, prompt_filtered, render
+from entente.wire.azure_errors import (
+    ACCESS_DENIED,
+    NO_DEPLOYMENT,
+    TABLE,
+    for_openai,
+    from_openai,
+    passed_on,
+    prompt_filtered,
+    render,
+)
 
 SENTENCE = "A sentence."
 
@@ -199,3 +208,68 @@ def test_a_prompt_that_was_filtered() -> None:
     assert error["innererror"]["code"] == "ResponsibleAIPolicyViolation"
     assert list(error["innererror"]["content_filter_result"]) == ["hate", "jailbreak"]
     assert error["message"].startswith("The response was filtered due to the prompt triggering")
+
+
+OURS = {"message": SENTENCE, "type": "invalid_request_error", "param": "n", "code": "invalid_type"}
+
+
+def _dump(error: object) -> bytes:
+    return json.dumps({"error": error}).encode()
+
+
+def test_what_a_models_own_checks_found_passes() -> None:
+    """Azure says it in OpenAI's form, too; so does what is no error of either."""
+    body = _dump(OURS)
+    assert from_openai(400, body) is body
+    for odd in (b"", b"[]", b'{"error":"text"}', b'{"detail":1}'):
+        assert from_openai(400, odd) is odd
+
+
+@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+@pytest.mark.parametrize("name", ["content_filter_result", "content_filter_results"])
+def test_a_filtered_prompt_is_said_in_azures_form(code: str, name: str) -> None:
+    """With what was found, where the provider says it, by whichever name."""
+    inner = {"code": "ResponsibleAIPolicyViolation", name: {"hate": {"filtered": True}}}
+    said = json.loads(from_openai(400, _dump({**OURS, "code": code, "innererror": inner})))
+    assert said["error"]["innererror"]["content_filter_result"] == {"hate": {"filtered": True}}
+    assert said == json.loads(prompt_filtered({"hate": {"filtered": True}}).body)
+    bare = json.loads(from_openai(400, _dump({**OURS, "code": code})))
+    assert bare["error"]["innererror"]["content_filter_result"] == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, "DeploymentNotFound"), (409, "409"), (529, "ServiceUnavailable")]
+)
+def test_other_refusals_have_azures_codes(status: int, code: str) -> None:
+    """And the provider's sentence, or one that says that there is none."""
+    error = {"code": code, "message": SENTENCE}
+    assert json.loads(from_openai(status, _dump(OURS))) == {"error": error}
+    assert json.loads(passed_on(status, SENTENCE)) == {"error": error}
+    silent = json.loads(from_openai(status, b"<html>"))["error"]["message"]
+    assert silent == f"The provider answered with status {status} and did not say why."
+    assert json.loads(passed_on(400, SENTENCE))["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "param", "code"),
+    [
+        (400, OURS, "n", "invalid_type"),
+        (
+            400,
+            {"message": SENTENCE, "type": None, "param": "prompt", "code": "content_filter"},
+            "prompt",
+            "content_filter",
+        ),
+        (429, {"code": "429", "message": SENTENCE}, None, "rate_limit_exceeded"),
+        (401, {"code": 401, "message": SENTENCE}, None, None),
+        (500, {"code": "InternalServerError", "message": SENTENCE}, None, None),
+    ],
+)
+def test_what_azure_said_for_clients_of_openai(
+    status: int, said: dict[str, Any], param: str | None, code: str | None
+) -> None:
+    """In OpenAI's envelope: parameter and code of a model's checks, else what fits the status."""
+    error = json.loads(for_openai(status, _dump(said)))["error"]
+    assert (error["message"], error["param"], error["code"]) == (SENTENCE, param, code)
+    assert set(error) == {"message", "type", "param", "code"}
+    assert json.loads(for_openai(status, b"?"))["error"]["message"].startswith("The provider")

@@ -72,7 +72,7 @@ class Responses:
         who = somebody(who)
         body = named(await exchange.body(), match)
         if self._is_strict:
-            strict.check_responses(body)
+            strict.check_responses(body, with_store=self._shelf is not None)
         call = openai_responses.decode_responses(body, with_store=self._shelf is not None)
         call = as_sent(exchange, match, call)
         if self._shelf is None:

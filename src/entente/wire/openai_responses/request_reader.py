@@ -65,6 +65,7 @@ _ROLES: Final = {
 }
 _SAID: Final = ("output_text", "refusal")
 _SHOWN: Final = ("input_text", "input_image", "input_file", "scoped_content", "input_audio")
+_REFERENCE: Final = "item_reference"
 _GIVEN: Final = ("input_text", "input_image", "input_file")
 _PARTS: Final = (
     "input_text",
@@ -115,10 +116,22 @@ def read_request(call: Call) -> ChatRequest:
     )
 
 
-def check_items(items: Iterable[Raw]) -> None:
-    """Refuse items that are none. Those of types that only OpenAI has are not looked into."""
+def check_items(items: Iterable[Raw], *, with_store: bool) -> None:
+    """Refuse items that are none. Those of types that only OpenAI has are not looked into.
+
+    With a store of responses an item may stand by its id; whether it is there, the store says.
+    """
     for at, raw in enumerate(items):
-        _item(raw, f"input[{at}]", [])
+        if not (with_store and _is_reference(raw)):
+            _item(raw, f"input[{at}]", [])
+
+
+def _is_reference(raw: Raw) -> bool:
+    try:
+        kind = _kind_decoder.decode(raw)
+    except msgspec.ValidationError:
+        return False
+    return kind.type == _REFERENCE or (kind.type is None and kind.role is None and bool(kind.id))
 
 
 def _note_others(call: Call, asked: form.ResponsesForm, others: list[str]) -> None:
