@@ -59,6 +59,7 @@ ARGUMENTS: dict[str, Any] = {
     "retry_after_ms": 1_500,
     "unit": "tokens",
     "phase": "idle",
+    "clauses": ("X1",),
 }
 
 

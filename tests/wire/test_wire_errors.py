@@ -38,6 +38,7 @@ ARGUMENTS: dict[str, Any] = {
     "retry_after_ms": 1_500,
     "unit": "tokens",
     "phase": "idle",
+    "clauses": ("X1",),
 }
 
 
@@ -63,6 +64,7 @@ STATUSES = {
     "InvalidKey": 401,
     "InvalidToken": 401,
     "PermissionDenied": 403,
+    "AgreementForbids": 403,
     "ModelNotFound": 404,
     "LimitError": 429,
     "RateLimited": 429,

@@ -16,6 +16,7 @@
     │   └── InvalidKey
     │       └── InvalidToken        a bearer token of an issuer, not one of our keys
     ├── PermissionDenied
+    │   └── AgreementForbids        no target that the agreement allows for this request
     ├── ModelNotFound
     ├── LimitError                  429
     │   ├── RateLimited             requests or tokens per minute
@@ -130,6 +131,18 @@ class InvalidToken(InvalidKey):
 
 class PermissionDenied(EntenteError):
     """The principal is known and may not do this."""
+
+
+class AgreementForbids(PermissionDenied):
+    """The agreement bars every target. The message has the clause and its sentence.
+
+    `clauses` are the ids of the clauses that bar it.
+    """
+
+    def __init__(self, message: str, *, clauses: tuple[str, ...]) -> None:
+        """Keep the clauses."""
+        super().__init__(message)
+        self.clauses = clauses
 
 
 class ModelNotFound(EntenteError):

@@ -1,6 +1,6 @@
 """One request, from principal to settlement.
 
-    policy -> hold -> route -> dispatch -> relay -> settle -> last bytes
+    policy -> agreement -> hold -> route -> dispatch -> relay -> settle -> last bytes
 
 The hold is durable before a provider is asked, the settlement before the client gets the
 last byte. There is one place that settles: the `finally` of `Gateway.chat`. Settling is a
@@ -26,6 +26,7 @@ from entente.domain.errors import (
 )
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
+from entente.gateway.agreed import Agreed, Allowed, marked, stateful
 from entente.gateway.client import Client
 from entente.gateway.outcome import Outcome, closing
 from entente.gateway.passage import adapted, way_to
@@ -61,6 +62,7 @@ class Gateway:
         ledger: Ledger,
         monitor: Monitor,
         now_ns: NowNs,
+        agreed: Agreed | None = None,
     ) -> None:
         """Take the parts, all made and owned by `app`."""
         self._catalog = catalog
@@ -70,6 +72,7 @@ class Gateway:
         self._ledger = ledger
         self._monitor = monitor
         self._now_ns = now_ns
+        self._agreed = agreed
 
     async def chat(
         self,
@@ -85,6 +88,7 @@ class Gateway:
         EntenteError only while nothing has been sent to the client.
         """
         model = self._model(who, call)
+        allowed = self._allowed(who, call, model)
         price = self._prices.lines.get(model.name)
         most = bound(
             call,
@@ -106,7 +110,8 @@ class Gateway:
             if on_held is not None:
                 on_held()
             cap = model.output_tokens_max if who.budgeted else None
-            reached = await self._ask(call, model, cap, request_id, outcome)
+            targets = plan(model) if allowed is None else allowed.targets
+            reached = await self._ask(call, model, targets, cap, request_id, outcome)
             try:
                 made = Made(request_id, opened.at_ns)
                 last = await relay(call, made, reached, admission.standings, outcome, client)
@@ -120,6 +125,7 @@ class Gateway:
             raise
         finally:
             entry = self._settlement(opened, outcome, price, client)
+            entry = marked(entry, allowed, outcome.target)
             settled = self._ledger.settle(entry)
             self._limits.give_back(who, admission, entry.usage.total)
             self._count(opened, entry)
@@ -139,6 +145,13 @@ class Gateway:
         if model is None or not may_use(who, model.name):
             raise ModelNotFound(call.model)
         return model
+
+    def _allowed(self, who: Principal, call: Call, model: Model) -> Allowed | None:
+        """Ask the agreement, where there is one. Raises AgreementForbids."""
+        if self._agreed is None:
+            return None
+        now_ns = self._now_ns()
+        return self._agreed.allow(who, model, call.surface, stateful=stateful(call), at_ns=now_ns)
 
     def _make_hold(
         self, who: Principal, model: Model, price: Price | None, most: Bound, request_id: str
@@ -168,12 +181,12 @@ class Gateway:
         self,
         call: Call,
         model: Model,
+        targets: tuple[Target, ...],
         output_tokens_max: int | None,
         request_id: str,
         outcome: Outcome,
     ) -> Reached:
         """Ask one target after the other until one answers for good."""
-        targets = plan(model)
         last = len(targets) - 1
         for number, target in enumerate(targets):
             provider = self._providers[target.provider]

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from entente.domain.chat import Status
+from entente.domain.chat import Status, Surface
 from entente.domain.errors import (
     InvalidParameter,
     ModelNotFound,
@@ -23,6 +23,7 @@ from entente.domain.errors import (
     UpstreamRefused,
 )
 from entente.domain.principal import Principal
+from entente.gateway.agreed import Agreed, Allowed
 from entente.gateway.reserve import Accounts, Reserve, Terms
 from entente.gateway.session import Around, Bounds, Session
 from entente.metering.bounds import Bound
@@ -67,6 +68,7 @@ class Realtime:
         holder: Callable[[str], Principal | None],
         stopping: Callable[[], bool],
         bounds: Bounds,
+        agreed: Agreed | None = None,
     ) -> None:
         """Take the parts, all made and owned by `app`; see `Around` for those that ask."""
         self._catalog = catalog
@@ -76,6 +78,7 @@ class Realtime:
         self._holder = holder
         self._stopping = stopping
         self._bounds = bounds
+        self._agreed = agreed
         self.sessions = 0
         """Sessions that are open now."""
 
@@ -87,13 +90,15 @@ class Realtime:
         `grant` changes the client's connection over. Raises an EntenteError only before.
         """
         model = self.find(who, call.model)
-        targets = self._targets(model)
+        allowed = self._allowed(who, model)
+        targets = self._targets(model, allowed)
         numbers = count(1)
 
         def pay(terms: Terms) -> Reserve:
             return Reserve(self._accounts, terms, who, lambda: f"{call.id}.{next(numbers)}")
 
         reserve = pay(self._terms(model))
+        reserve.allowed = allowed
         reserve.check()
         try:
             await reserve.ready()
@@ -113,7 +118,8 @@ class Realtime:
 
     def check(self, who: Principal, name: str) -> None:
         """Refuse a model of which the principal cannot have a session."""
-        self._targets(self.find(who, name))
+        model = self.find(who, name)
+        self._targets(model, self._allowed(who, model))
 
     def find(self, who: Principal, name: str) -> Model:
         """Find a model; one that the principal may not use does not exist for it."""
@@ -122,9 +128,19 @@ class Realtime:
             raise ModelNotFound(name)
         return model
 
-    def _targets(self, model: Model) -> list[tuple[Target, RealtimeProvider]]:
-        """Give the targets of a model that have sessions."""
-        able = [(target, self._providers[target.provider]) for target in plan(model)]
+    def _allowed(self, who: Principal, model: Model) -> Allowed | None:
+        """Ask the agreement, where there is one. Raises AgreementForbids."""
+        if self._agreed is None:
+            return None
+        at_ns = self._accounts.now_ns()
+        return self._agreed.allow(who, model, Surface.REALTIME, stateful=True, at_ns=at_ns)
+
+    def _targets(
+        self, model: Model, allowed: Allowed | None
+    ) -> list[tuple[Target, RealtimeProvider]]:
+        """Give the targets of a model that have sessions, and that are allowed."""
+        targets = plan(model) if allowed is None else allowed.targets
+        able = [(target, self._providers[target.provider]) for target in targets]
         found: list[tuple[Target, RealtimeProvider]] = [
             (target, each) for target, each in able if isinstance(each, RealtimeProvider)
         ]

@@ -29,6 +29,7 @@ from entente.domain.errors import (
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.domain.usage import NOTHING, Usage
+from entente.gateway.agreed import Allowed, marked
 from entente.gateway.outcome import Outcome, closing
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import Hold, hold
@@ -89,6 +90,8 @@ class Reserve:
         self.who = who
         self.target: Target | None = None
         """Who serves, once that is known."""
+        self.allowed: Allowed | None = None
+        """What the agreement says of the targets, where there is one."""
         self._accounts = accounts
         self._terms = terms
         self._new_id = new_id
@@ -307,6 +310,7 @@ class Reserve:
         else:
             outcome.estimate(self._most_since(charge.began_at))
         entry = closing(charge.hold, outcome, terms.price, status=status, at_ns=accounts.now_ns())
+        entry = marked(entry, self.allowed, self.target)
         settled = accounts.ledger.settle(entry)
         if charge.admission is not None:
             accounts.limits.give_back(charge.who, charge.admission, entry.usage.total)

@@ -125,6 +125,14 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     recovered: bool = False
     prices: str = ""
     """Version of the price book."""
+    agreement: str = ""
+    """SHA-256 of the agreement's version that the request was decided by, where there is one."""
+    clauses: tuple[str, ...] = ()
+    """Clauses of it that have a say in what was allowed, or, where it only reports, bar it."""
+    surface: str = ""
+    """What kind of use the agreement took it for."""
+    project: str = ""
+    """Whose request it was, where an agreement may ask."""
 
 
 AnyEntry: TypeAlias = Grant | Hold | Settlement

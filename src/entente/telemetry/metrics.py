@@ -62,6 +62,7 @@ class Monitor(Collector):
         """By model."""
         self._refused: _Counts = defaultdict(int)
         self._failed_over: _Counts = defaultdict(int)
+        self._barred: _Counts = defaultdict(int)
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -90,6 +91,10 @@ class Monitor(Collector):
     def failed_over(self, target: str) -> None:
         """Count a call that went on to the next target."""
         self._failed_over[(target,)] += 1
+
+    def barred(self, model: str) -> None:
+        """Count a request that the agreement bars, or, where it only reports, would bar."""
+        self._barred[(model,)] += 1
 
     def render(self) -> bytes:
         """Write all metrics in Prometheus' text format."""
@@ -133,6 +138,12 @@ class Monitor(Collector):
             "Calls that went on to the next target, by the target that failed.",
             (target,),
             self._failed_over,
+        )
+        yield _counter(
+            "entente_agreement_barred",
+            "Requests that the agreement bars, or would bar where it only reports.",
+            (model,),
+            self._barred,
         )
         durations = HistogramMetricFamily(
             "gen_ai_server_request_duration_seconds",

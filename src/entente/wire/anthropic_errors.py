@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from entente.domain.errors import (
+    AgreementForbids,
     AuthenticationError,
     BodyTimeout,
     BodyTooLarge,
@@ -61,6 +62,7 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     MethodNotAllowed: _Row(405, _INVALID),
     AuthenticationError: _Row(401, "authentication_error"),
     PermissionDenied: _Row(403, _DENIED),
+    AgreementForbids: _Row(403, _DENIED),
     ModelNotFound: _Row(404, _NOT_FOUND),
     LimitError: _Row(429, _LIMITED),
     RequestTooLarge: _Row(429, _LIMITED, retry=False),

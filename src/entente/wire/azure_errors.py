@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from entente.domain.errors import (
+    AgreementForbids,
     AuthenticationError,
     BodyTimeout,
     BodyTooLarge,
@@ -90,6 +91,7 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     AuthenticationError: _Row(401, "401", ACCESS_DENIED),
     InvalidToken: _Row(401, None, UNAUTHORIZED),
     PermissionDenied: _Row(401, "PermissionDenied"),
+    AgreementForbids: _Row(403, "agreement_forbids"),
     ModelNotFound: _Row(404, "DeploymentNotFound", NO_DEPLOYMENT, type=_INVALID),
     LimitError: _Row(429, "429"),
     RequestTooLarge: _Row(429, "429", retry=False),

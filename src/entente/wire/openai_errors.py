@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from entente.domain.errors import (
+    AgreementForbids,
     AuthenticationError,
     BodyTimeout,
     BodyTooLarge,
@@ -62,6 +63,7 @@ TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     AuthenticationError: _Row(401, _INVALID),
     InvalidKey: _Row(401, _INVALID, "invalid_api_key"),
     PermissionDenied: _Row(403, _INVALID, "permission_denied"),
+    AgreementForbids: _Row(403, _INVALID, "agreement_forbids"),
     ModelNotFound: _Row(404, _INVALID, "model_not_found"),
     LimitError: _Row(429, "requests", "rate_limit_exceeded"),
     RateLimited: _Row(429, "requests", "rate_limit_exceeded"),

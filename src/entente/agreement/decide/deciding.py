@@ -23,6 +23,7 @@ from entente.agreement.values import instant_ns, next_day_ns
 
 STRETCHES_MAX: Final = 64
 """Stretches of time whose rules are kept."""
+FOREVER_NS: Final = 1 << 63
 
 NOT_YET: Final = Decision(
     allowed=True, clauses=(), sentence="Allowed: no agreement counts yet.", version=""
@@ -100,6 +101,11 @@ class _Standing:
             return NOT_YET
         stretch = self._stretches.get(place) or self._stretch(place)
         return stretch.decide(request)
+
+    def changes_after(self, at_ns: int) -> int:
+        """Give the first instant after one at which answers may differ; far away for none."""
+        place = bisect_right(self._cuts, at_ns)
+        return self._cuts[place] if place < len(self._cuts) else FOREVER_NS
 
     def _stretch(self, place: int) -> Stretch:
         """Make the rules of a stretch, and keep them."""
