@@ -88,6 +88,7 @@ class Body(_Form):
     store: Literal[False]
     previous_response_id: None = None
     conversation: None = None
+    background: Literal[False] = False
     include: list[Literal["reasoning.encrypted_content"]] = []
     stream: bool = False
     instructions: str | None = None
