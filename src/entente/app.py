@@ -27,6 +27,7 @@ from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
+from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping
 from entente.gateway.pipeline import Gateway
 from entente.gateway.realtime import Realtime
@@ -44,7 +45,7 @@ from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
 from entente.routing.catalog import Catalog, Model, Target
 from entente.sessions import make_sessions
-from entente.stored import answer_handlers, file_handlers, keeping_of
+from entente.stored import Filed, answer_handlers, filed_of, keeping_of
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
 from entente.welcome import welcome
@@ -137,11 +138,15 @@ async def platform(
             stopping = {"server": STOPPING} if plane.stopping else {}
             return _trouble(config, records.ledger, runtime) | stopping
 
+        files = FileStore(records.objects, records.blobs, ids, time.time_ns)
+        filed = filed_of(
+            config, files, gateway, records.ring, busy=lambda: plane.inflight, monitor=monitor
+        )
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
                 **_handlers(config, gateway, catalog, keeping, trouble, monitor),
-                **file_handlers(config, records.objects, records.blobs, ids),
+                **filed.handlers,
                 **sessions.handlers,
             },
             ring=records.ring,
@@ -159,18 +164,20 @@ async def platform(
             drain_s=config.server.drain_s,
         )
         _watch(monitor, plane, server, sessions.realtime)
+        await filed.executor.start()
         await server.start()
         say(_greeting(config, environ, listener, records.admin_key))
         try:
             yield plane
         finally:
             plane.stopping = True
-            await _stop(server, keeping, config.server.shutdown_s)
+            await _stop(server, keeping, filed, config.server.shutdown_s)
 
 
-async def _stop(server: Server, keeping: Keeping, within_s: float) -> None:
+async def _stop(server: Server, keeping: Keeping, filed: Filed, within_s: float) -> None:
     """Let what runs finish within a time, in the background, too; then end it."""
-    await asyncio.gather(server.stop(within_s), keeping.stop(within_s))
+    ending = (server.stop(within_s), keeping.stop(within_s), filed.executor.stop(within_s))
+    await asyncio.gather(*ending)
     await keeping.stop(0)
 
 

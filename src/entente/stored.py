@@ -2,31 +2,83 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from entente.auth import KeyRing
 from entente.config import Config
 from entente.domain.ids import Ids
+from entente.domain.principal import Principal
+from entente.gateway.batches.asking import Asking
+from entente.gateway.batches.executor import Executor, gives_way
+from entente.gateway.batches.run import Shop
+from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping, keeping_for
 from entente.gateway.pipeline import Gateway
+from entente.http.batches import Batches
 from entente.http.conversations import Conversations
 from entente.http.files import Files
 from entente.http.handler import Handler
+from entente.http.message_batches import MessageBatches
 from entente.http.responses import Responses
 from entente.http.stored_completions import StoredCompletions
 from entente.http.uploads import Uploads
-from entente.objects import Blobs, Objects
+from entente.objects import Objects
+from entente.policy.access import may_use
 from entente.telemetry.metrics import Monitor
 
 
-def file_handlers(
-    config: Config, objects: Objects, blobs: Blobs, ids: Ids
-) -> Mapping[str, Handler]:
-    """Give the handlers of files and uploads."""
-    kept = (objects, blobs, ids, time.time_ns)
-    files = Files(*kept, bytes_max=config.files.bytes_max)
-    uploads = Uploads(files, *kept, bytes_max=config.files.upload_bytes_max)
-    return {**files.handlers(), **uploads.handlers()}
+class Filed(NamedTuple):
+    """The handlers of these routes, and the one that runs the batches."""
+
+    handlers: dict[str, Handler]
+    executor: Executor
+
+
+def filed_of(
+    config: Config,
+    files: FileStore,
+    gateway: Gateway,
+    ring: Callable[[], KeyRing],
+    *,
+    busy: Callable[[], int],
+    monitor: Monitor,
+) -> Filed:
+    """Put the parts together; no batch runs yet. `busy` counts requests of clients."""
+    limits = config.batches
+
+    def find_key(id: str) -> Principal | None:
+        found = ring().named(id)
+        return found if found is not None and found.key_id == id else None
+
+    def has_model(key: str, model: str) -> bool:
+        who = find_key(key)
+        return who is not None and model in config.models and may_use(who, model)
+
+    executor = Executor(
+        Shop(
+            files=files,
+            asking=Asking(gateway, files.ids, find_key, limits.price_factor),
+            slots=asyncio.Semaphore(limits.requests_max),
+            give_way=gives_way(busy, limits.gives_way_at),
+            may_use=has_model,
+            requests_max=limits.requests_max,
+            line_bytes_max=config.server.body_bytes_max,
+        )
+    )
+    monitor.gauge("entente_batches", "Batches not yet ended.", lambda: executor.batches)
+    monitor.gauge(
+        "entente_batch_requests", "Requests of batches served now.", lambda: executor.requests
+    )
+    handlers = {
+        **Files(files, bytes_max=config.files.bytes_max).handlers(),
+        **Uploads(files, bytes_max=config.files.upload_bytes_max).handlers(),
+        **Batches(files, executor).handlers(),
+        **MessageBatches(files, executor).handlers(),
+    }
+    return Filed(handlers, executor)
 
 
 async def keeping_of(

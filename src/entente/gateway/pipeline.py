@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Final
+
+import msgspec
 
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import (
@@ -43,6 +46,7 @@ from entente.routing.catalog import Catalog, Model, Target, plan, retriable, ret
 from entente.telemetry.metrics import Monitor
 
 DEFAULT_ASSET: Final = "USD"
+WHOLE_PRICE: Final = Fraction(1)
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 UPSTREAM_ID_CHARS_MAX: Final = 128
@@ -81,22 +85,25 @@ class Gateway:
         request_id: str,
         client: Client,
         on_held: Callable[[], None] | None = None,
-    ) -> None:
+        *,
+        price_factor: Fraction = WHOLE_PRICE,
+    ) -> Settlement:
         """Serve a call for the answer to a conversation, unary or streamed, to its settlement.
 
-        `on_held` is called once nothing of ours stands against the call any more. Raises an
+        `on_held` is called once nothing of ours stands against the call any more.
+        `price_factor` is the part of the model's price that is asked for it. Raises an
         EntenteError only while nothing has been sent to the client.
         """
         model = self._model(who, call)
         allowed = self._allowed(who, call, model)
-        price = self._prices.lines.get(model.name)
+        price = _part_of(self._prices.lines.get(model.name), price_factor)
         most = bound(
             call,
             output_tokens_max=model.output_tokens_max,
             attachment_tokens_max=model.attachment_tokens_max,
             context_tokens=model.context_tokens,
         )
-        opened = self._make_hold(who, model, price, most, request_id)
+        opened = _marked(self._make_hold(who, model, price, most, request_id), price_factor)
         admission = self._limits.admit(who, model.name, most.total, opened.at_ns // NS_PER_MS)
         try:
             await self._ledger.hold(opened)
@@ -138,6 +145,7 @@ class Gateway:
         if error is not None:
             raise error
         await finish(client, last)
+        return entry
 
     def _model(self, who: Principal, call: Call) -> Model:
         """Find the model; one that the principal may not use does not exist for it."""
@@ -256,6 +264,18 @@ class Gateway:
             estimated=entry.estimated,
             duration_s=(entry.at_ns - opened.at_ns) / NS_PER_S,
         )
+
+
+def _part_of(price: Price | None, factor: Fraction) -> Price | None:
+    """Give the price that is asked."""
+    return price if price is None or factor == WHOLE_PRICE else price.scaled(factor)
+
+
+def _marked(opened: Hold, factor: Fraction) -> Hold:
+    """Let the hold, and its settlement with it, name the part of the price that is asked."""
+    if factor == WHOLE_PRICE:
+        return opened
+    return msgspec.structs.replace(opened, price_factor=str(factor))
 
 
 def _request_id(answer: Answer) -> str:

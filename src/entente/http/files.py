@@ -7,25 +7,22 @@ from typing import Final
 
 import msgspec
 
-from entente.domain.errors import BodyTooLarge, EntenteError, InvalidParameter, RequestError
-from entente.domain.ids import Ids, NowNs
+from entente.domain.errors import BodyTooLarge, InvalidParameter, RequestError
 from entente.domain.principal import Principal
+from entente.gateway.files import FILE, FileStore, read_file
 from entente.http import queries
 from entente.http.exchange import Exchange
 from entente.http.forms import FIELD_BYTES_MAX, stream_form
 from entente.http.handler import Handler, answer_json, somebody
 from entente.http.queries import read_query
 from entente.http.routes import Match
-from entente.objects import Blobs, Objects, Order, StoredObject, Wanted, Writing
+from entente.objects import Blobs, Order, StoredObject, Wanted, Writing
 from entente.wire import openai_files
 from entente.wire.multipart import PartHead
-from entente.wire.openai_files import FileRecord
 from entente.wire.openai_responses import faults
 
-KIND: Final = "file"
 LISTED_MAX: Final = 10_000
 PAGE: Final = 1_000
-NS_PER_S: Final = 1_000_000_000
 BYTES: Final = (b"content-type", b"application/octet-stream")
 
 
@@ -77,14 +74,11 @@ async def receive(
 class Files:
     """Serves files out of the object store and the folder of blobs."""
 
-    def __init__(
-        self, objects: Objects, blobs: Blobs, ids: Ids, now_ns: NowNs, *, bytes_max: int
-    ) -> None:
-        """Take the parts. A file has at most `bytes_max` bytes."""
-        self._objects = objects
-        self._blobs = blobs
-        self._ids = ids
-        self._now_ns = now_ns
+    def __init__(self, files: FileStore, *, bytes_max: int) -> None:
+        """Serve what is kept in `files`. A file has at most `bytes_max` bytes."""
+        self._files = files
+        self._objects = files.objects
+        self._blobs = files.blobs
         self._bytes_max = bytes_max
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -97,35 +91,10 @@ class Files:
             "download_file": self._download,
         }
 
-    def new_id(self) -> str:
-        """Make the id of a file."""
-        return self._ids.new("file").replace("_", "-", 1)
-
-    async def keep(
-        self, who: Principal, id: str, size: int, wish: openai_files.Wish, filename: str
-    ) -> FileRecord:
-        """Make the object of a file whose bytes are on the disk; without it they go again."""
-        now_ns = self._now_ns()
-        expires_s = None if wish.expires_s is None else now_ns // NS_PER_S + wish.expires_s
-        record = FileRecord(
-            id=id,
-            bytes=size,
-            created_s=now_ns // NS_PER_S,
-            filename=filename,
-            purpose=wish.purpose,
-            expires_s=expires_s,
-        )
-        try:
-            await self._objects.create(who, stored_file(who, record, now_ns))
-        except EntenteError:
-            await self._blobs.delete(id)
-            raise
-        return record
-
     async def _create(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
         """POST /v1/files."""
         who = somebody(who)
-        id = self.new_id()
+        id = self._files.new_id()
         async with self._blobs.writing(id) as file:
             got = await receive(
                 exchange, file, name="file", bytes_max=self._bytes_max, setting="files.bytes_max"
@@ -136,7 +105,7 @@ class Files:
                 message = "Invalid file format for Batch API. Must be .jsonl"
                 raise InvalidParameter(message, param="file", code=None)
             await file.seal()
-        record = await self.keep(who, id, file.bytes, wish, filename)
+        record = await self._files.keep(who, id, file.bytes, wish, filename)
         await answer_json(exchange, openai_files.write_file(record))
 
     async def _list(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
@@ -160,7 +129,7 @@ class Files:
         """Gather so many files; a page of the store has fewer than one of this list."""
         found: list[StoredObject] = []
         while True:
-            page = await self._objects.page(who, KIND, wanted)
+            page = await self._objects.page(who, FILE, wanted)
             found += page.found
             if not page.has_more or len(found) >= limit:
                 return found, page.has_more
@@ -169,28 +138,21 @@ class Files:
 
     async def _get(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/files/{id}."""
-        record = await self.find(somebody(who), match.parameters["id"])
+        record = await self._files.find(somebody(who), match.parameters["id"])
         await answer_json(exchange, openai_files.write_file(record))
 
     async def _delete(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """DELETE /v1/files/{id}: the object first, so that nothing points at missing bytes."""
         id = match.parameters["id"]
-        if not await self._objects.delete(somebody(who), KIND, id):
+        if not await self._objects.delete(somebody(who), FILE, id):
             raise openai_files.no_file(id)
         await self._blobs.delete(id)
         await answer_json(exchange, {"id": id, "object": "file", "deleted": True})
 
     async def _download(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/files/{id}/content."""
-        record = await self.find(somebody(who), match.parameters["id"])
+        record = await self._files.find(somebody(who), match.parameters["id"])
         await send_blob(exchange, self._blobs, record.id, record.bytes, record.filename)
-
-    async def find(self, who: Principal, id: str) -> FileRecord:
-        """Find a file of the principal's project. Raises ObjectNotFound."""
-        found = await self._objects.get(who, KIND, id)
-        if found is None:
-            raise openai_files.no_file(id)
-        return read_file(found)
 
 
 async def send_blob(
@@ -209,22 +171,3 @@ async def send_blob(
         piece = await anext(pieces, b"")
     await pieces.aclose()
     await exchange.finish(b"")
-
-
-def stored_file(who: Principal, record: FileRecord, now_ns: int) -> StoredObject:
-    """Give the object that a file is kept as. Its purpose can be searched as its state."""
-    return StoredObject(
-        id=record.id,
-        kind=KIND,
-        project=who.project,
-        key=who.key_id,
-        created_ns=now_ns,
-        state=record.purpose,
-        expires_ns=None if record.expires_s is None else record.expires_s * NS_PER_S,
-        body=msgspec.json.encode(record),
-    )
-
-
-def read_file(kept: StoredObject) -> FileRecord:
-    """Read what a file was kept as."""
-    return msgspec.json.decode(kept.body, type=FileRecord)

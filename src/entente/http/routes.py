@@ -84,6 +84,22 @@ ROUTES: Final = (
     Route("POST", "/v1/uploads/{id}/parts", Surface.FILES, "add_upload_part", ALL_ROLES),
     Route("POST", "/v1/uploads/{id}/complete", Surface.FILES, "complete_upload", ALL_ROLES),
     Route("POST", "/v1/uploads/{id}/cancel", Surface.FILES, "cancel_upload", ALL_ROLES),
+    Route("POST", "/v1/batches", Surface.BATCHES, "create_batch", ALL_ROLES),
+    Route("GET", "/v1/batches", Surface.BATCHES, "list_batches", ALL_ROLES),
+    Route("GET", "/v1/batches/{id}", Surface.BATCHES, "get_batch", ALL_ROLES),
+    Route("POST", "/v1/batches/{id}/cancel", Surface.BATCHES, "cancel_batch", ALL_ROLES),
+    *(
+        Route(method, f"{start}{path}", Surface.MESSAGES, action, ALL_ROLES)
+        for start in ("/v1/messages/batches", "/anthropic/v1/messages/batches")
+        for method, path, action in (
+            ("POST", "", "create_message_batch"),
+            ("GET", "", "list_message_batches"),
+            ("GET", "/{id}", "get_message_batch"),
+            ("DELETE", "/{id}", "delete_message_batch"),
+            ("POST", "/{id}/cancel", "cancel_message_batch"),
+            ("GET", "/{id}/results", "get_message_batch_results"),
+        )
+    ),
     Route("GET", "/healthz", Surface.OPERATIONS, "health", ANYONE),
     Route("GET", "/readyz", Surface.OPERATIONS, "ready", ANYONE),
     Route("GET", "/metrics", Surface.OPERATIONS, "metrics", ADMINS),

@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from entente.domain.errors import InvalidParameter
-from entente.domain.ids import Ids, NowNs
 from entente.domain.principal import Principal
+from entente.gateway.files import FILE, NS_PER_S, FileStore
 from entente.http.exchange import Exchange
-from entente.http.files import NS_PER_S, Files, receive
+from entente.http.files import receive
 from entente.http.handler import Handler, answer_json, somebody
 from entente.http.routes import Match
-from entente.objects import Blobs, Item, Objects, Order, StoredObject, Wanted
+from entente.objects import Item, Order, StoredObject, Wanted
 from entente.wire import openai_files
 from entente.wire.openai_files import PARTS_MAX, UPLOAD_EXPIRES_S, FileRecord, UploadRecord, Wish
 from entente.wire.openai_responses import faults
@@ -30,22 +30,13 @@ PAGE: Final = 1_000
 class Uploads:
     """Serves uploads; what becomes of them are files."""
 
-    def __init__(
-        self,
-        files: Files,
-        objects: Objects,
-        blobs: Blobs,
-        ids: Ids,
-        now_ns: NowNs,
-        *,
-        bytes_max: int,
-    ) -> None:
-        """Take the parts. An upload has at most `bytes_max` bytes."""
+    def __init__(self, files: FileStore, *, bytes_max: int) -> None:
+        """Make files of `files`. An upload has at most `bytes_max` bytes."""
         self._files = files
-        self._objects = objects
-        self._blobs = blobs
-        self._ids = ids
-        self._now_ns = now_ns
+        self._objects = files.objects
+        self._blobs = files.blobs
+        self._ids = files.ids
+        self._now_ns = files.now_ns
         self._bytes_max = bytes_max
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -120,7 +111,7 @@ class Uploads:
         file = await self._join(who, record, asked.part_ids, asked.md5)
         done = msgspec.structs.replace(record, status="completed", file=file)
         if not await self._replace(who, kept, done):
-            await self._objects.delete(who, "file", file.id)
+            await self._objects.delete(who, FILE, file.id)
             await self._blobs.delete(file.id)
             raise openai_files.not_pending(record)
         await self._blobs.delete(record.id)

@@ -99,6 +99,8 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
     input_tokens: int = 0
     output_tokens: int = 0
     prices: str = ""
+    price_factor: str = ""
+    """The part of the price that is asked, such as `1/2`; empty for all of it."""
 
 
 class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
@@ -133,6 +135,8 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     """What kind of use the agreement took it for."""
     project: str = ""
     """Whose request it was, where an agreement may ask."""
+    price_factor: str = ""
+    """As in the hold."""
 
 
 AnyEntry: TypeAlias = Grant | Hold | Settlement
@@ -234,4 +238,6 @@ def settlement(
         prices=opened.prices,
         postings=postings,
     )
-    return msgspec.structs.replace(entry, recovered=True) if recovered else entry
+    if recovered or opened.price_factor:
+        return msgspec.structs.replace(entry, recovered=recovered, price_factor=opened.price_factor)
+    return entry

@@ -69,6 +69,16 @@ class Price(msgspec.Struct, frozen=True, dict=True):
         dearest_in, dearest_out = self.dearest
         return round_up(input_tokens * dearest_in + output_tokens * dearest_out, self.denominator)
 
+    def scaled(self, factor: Fraction) -> Price:
+        """Give the price of which this part is asked."""
+        return Price(
+            asset=self.asset,
+            numerators=tuple(
+                None if rate is None else rate * factor.numerator for rate in self.numerators
+            ),
+            denominator=self.denominator * factor.denominator,
+        )
+
 
 def compile_price(asset: str, rates: Mapping[str, Fraction], tokens_per: int) -> Price:
     """Make a price of rates in whole units of `asset` per `tokens_per` tokens.

@@ -64,6 +64,11 @@ class Blobs:
         path = self._path(name)
         return await self._run(lambda: _read_part(path, offset, length))
 
+    async def size(self, name: str) -> int:
+        """Count a blob's bytes."""
+        path = self._path(name)
+        return await self._run(lambda: path.stat().st_size)
+
     async def share(self, name: str, other: str) -> None:
         """Give a blob a second name, of which it lives on when the first is deleted."""
         path, second = self._path(name), self._path(other)
@@ -84,6 +89,11 @@ class Blobs:
                 other.unlink(missing_ok=True)
 
         await self._run(delete)
+
+    async def delete_suffix(self, owner: str, suffix: str) -> None:
+        """Delete one of an object's blobs, if it is there."""
+        path = self._path(f"{owner}.{suffix}")
+        await self._run(lambda: path.unlink(missing_ok=True))
 
     async def owners(self) -> set[str]:
         """Name the objects that there are blobs of; unfinished ones go. For the start only."""

@@ -146,6 +146,14 @@ class Objects:
         """Give one item of an object."""
         return await self._run(lambda: self._table.item((id, kind, who.project), item_id))
 
+    async def item_ids(self, who: Principal, kind: str, id: str) -> list[str]:
+        """Give the ids of all items of an object, whose number its maker has bounded."""
+        return await self._run(lambda: self._table.item_ids((id, kind, who.project)))
+
+    async def clear(self, who: Principal, kind: str, id: str) -> None:
+        """Delete all items of an object."""
+        await self._change(lambda: self._table.clear((id, kind, who.project)))
+
     async def delete_item(self, who: Principal, kind: str, id: str, item_id: str) -> bool:
         """Delete one item of an object; False if there is none."""
         ref = (id, kind, who.project)

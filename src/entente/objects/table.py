@@ -196,6 +196,21 @@ class Table:
         ).fetchone()
         return None if row is None else Item(*row)
 
+    def item_ids(self, ref: Ref) -> list[str]:
+        """Give the ids of an object's items, in their order."""
+        rows = self._connection.execute(
+            f"SELECT id FROM items WHERE object = (SELECT seq FROM objects WHERE {_OWN})"
+            " ORDER BY position",
+            ref,
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def clear(self, ref: Ref) -> None:
+        """Delete all items of an object."""
+        self._connection.execute(
+            f"DELETE FROM items WHERE object = (SELECT seq FROM objects WHERE {_OWN})", ref
+        )
+
     def delete_item(self, ref: Ref, item_id: str) -> bool:
         """Delete one item; False if there is none."""
         done = self._connection.execute(

@@ -49,7 +49,7 @@ class _Making(msgspec.Struct):
     """A run, the call of the gateway that makes it, and who waits for its end."""
 
     run: Run
-    serving: asyncio.Task[None]
+    serving: asyncio.Task[object]
     ending: asyncio.Task[None] | None = None
 
 

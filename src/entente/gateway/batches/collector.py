@@ -1,0 +1,40 @@
+"""The client of a request that nobody waits for on a connection: it keeps the answer."""
+
+from __future__ import annotations
+
+from entente.gateway.client import Headers
+
+
+class Collector:
+    """Collects one answer."""
+
+    gone = False
+    """It never leaves."""
+
+    def __init__(self) -> None:
+        """Start without an answer."""
+        self.status = 0
+        self.headers: Headers = ()
+        self._pieces: list[bytes] = []
+
+    @property
+    def body(self) -> bytes:
+        """The answer's body."""
+        return b"".join(self._pieces)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Take the head of an answer."""
+        self.status, self.headers = status, headers
+
+    async def write(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._pieces.append(data)
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Take a whole answer."""
+        await self.start(status, headers)
+        self._pieces = [body]
+
+    async def finish(self, data: bytes) -> None:
+        """Take the last piece."""
+        self._pieces.append(data)

@@ -1,0 +1,57 @@
+"""What differs between the batches of OpenAI and of Anthropic, in one table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from entente.domain.batches import Result
+from entente.domain.chat import Call, Surface
+from entente.wire import (
+    anthropic,
+    anthropic_batches,
+    openai,
+    openai_batches,
+    openai_responses,
+    openai_stored,
+)
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """How the requests of a route are read."""
+
+    surface: Surface
+    decode: Callable[[bytes], Call]
+
+
+def _chat(body: bytes) -> Call:
+    """Read a chat request; answers of batches stand in their file and are not stored besides."""
+    return openai_stored.without_store(openai.decode_chat(body))
+
+
+ROUTES: Final[Mapping[str, Serving]] = {
+    "/v1/chat/completions": Serving(Surface.CHAT, _chat),
+    "/v1/responses": Serving(Surface.RESPONSES, openai_responses.decode_responses),
+    "/v1/messages": Serving(Surface.MESSAGES, anthropic.decode_messages),
+}
+"""What can be asked in a batch."""
+MESSAGES: Final = "/v1/messages"
+OPENAI_ROUTES: Final = tuple(route for route in ROUTES if route != MESSAGES)
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How a kind of batch reads its lines and writes its results."""
+
+    read_line: Callable[[bytes], tuple[str, bytes]]
+    write_result: Callable[[Result, str], bytes]
+
+
+BATCH: Final = "batch"
+MESSAGE_BATCH: Final = "message_batch"
+FORMS: Final[Mapping[str, Form]] = {
+    BATCH: Form(openai_batches.read_line, openai_batches.write_result),
+    MESSAGE_BATCH: Form(anthropic_batches.read_line, anthropic_batches.write_result),
+}
+"""By the kind of stored object."""

@@ -1,0 +1,59 @@
+"""The input of a batch on the disk, and where each of its lines is."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Callable
+
+from entente.domain.errors import BodyTooLarge
+from entente.objects import Blobs
+
+Look = Callable[[bytes, int], bool]
+"""Is given each line and its number, from one; says whether to go on."""
+
+
+class Lines:
+    """The lines of a blob: read one at a time, by their number from zero. Blank ones are none."""
+
+    def __init__(self, blobs: Blobs, name: str, line_bytes_max: int) -> None:
+        """Take the blob; nothing is read yet."""
+        self._blobs = blobs
+        self._name = name
+        self._line_bytes_max = line_bytes_max
+        self._offsets = array("Q")
+        self._lengths = array("Q")
+
+    def __len__(self) -> int:
+        """Count the lines."""
+        return len(self._offsets)
+
+    async def find(self, look: Look) -> None:
+        """Go through the file once, and note where the lines are.
+
+        Raises BodyTooLarge for a line beyond the bound, which is named.
+        """
+        number = 0
+        async for offset, line in self._split():
+            number += 1
+            if line.strip():
+                self._offsets.append(offset)
+                self._lengths.append(len(line))
+                if not look(line, number):
+                    return
+
+    async def _split(self) -> AsyncIterator[tuple[int, bytes]]:
+        """Give each line with its offset."""
+        rest, offset = b"", 0
+        async for piece in self._blobs.read(self._name):
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                yield offset, line
+                offset += len(line) + 1
+            if len(rest) > self._line_bytes_max:
+                raise BodyTooLarge(f"A line is longer than {self._line_bytes_max} bytes.")
+        if rest:
+            yield offset, rest
+
+    async def read(self, number: int) -> bytes:
+        """Read one line."""
+        return await self._blobs.read_part(self._name, self._offsets[number], self._lengths[number])
