@@ -156,13 +156,7 @@ async def platform(
             ids=ids,
             inflight_max=config.server.inflight_max,
         )
-        server = Server(
-            plane,
-            listener,
-            body_bytes_max=config.server.body_bytes_max,
-            connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
-            drain_s=config.server.drain_s,
-        )
+        server = _server(config, plane, listener)
         _watch(monitor, plane, server, sessions.realtime)
         await filed.executor.start()
         await server.start()
@@ -172,6 +166,17 @@ async def platform(
         finally:
             plane.stopping = True
             await _stop(server, keeping, filed, config.server.shutdown_s)
+
+
+def _server(config: Config, plane: DataPlane, listener: socket.socket) -> Server:
+    """Make what accepts connections; it does not yet."""
+    return Server(
+        plane,
+        listener,
+        body_bytes_max=config.server.body_bytes_max,
+        connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
+        drain_s=config.server.drain_s,
+    )
 
 
 async def _stop(server: Server, keeping: Keeping, filed: Filed, within_s: float) -> None:
