@@ -221,3 +221,12 @@ def test_periods_of_any_length_sum_to_the_same(cut: str) -> None:
         for *_, amount in amounts(stated(facts, label, "2027-06-01", book(deal)))
     )
     assert found == F(int(F(650, 3) * 100), 100)
+
+
+def test_a_close_that_is_past_stays() -> None:
+    """An amendment that is learnt later, and counts from the start, moves no close of before."""
+    slower = MONTHLY | {"close_lag_days": 60}
+    amended = agreement(bases=[REVENUE], shares=[SHARE], statements=[slower])
+    made = book(DEAL, ("2026-01-02", "2026-04-20", amended))
+    closes = [stated(FACTS, month, "2026-12-01", made).closes for month in ("2026-01", "2026-04")]
+    assert closes == ["2026-02-11T00:00:00+00:00", "2026-06-30T00:00:00+00:00"]

@@ -7,54 +7,19 @@ from typing import Any
 
 import pytest
 
-from entente.agreement.load import Book
-from entente.agreement.log import AnyFact, Attested, Contributed, Issued, Log, Quoted
-from entente.agreement.settle.settling import settle
-from entente.agreement.settle.statement import Statement
+from entente.agreement.log import AnyFact, Attested, Contributed, Issued, Quoted
 from entente.domain.errors import InvalidParameter
 from tests.agreement.money.documents import NANO, QUARTERLY, agreement, book, ns, sold
 from tests.agreement.money.ladders import F
-
-REVENUE: dict[str, Any] = {
-    "id": "R",
-    "owner": "lab",
-    "when": {"flow": "revenue"},
-    "measure": "gross",
-}
-SHARE: dict[str, Any] = {
-    "id": "S",
-    "payer": "lab",
-    "payee": "cloud",
-    "ratio": "20%",
-    "base": "R",
-    "source": "contract 4.1",
-    "quote": "a fifth of revenue",
-}
-YEARLY = QUARTERLY | {"period": "year"}
-LATE = ns("2040-01-01")
-
-
-def stated(
-    made: Book, facts: list[AnyFact], period: str, known_ns: int = LATE, statement: str = ""
-) -> Statement:
-    """Settle, and give the statement."""
-    return settle(
-        made, Log.of(facts), period=period, known_ns=known_ns, statement=statement
-    ).statement
-
-
-def moved(statement: Statement) -> list[tuple[str, str, str, Any]]:
-    """Give what moves, in whole units."""
-    return [
-        (each.source, each.destination, each.why, F(each.nano, NANO)) for each in statement.postings
-    ]
-
-
-def balances(statement: Statement, clause: str) -> dict[str, Any]:
-    """Give where a clause stands at the end."""
-    (found,) = [each for each in statement.carried if each.clause == clause]
-    return {each.what: each.closing for each in found.balances}
-
+from tests.agreement.money.stating import (
+    COMMITTED,
+    REVENUE,
+    SHARE,
+    YEARLY,
+    balances,
+    moved,
+    stated,
+)
 
 GROWING = [
     sold(f"y{year}", f"{year}-06-01", revenue)
@@ -331,20 +296,6 @@ def test_rates_in_tiers_that_reset() -> None:
     assert moved(statement) == [("party:cloud", "party:lab", "rate", 25)]
 
 
-COMMITTED: dict[str, Any] = {
-    "id": "C",
-    "buyer": "lab",
-    "seller": "cloud",
-    "total": "250",
-    "eligible": "R",
-    "schedule": [
-        {"begins": "2026-01-01", "before": "2027-01-01", "amount": "100"},
-        {"begins": "2027-01-01", "before": "2028-01-01", "amount": "150"},
-    ],
-    "excess": "carries",
-}
-
-
 @pytest.mark.parametrize(
     ("policy", "spent", "paid"),
     [
@@ -534,104 +485,3 @@ def test_a_ladder_that_cannot_be_is_refused() -> None:
     }
     with pytest.raises(InvalidParameter, match="do not sum to 1"):
         stated(book(agreement(bases=[REVENUE], waterfalls=[waterfall])), [], "2026-Q1")
-
-
-def test_a_cap_that_grows() -> None:
-    """By a fifth on a day and on each of its anniversaries."""
-    limit = {
-        "amount": "10",
-        "measured_on": "payouts",
-        "counts_from": "inception",
-        "growth": {"rate": "20%", "starts": "2027-06-01"},
-    }
-    waterfall = {
-        "id": "W",
-        "payer": "lab",
-        "base": "R",
-        "tiers": [
-            {"id": "one", "split": {"cloud": 1}, "until": {"cloud": limit}},
-            {"id": "two", "split": {"others": 1}},
-        ],
-    }
-    made = book(agreement(bases=[REVENUE], waterfalls=[waterfall], statements=[YEARLY]))
-    facts: list[AnyFact] = [
-        sold("a", "2026-05-01", 50),
-        sold("b", "2027-05-31", 50),
-        sold("c", "2027-06-01", 50),
-        sold("d", "2028-06-01", 50),
-    ]
-    found = [
-        balances(stated(made, facts, year), "W")["paid to cloud"]
-        for year in ("2026", "2027", "2028")
-    ]
-    assert found == [10, 12, F("14.4")]
-
-
-def test_a_trigger_on_a_total() -> None:
-    """It is looked at when a period ends: what it ends, ends with the period that met it."""
-    trigger = {"id": "enough", "total": "R", "at_least": "100", "curable": False}
-    share = SHARE | {"until": {"event": "enough"}}
-    made = book(agreement(bases=[REVENUE], shares=[share], triggers=[trigger]))
-    facts: list[AnyFact] = [sold(f"f{month}", f"2026-{month:02d}-15", 60) for month in (1, 4, 5, 7)]
-    paid = [
-        sum((each[3] for each in moved(stated(made, facts, f"2026-Q{quarter}"))), F(0))
-        for quarter in (1, 2, 3)
-    ]
-    assert paid == [12, 24, 0]
-    assert [each.state for each in stated(made, facts, "2026-Q3").events] == [
-        "enough",
-        "enough.met",
-    ]
-
-
-def test_words_that_count_for_nothing() -> None:
-    """An attestation by somebody without a say is named, and changes nothing."""
-    event = {"id": "end", "declared_by": "lab"}
-    made = book(
-        agreement(
-            parties=[{"id": "lab", "kind": "lab"}],
-            events=[event],
-            bases=[REVENUE],
-            shares=[SHARE | {"until": {"event": "end.declared"}}],
-        )
-    )
-    at = ns("2026-01-02")
-    said = Attested(id="e", at_ns=at, known_ns=at, event="end", verdict="declared", by="cloud")
-    statement = stated(made, [said, sold("a", "2026-01-05", 10)], "2026-Q1")
-    assert moved(statement)[0][3] == 2
-    assert statement.problems == (
-        "what cloud attests of end counts for nothing: cloud has no say in this",
-    )
-
-
-def test_a_commitment_that_an_event_ends() -> None:
-    """What was drawn before counts; what is missing is due in the period of the end."""
-    event = {"id": "exit", "declared_by": "lab"}
-    commitment = {
-        "id": "C",
-        "buyer": "lab",
-        "seller": "cloud",
-        "total": "100",
-        "eligible": "R",
-        "shortfall": "true_up",
-        "until": {"event": "exit.declared"},
-    }
-    made = book(
-        agreement(
-            parties=[{"id": "lab", "kind": "lab"}],
-            events=[event],
-            bases=[REVENUE],
-            commitments=[commitment],
-        )
-    )
-    at = ns("2026-05-05")
-    said = Attested(id="e", at_ns=at, known_ns=at, event="exit", verdict="declared", by="lab")
-    facts: list[AnyFact] = [
-        said,
-        sold("a", "2026-02-01", 30),
-        sold("b", "2026-05-01", 25),
-        sold("c", "2026-06-01", 9),
-    ]
-    assert moved(stated(made, facts, "2026-Q1")) == []
-    assert [each[3] for each in moved(stated(made, facts, "2026-Q2"))] == [45]
-    assert moved(stated(made, facts, "2026-Q3")) == []
