@@ -38,8 +38,14 @@ PATHS: Final = {
     "chat": "/v1/chat/completions",
     "messages": "/v1/messages",
     "responses": "/v1/responses",
+    "stored": "/v1/responses",
 }
-_DONE: Final = {"chat": "[DONE]", "messages": "message_stop", "responses": "response.completed"}
+_DONE: Final = {
+    "chat": "[DONE]",
+    "messages": "message_stop",
+    "responses": "response.completed",
+    "stored": "response.completed",
+}
 _MS: Final = 1000
 
 
@@ -86,7 +92,8 @@ def _said(client: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         system = [m["content"] for m in said["messages"] if m["role"] == "system"]
         said["messages"] = [m for m in said["messages"] if m["role"] != "system"]
         return {**said, "system": system[0]} if system else said
-    if client == "responses":
+    if client in ("responses", "stored"):
+        said["store"] = client == "stored"
         said["input"] = said.pop("messages")
         said["max_output_tokens"] = said.pop("max_tokens")
     return said

@@ -171,7 +171,8 @@ async def _send(exchange: Exchange, log: AsyncIterator[bytes], about: Headers) -
     """Send events as they come, until the last, or until the client has left."""
     await exchange.start(200, (*_SSE, *about))
     async for event in log:
-        await exchange.write(event)
+        if not exchange.send(event):
+            await exchange.caught_up()
         if exchange.gone:
             break
     await exchange.finish(b"")

@@ -25,6 +25,8 @@ class CompletionRecord:
     servers count their answers anew with each start.
     """
 
+    reads_pieces = True
+
     def __init__(self, shelf: Shelf, who: Principal, call: Call, request_id: str) -> None:
         """Start before the answer. Raises InvalidParameter for metadata beyond the bounds."""
         self._shelf = shelf

@@ -42,6 +42,9 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 class Record(Protocol):
     """What becomes of one answer. Each part is given back as the client gets it."""
 
+    reads_pieces: bool
+    """Whether it wants the events of a stream before the last ones; others pass it by."""
+
     async def whole(self, body: bytes) -> bytes:
         """Keep a whole answer. Raises StorageUnavailable."""
 
@@ -76,11 +79,16 @@ class Recorder:
 
     def send(self, data: bytes) -> bool:
         """Take a piece of a stream; recording it may take until the next turn."""
+        if not self._record.reads_pieces:
+            return self._client.send(data)
         self._pieces.append(data)
         return False
 
     async def caught_up(self) -> None:
         """Record what was taken, send it, and wait for the client."""
+        if not self._record.reads_pieces:
+            await self._client.caught_up()
+            return
         pieces, self._pieces = self._pieces, []
         for data in pieces:
             if not self._client.send(await self._record.piece(data)):

@@ -88,6 +88,8 @@ class Entry:
 class ResponseRecord:
     """The answer to one call, recorded; see `recorder.Record`."""
 
+    reads_pieces = False
+
     def __init__(self, entry: Entry) -> None:
         """Start before the answer."""
         self._entry = entry

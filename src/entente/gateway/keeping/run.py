@@ -75,10 +75,14 @@ class Run:
     async def start(self, status: int, headers: Headers) -> None:
         """Begin a stream."""
 
-    async def write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         """Take events. Raises UpstreamProtocolError beyond the bound."""
         for event in events(data):
             self._take(event)
+        return True
+
+    async def caught_up(self) -> None:
+        """Take more at once: followers read from the log, each in its own time."""
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:  # noqa: ARG002
         """Take a whole response, or the provider's error."""
