@@ -5,6 +5,7 @@ And what of a client's headers goes on to a provider of its dialect.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -278,7 +279,53 @@ def test_the_official_client(bench: Bench) -> None:
     assert bench.server.settled(key)[0].usage == Usage(input=7, output=5)
 
 
+def test_many_at_once_with_the_asynchronous_client(bench: Bench) -> None:
+    """Streams side by side come whole, each settled once."""
+    bench.plays(STREAM)
+    key = next(bench.keys)
+
+    async def main() -> list[str]:
+        async with openai.AsyncOpenAI(
+            base_url=bench.server.base_url,
+            api_key=key.secret,
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=False),
+        ) as client:
+
+            async def one() -> str:
+                stream = await client.responses.create(
+                    model="openai", input="ping", stream=True, store=False
+                )
+                return "".join(
+                    [e.delta async for e in stream if e.type == "response.output_text.delta"]
+                )
+
+            return list(await asyncio.gather(*(one() for _ in range(20))))
+
+    assert asyncio.run(main()) == ["pong"] * 20
+    settled = bench.server.settled(key, 20)
+    assert {entry.usage for entry in settled} == {Usage(input=7, output=5)}
+
+
 # ---- Azure ----
+
+
+@pytest.mark.parametrize("version", ["2025-04-01-preview", "2024-10-21"])
+def test_azures_official_client(bench: Bench, version: str) -> None:
+    """On the classic surface, whatever its date; what Azure checked is there to be read."""
+    bench.plays(AZURES)
+    key = next(bench.keys)
+    with openai.AzureOpenAI(
+        azure_endpoint=f"http://127.0.0.1:{bench.server.port}",
+        api_version=version,
+        api_key=key.secret,
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=False),
+    ) as client:
+        response = client.responses.create(model="azure", input="Capital?", store=False)
+    assert response.output_text == "Paris"
+    assert (response.model_extra or {})["content_filters"]
+    assert bench.server.settled(key)[0].usage == Usage(input=18, output=5)
 
 
 @pytest.mark.parametrize(

@@ -62,11 +62,12 @@ def adapted(
 
 def way_to(provider: Provider, surface: Surface, front: Front) -> Passage:
     """Give the way from a surface of a front to a provider."""
-    return passage(surface, front, provider.dialect, is_served=surface in provider.surfaces)
+    dialect = provider.dialect
+    native = NATIVE.get((surface, front, dialect)) if surface in provider.surfaces else None
+    return native or _crossing(surface, front, dialect)
 
 
 @cache
-def passage(surface: Surface, front: Front, dialect: str, *, is_served: bool = True) -> Passage:
-    """Give the way to providers of a dialect; `is_served` says that they have the surface."""
-    native = NATIVE.get((surface, front, dialect)) if is_served else None
-    return native or Crossing(client_side(surface, front), PROVIDERS[dialect])
+def _crossing(surface: Surface, front: Front, dialect: str) -> Passage:
+    """Give the way between two dialects."""
+    return Crossing(client_side(surface, front), PROVIDERS[dialect])

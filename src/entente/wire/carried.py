@@ -39,6 +39,8 @@ def carried(headers: Headers) -> dict[bytes, bytes]:
     for name, value in headers:
         if name in CARRIED:
             found[name] = b"%b,%b" % (found[name], value) if name in found else value
+    if not found:
+        return found
     return {name: value for name, value in found.items() if _is_fit(name, value)}
 
 
