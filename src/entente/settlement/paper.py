@@ -87,7 +87,7 @@ def _table(page: Any, table: Table) -> None:
         line_height=LINE_MM,
         borders_layout="HORIZONTAL_LINES",
         col_widths=_widths(table),
-        padding=0.5,
+        padding=(0.5, 1.5),
     ) as drawn:
         for texts in (tuple(column.name for column in table.columns), *table.rows):
             row = drawn.row()
