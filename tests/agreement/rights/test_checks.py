@@ -248,6 +248,14 @@ NAMES = [
         "before it begins",
     ),
     Mistake(
+        BASE.replace(
+            "only: {host: one}", "only: {host: one}, until: {date: 9999-12-31, inclusive: true}"
+        ),
+        "X1",
+        "until.date",
+        "9999-12-31 is in no calendar",
+    ),
+    Mistake(
         BASE + "events:\n- {id: agi, declared_by: lab, verified_by: {panel: lab, quorum: 150%}}\n",
         "agi",
         "verified_by.quorum",

@@ -10,7 +10,7 @@ from entente.agreement.clauses import Trust
 from entente.agreement.load import AgreementProblems
 from entente.agreement.values import parse as exact
 from entente.config.agreements import load_agreement
-from tests.agreement.rights.worked import LIBRARY, Worked, answer, files, owed
+from tests.agreement.rights.worked import LIBRARY, answer, files, owed, worked
 
 DOCUMENTS = sorted(LIBRARY.glob("*/agreement.yaml"))
 PARTNERSHIP = LIBRARY / "microsoft-openai" / "agreement.yaml"
@@ -27,7 +27,7 @@ def cases() -> list[tuple[Path, int, str]]:
     return [
         (path, number, day)
         for path in files()
-        for number, asked in enumerate(Worked(path).scenario.decide)
+        for number, asked in enumerate(worked(path).scenario.decide)
         for day in asked.answers
     ]
 
@@ -35,35 +35,23 @@ def cases() -> list[tuple[Path, int, str]]:
 def periods() -> list[tuple[Path, int]]:
     """Give every period of every scenario."""
     return [
-        (path, number) for path in files() for number in range(len(Worked(path).scenario.settle))
+        (path, number) for path in files() for number in range(len(worked(path).scenario.settle))
     ]
 
 
-@pytest.fixture(scope="module")
-def loaded() -> dict[Path, Worked]:
-    """Give every scenario, loaded once."""
-    return {path: Worked(path) for path in files()}
-
-
 @pytest.mark.parametrize(("path", "number", "day"), cases(), ids=str)
-def test_requests_are_answered_as_written(
-    path: Path, number: int, day: str, loaded: dict[Path, Worked]
-) -> None:
+def test_requests_are_answered_as_written(path: Path, number: int, day: str) -> None:
     """The same request changes its answer by date, through the versions."""
-    worked = loaded[path]
-    asked = worked.scenario.decide[number]
-    decision = worked.decision(asked.request, day)
+    asked = worked(path).scenario.decide[number]
+    decision = worked(path).decision(asked.request, day)
     assert answer(decision) == asked.answers[day], (asked.ask, decision.sentence)
 
 
 @pytest.mark.parametrize(("path", "number"), periods(), ids=str)
-def test_periods_come_to_what_is_written(
-    path: Path, number: int, loaded: dict[Path, Worked]
-) -> None:
+def test_periods_come_to_what_is_written(path: Path, number: int) -> None:
     """To the last unit that the document pays in."""
-    worked = loaded[path]
-    expected = worked.scenario.settle[number]
-    postings = worked.postings(str(expected.period))
+    expected = worked(path).scenario.settle[number]
+    postings = worked(path).postings(str(expected.period))
     for by, amounts in (("clause", expected.owed), ("destination", expected.paid)):
         if amounts is not None:
             assert owed(postings, by) == {name: exact(each) for name, each in amounts.items()}

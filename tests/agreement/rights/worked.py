@@ -8,6 +8,7 @@ happened (`facts`), requests with their answers by day (`decide`), and what was 
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,12 @@ class Worked:
         terms: tuple[Statement, ...] = self.book.versions()[-1].agreement.statements
         (only,) = terms
         return only.id
+
+
+@lru_cache(maxsize=64)
+def worked(path: Path) -> Worked:
+    """Give a scenario, loaded once."""
+    return Worked(path)
 
 
 def answer(decision: Decision) -> str:

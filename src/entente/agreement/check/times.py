@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -45,15 +45,22 @@ def _until(
     name: str, path: tuple[str | int, ...], until: Until, zone: ZoneInfo
 ) -> Iterator[Finding]:
     if until.date is not None:
-        yield from _day(name, (*path, "date"), until.date, zone)
+        read = next_day_ns if until.inclusive else instant_ns
+        yield from _day(name, (*path, "date"), until.date, zone, read)
     for form, parts in (("earliest_of", until.earliest_of), ("latest_of", until.latest_of)):
         for position, part in enumerate(parts):
             yield from _until(name, (*path, form, position), part, zone)
 
 
-def _day(name: str, path: tuple[str | int, ...], text: str, zone: ZoneInfo) -> Iterator[Finding]:
+def _day(
+    name: str,
+    path: tuple[str | int, ...],
+    text: str,
+    zone: ZoneInfo,
+    read: Callable[[str, ZoneInfo], int] = instant_ns,
+) -> Iterator[Finding]:
     try:
-        instant_ns(text, zone)
+        read(text, zone)
     except (ValueError, OverflowError):
         yield Finding(name, path, f"{text} is in no calendar: correct the day")
 
