@@ -283,7 +283,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
     return DataPlane(
         router=Router(),
         handlers={
-            **Inference(gateway, catalog, started_s=0).handlers(),
+            **Inference(gateway).handlers(),
             **Responses(gateway, keeping).handlers(),
         },
         ring=lambda: ring,

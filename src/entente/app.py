@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -35,6 +36,8 @@ from entente.gateway.reserve import Accounts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.handler import Handler
 from entente.http.inference import Inference
+from entente.http.media import Media
+from entente.http.models import Models
 from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
@@ -220,16 +223,11 @@ def _handlers(
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
     is_strict = config.server.validation is Validation.STRICT
-    inference = Inference(
-        gateway,
-        catalog,
-        keeping.shelf,
-        started_s=time.time_ns() // NS_PER_S,
-        is_strict=is_strict,
-    )
     return {
-        **inference.handlers(),
+        **Inference(gateway, keeping.shelf, is_strict=is_strict).handlers(),
         **answer_handlers(gateway, keeping, is_strict=is_strict),
+        **Media(gateway).handlers(),
+        **Models(catalog, time.time_ns).handlers(),
         **Operations(trouble, monitor).handlers(),
     }
 
@@ -313,11 +311,21 @@ def _catalog(config: Config) -> dict[str, Model]:
             output_tokens_max=model.output_tokens_max,
             context_tokens=model.context_tokens,
             attachment_tokens_max=model.attachment_tokens_max,
+            audio_s_max=model.audio_s_max,
             owned_by=model.owned_by,
+            shutdown_date=model.shutdown_date,
+            retires_ns=_midnight_ns(model.shutdown_date),
             on_loss=model.unsupported,
         )
         for name, model in config.models.items()
     }
+
+
+def _midnight_ns(day: str | None) -> int | None:
+    """Give when a day begins, in UTC."""
+    if day is None:
+        return None
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * NS_PER_S
 
 
 def _routes(config: Config) -> tuple[Route, ...]:

@@ -162,8 +162,8 @@ def _price_book(config: Config) -> PriceBook:
     """Compile the prices of the configuration."""
     return price_book(
         {
-            name: compile_price(model.price.currency, model.price.rates(), model.price.per.tokens)
+            name: compile_price(price.currency, price.rates(), price.per.units, unit=price.per.unit)
             for name, model in config.models.items()
-            if model.price is not None
+            if (price := model.price) is not None
         }
     )

@@ -256,6 +256,24 @@ MISTAKES = {
         "models.m.price",
         ("`input` is missing",),
     ),
+    "price per minute without its rate": Mistake(
+        PRICED + 'currency = "USD"\nper = "1 minute"\n',
+        6,
+        "models.m.price",
+        ('`input` is missing for per = "1 minute"',),
+    ),
+    "price per image with another rate": Mistake(
+        PRICED + 'currency = "USD"\nper = "1 image"\ninput = "1"\noutput = "1"\n',
+        9,
+        "models.m.price.input",
+        ("whose one rate is `output`",),
+    ),
+    "shutdown that is no day": Mistake(
+        OPENAI + MODEL + 'shutdown_date = "soon"\n',
+        6,
+        "models.m.shutdown_date",
+        ('"2027-03-31"',),
+    ),
     "inline table": Mistake(
         'models = { m = { targets = [\n{ provider = "main", x = 1, model = "m" }] } }\n' + OPENAI,
         2,

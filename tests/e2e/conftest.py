@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.support import media
 from tests.support.matrix.bench import Bench, running
 from tests.support.matrix.page import KEYS as MATRIX_KEYS
 from tests.support.server import EntenteServer, Key
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.media import Desk
+
 KEYS: Final = 200
 BENCH_KEYS: Final = 2000
 """Beside those of the matrix: for the fuzz most of all."""
+DESK_KEYS: Final = 900
 BREAKS: Final = ("close", "eof", "stall", "idle_timeout", "error_event", "garbage", "no_done")
 RETRIED: Final = ("python", "node", "anthropic")
 
@@ -165,4 +169,11 @@ def key(shared: tuple[EntenteServer, list[Key]], _numbers: Iterator[int]) -> Key
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Run one server in front of a stand-in for every vendor; its journal is checked at the end."""
     with running(tmp_path_factory.mktemp("bench"), keys=MATRIX_KEYS + BENCH_KEYS) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Run one server in front of stand-ins for what is no conversation."""
+    with media.running(tmp_path_factory.mktemp("desk"), keys=DESK_KEYS) as made:
         yield made

@@ -288,5 +288,6 @@ def test_errors_are_the_sdks_own(client: openai.OpenAI) -> None:
     with pytest.raises(openai.AuthenticationError) as unknown:
         client.with_options(api_key="sk-wrong").models.list()
     assert unknown.value.code == "invalid_api_key"
-    with pytest.raises(openai.NotFoundError):
-        client.embeddings.create(model="m", input="x")
+    with pytest.raises(openai.BadRequestError) as unserved:
+        client.images.generate(model="m", prompt="x")
+    assert unserved.value.code == "unsupported_model"

@@ -19,7 +19,7 @@ from entente.domain.money import (
     round_up,
 )
 from entente.domain.usage import INPUT_CLASSES, NOTHING, OUTPUT_CLASSES, TOKEN_CLASSES, Usage
-from entente.metering.prices import compile_price, price_book
+from entente.metering.prices import Unit, compile_price, price_book
 from entente.wire.openai import read_completion
 from tests.kit.run import PROPERTY
 
@@ -87,8 +87,11 @@ def test_the_bound_is_never_below_the_cost(rates: dict[str, Fraction], usage: Us
     price = compile_price("USD", rates, MILLION)
     cost = price.cost(usage)
     if cost is not None:
-        assert price.bound(usage.input_total, usage.output_total) >= cost
-        assert price.bound(usage.input_total + 1, usage.output_total + 1) >= cost
+        most = price.bound(usage.input_total, usage.output_total)
+        assert most is not None
+        assert most >= cost
+        more = price.bound(usage.input_total + 1, usage.output_total + 1)
+        assert more is None or more >= cost
 
 
 @pytest.mark.parametrize("name", ["input", "output", "audio_input", "audio_output"])
@@ -180,3 +183,43 @@ def test_token_classes_do_not_overlap() -> None:
     assert not {*INPUT_CLASSES} & {*OUTPUT_CLASSES}
     usage = Usage(**{name: 10**number for number, name in enumerate(TOKEN_CLASSES)})
     assert usage.total == int("1" * len(TOKEN_CLASSES))
+
+
+MEASURED = [
+    ("audio_ms", 60_000, "0.006", 9_000, "0.0009"),
+    ("characters", MILLION, "15", 4096, "0.06144"),
+    ("images", 1, "0.04", 3, "0.12"),
+]
+
+
+@pytest.mark.parametrize(("unit", "per", "rate", "amount", "cost"), MEASURED)
+def test_a_price_for_another_unit_than_tokens(
+    unit: Unit, per: int, rate: str, amount: int, cost: str
+) -> None:
+    """It counts its own measure, exactly, and no tokens beside it."""
+    price = compile_price("USD", {unit: Fraction(rate)}, per, unit=unit)
+    assert price.cost(Usage(**{unit: amount})) == parse_nano(cost)
+    assert price.cost(Usage(**{unit: amount}, input=10**9, output=10**9)) == parse_nano(cost)
+    assert price.bound(10**9, 10**9, Usage(**{unit: amount})) == parse_nano(cost)
+
+
+@pytest.mark.parametrize(("unit", "per", "rate", "amount", "cost"), MEASURED)
+def test_what_a_price_does_not_count_is_unknown(
+    unit: Unit, per: int, rate: str, amount: int, cost: str
+) -> None:
+    """Tokens for a price of another unit, and the other way round; nothing costs nothing."""
+    price = compile_price("USD", {unit: Fraction(rate)}, per, unit=unit)
+    by_token = compile_price("USD", {"input": Fraction(1), "output": Fraction(1)}, per)
+    assert price.cost(Usage(input=5)) is None
+    assert price.bound(5, 5) is None
+    assert by_token.cost(Usage(**{unit: amount})) is None
+    assert by_token.cost(Usage(**{unit: amount}, input=per)) == NANO_PER_UNIT
+    assert price.cost(NOTHING) == by_token.cost(NOTHING) == 0
+    assert cost
+
+
+def test_no_hold_without_a_rate_for_what_can_come() -> None:
+    """A price of the input alone is one for embeddings, which have no output."""
+    price = compile_price("USD", {"input": Fraction(1)}, MILLION)
+    assert price.bound(1000, 0) == 1_000_000
+    assert price.bound(1000, 1) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -11,10 +11,11 @@ from entente.domain.chat import Surface
 from entente.domain.errors import ConfigError, UpstreamRefused
 from entente.domain.secret import Secret
 from entente.net import ClientOptions
+from entente.providers.azure import IN_DEPLOYMENTS
 from entente.providers.base import Provider
 from entente.providers.checks import Checkable, Checked
 from entente.providers.entra import ClientCredentials
-from entente.providers.presets import PRESETS
+from entente.providers.presets import EVERY, PRESETS
 from entente.providers.registry import KINDS, EntraParts, Parts, make_provider
 from entente.providers.sigv4 import AwsCredentials
 from tests.support.loops import run
@@ -57,7 +58,7 @@ class Kind(NamedTuple):
 
     parts: dict[str, Any]
     dialect: str
-    surfaces: set[Surface]
+    surfaces: Collection[Surface]
     chat_surface: Surface
     target: str = ""
     headers: tuple[tuple[str, str], ...] = ()
@@ -67,7 +68,7 @@ ALL: Final[dict[str, Kind]] = {
     "openai": Kind(
         {"api_key": KEY},
         "openai",
-        {Surface.CHAT},
+        EVERY | {Surface.CHAT},
         Surface.CHAT,
         "/models",
         (("authorization", f"Bearer {CANARY}"),),
@@ -75,7 +76,7 @@ ALL: Final[dict[str, Kind]] = {
     "azure": Kind(
         {"api_key": KEY, "api_version": "2024-10-21"},
         "azure",
-        {Surface.CHAT},
+        IN_DEPLOYMENTS,
         Surface.CHAT,
         "/openai/models?api-version=2024-10-21",
         (("api-key", CANARY),),
@@ -95,7 +96,7 @@ ALL: Final[dict[str, Kind]] = {
     "gemini": Kind(
         {"api_key": KEY},
         "gemini",
-        set(),
+        {Surface.EMBEDDINGS},
         Surface.CHAT,
         "/models?pageSize=1",
         (("x-goog-api-key", CANARY),),
@@ -103,14 +104,17 @@ ALL: Final[dict[str, Kind]] = {
     "bedrock": Kind(
         {"api_key": KEY, "region": "us-east-1"},
         "bedrock",
-        set(),
+        {Surface.EMBEDDINGS},
         Surface.CHAT,
         "/async-invoke?maxResults=1",
         (("authorization", f"Bearer {CANARY}"),),
     ),
-    "local": Kind({}, "openai", {Surface.CHAT}, Surface.CHAT),
-    "scripted": Kind({}, "openai", {Surface.CHAT}, Surface.CHAT),
+    "local": Kind({}, "openai", {Surface.CHAT, Surface.COMPLETIONS}, Surface.CHAT),
+    "scripted": Kind({}, "openai", {Surface.CHAT, Surface.EMBEDDINGS}, Surface.CHAT),
 }
+
+
+CHATS_IN_ITS_OWN_WORDS: Final = ("gemini", "bedrock")
 
 
 def test_every_kind_is_here() -> None:
@@ -124,9 +128,9 @@ def test_what_a_kind_is(kind: str) -> None:
     expected = ALL[kind]
     provider = make(kind, **expected.parts)
     assert (provider.name, provider.dialect) == ("p", expected.dialect)
-    assert provider.surfaces == expected.surfaces
+    assert provider.surfaces == set(expected.surfaces)
     assert provider.chat_surface is expected.chat_surface
-    assert provider.chat_surface in provider.surfaces or not provider.surfaces
+    assert provider.chat_surface in provider.surfaces or kind in CHATS_IN_ITS_OWN_WORDS
     assert provider.quirks is None
     assert isinstance(provider, Checkable) == bool(expected.target)
 

@@ -48,7 +48,7 @@ from entente.domain.inference import (
     ToolMode,
     ToolResult,
 )
-from entente.domain.usage import Usage
+from entente.domain.usage import TOKEN_CLASSES, Usage
 
 T = TypeVar("T")
 
@@ -185,7 +185,9 @@ def openai_requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
-USAGES: Final = maybe(st.builds(Usage, *[COUNTS] * 7))
+CHAT_CLASSES: Final = tuple(name for name in TOKEN_CLASSES if not name.startswith("image"))
+"""Chat counts pictures as text."""
+USAGES: Final = maybe(st.builds(Usage, **dict.fromkeys(CHAT_CLASSES, COUNTS)))
 
 
 @st.composite

@@ -163,7 +163,7 @@ def test_cut_off_before_the_first_part() -> None:
         ({"candidatesTokenCount": 2**60}, None),
         (
             {"candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 15}]},
-            Usage(57, 40, 0, 10, 5, 30, 15),
+            Usage(57, 40, 0, 10, output=5, reasoning=30, audio_output=15),
         ),
     ],
 )

@@ -60,6 +60,7 @@ ARGUMENTS: dict[str, Any] = {
     "unit": "tokens",
     "phase": "idle",
     "clauses": ("X1",),
+    "operation": "embeddings",
 }
 
 
@@ -274,3 +275,13 @@ def test_what_azure_said_for_clients_of_openai(
     assert (error["message"], error["param"], error["code"]) == (SENTENCE, param, code)
     assert set(error) == {"message", "type", "param", "code"}
     assert json.loads(for_openai(status, b"?"))["error"]["message"].startswith("The provider")
+
+
+def test_an_operation_that_a_model_does_not_have() -> None:
+    """In Azure's words, with the address of its table of models."""
+    body = json.loads(render(errors.OperationNotSupported("embeddings", "gpt")).body)
+    assert body["error"].keys() == {"code", "message"}
+    assert body["error"]["code"] == "OperationNotSupported"
+    assert body["error"]["message"].startswith(
+        "The embeddings operation does not work with the specified model, gpt. "
+    )

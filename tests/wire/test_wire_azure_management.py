@@ -417,7 +417,8 @@ def test_every_error_renders(kind: type[EntenteError]) -> None:
         "retry_after_ms": 1_500,
         "unit": "tokens",
         "phase": "idle",
-    "clauses": ("X1",),
+        "clauses": ("X1",),
+        "operation": "embeddings",
     }
     wanted = inspect.signature(kind.__init__).parameters
     reply = render(kind(**{name: value for name, value in values.items() if name in wanted}))

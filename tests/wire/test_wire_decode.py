@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from entente.domain.chat import Call
 from entente.domain.errors import EntenteError, InvalidParameter, MalformedJson
-from entente.wire.openai import MALFORMED, decode_chat
+from entente.wire.openai import decode_chat
 from entente.wire.openai_errors import render
+from entente.wire.parameters import MALFORMED
 from tests.kit.run import PROPERTY
 
 MESSAGES = '"messages":[{"role":"user","content":"hi"}]'

@@ -39,6 +39,7 @@ ARGUMENTS: dict[str, Any] = {
     "unit": "tokens",
     "phase": "idle",
     "clauses": ("X1",),
+    "operation": "embeddings",
 }
 
 
@@ -55,6 +56,7 @@ STATUSES = {
     "MalformedJson": 400,
     "InvalidParameter": 400,
     "ObjectNotFound": 404,
+    "OperationNotSupported": 400,
     "BodyTooLarge": 413,
     "BodyTimeout": 408,
     "UnknownRoute": 404,
@@ -66,6 +68,7 @@ STATUSES = {
     "PermissionDenied": 403,
     "AgreementForbids": 403,
     "ModelNotFound": 404,
+    "ModelRetired": 404,
     "LimitError": 429,
     "RateLimited": 429,
     "RequestTooLarge": 429,

@@ -22,6 +22,7 @@ from entente.domain.features import OnLoss
 from entente.domain.secret import Secret
 from entente.engine.model import BUILTIN_MODEL
 from entente.ledger.store import Durability
+from entente.metering.prices import Unit
 
 HOST_DEFAULT: Final = "127.0.0.1"
 PORT_DEFAULT: Final = 8080
@@ -54,6 +55,7 @@ BATCH_GIVES_WAY_AT_DEFAULT: Final = 64
 BATCH_REQUESTS_MAX_MAX: Final = 4096
 OUTPUT_TOKENS_MAX_DEFAULT: Final = 16_384
 ATTACHMENT_TOKENS_MAX_DEFAULT: Final = 50_000
+AUDIO_S_MAX_DEFAULT: Final = 7200
 OWNED_BY_DEFAULT: Final = "entente"
 PROXY_DEFAULT: Final = "env"
 TARGETS_MAX: Final = 64
@@ -105,19 +107,43 @@ class ProviderKind(StrEnum):
 
 
 class PricePer(StrEnum):
-    """The number of tokens that a price is for."""
+    """What a price is for: a number of tokens, or of another unit."""
 
     MILLION = "1M tokens"
     THOUSAND = "1K tokens"
     ONE = "1 token"
+    MILLION_CHARACTERS = "1M characters"
+    THOUSAND_CHARACTERS = "1K characters"
+    MINUTE = "1 minute"
+    SECOND = "1 second"
+    IMAGE = "1 image"
 
     @property
-    def tokens(self) -> int:
-        """The number itself."""
-        return _TOKENS_PER[self]
+    def unit(self) -> Unit:
+        """The unit, as `metering.prices` counts it."""
+        return _UNITS_PER[self][0]
+
+    @property
+    def units(self) -> int:
+        """The number of units."""
+        return _UNITS_PER[self][1]
+
+    @property
+    def rate(self) -> str | None:
+        """The only rate of a unit other than tokens; None for tokens, which have several."""
+        return None if self.unit == "tokens" else "output" if self.unit == "images" else "input"
 
 
-_TOKENS_PER: Final = {PricePer.MILLION: 1_000_000, PricePer.THOUSAND: 1000, PricePer.ONE: 1}
+_UNITS_PER: Final[Mapping[PricePer, tuple[Unit, int]]] = {
+    PricePer.MILLION: ("tokens", 1_000_000),
+    PricePer.THOUSAND: ("tokens", 1000),
+    PricePer.ONE: ("tokens", 1),
+    PricePer.MILLION_CHARACTERS: ("characters", 1_000_000),
+    PricePer.THOUSAND_CHARACTERS: ("characters", 1000),
+    PricePer.MINUTE: ("audio_ms", 60_000),
+    PricePer.SECOND: ("audio_ms", 1000),
+    PricePer.IMAGE: ("images", 1),
+}
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -246,7 +272,7 @@ class TargetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     model: Text
 
 
-_RATES: Final = (
+RATES: Final = (
     "input",
     "output",
     "cached_input",
@@ -254,29 +280,36 @@ _RATES: Final = (
     "reasoning",
     "audio_input",
     "audio_output",
+    "image_input",
+    "image_output",
 )
 _TOKEN_CLASS: Final = {"cached_input": "cache_read"}
 
 
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What tokens cost, by class, in `currency` for each `per`.
+    """What tokens cost, by class, in `currency` for each `per`; or what another unit costs.
 
     What a class without a rate costs is decided in `entente.metering.prices`.
     """
 
     currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")]
     per: PricePer
-    input: Fraction
-    output: Fraction
+    input: Fraction | None = None
+    output: Fraction | None = None
     cached_input: Fraction | None = None
     cache_write: Fraction | None = None
     reasoning: Fraction | None = None
     audio_input: Fraction | None = None
     audio_output: Fraction | None = None
+    image_input: Fraction | None = None
+    image_output: Fraction | None = None
 
     def rates(self) -> dict[str, Fraction]:
-        """Give the rates that are set, by token class as `domain.usage` names them."""
-        named = {_TOKEN_CLASS.get(name, name): getattr(self, name) for name in _RATES}
+        """Give the rates that are set, by token class or unit as `domain.usage` names them."""
+        if self.per.rate is not None:
+            rate = getattr(self, self.per.rate)
+            return {} if rate is None else {self.per.unit: rate}
+        named = {_TOKEN_CLASS.get(name, name): getattr(self, name) for name in RATES}
         return {name: rate for name, rate in named.items() if rate is not None}
 
 
@@ -288,7 +321,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     output_tokens_max: TokenCount = OUTPUT_TOKENS_MAX_DEFAULT
     context_tokens: TokenCount | None = None
     attachment_tokens_max: TokenCount = ATTACHMENT_TOKENS_MAX_DEFAULT
+    audio_s_max: Annotated[int, Meta(ge=1, le=DURATION_S_MAX)] = AUDIO_S_MAX_DEFAULT
     owned_by: Text = OWNED_BY_DEFAULT
+    shutdown_date: Text | None = None
     unsupported: OnLoss = OnLoss.REFUSE
 
 
@@ -304,6 +339,8 @@ BUILTIN_PRICE: Final = PriceConfig(
     reasoning=_ZERO,
     audio_input=_ZERO,
     audio_output=_ZERO,
+    image_input=_ZERO,
+    image_output=_ZERO,
 )
 """The built-in model costs nothing, and says so."""
 

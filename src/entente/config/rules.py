@@ -5,16 +5,19 @@ Each rule adds problems to the list and changes nothing.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from entente.config.issuer_rules import check_issuers
+from entente.config.model import RATES
 from entente.config.problems import did_you_mean
 from entente.config.provider_rules import check_provider
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from entente.config.model import Config
+    from entente.config.locate import Path as KeyPath
+    from entente.config.model import Config, PriceConfig
     from entente.config.problems import Problems
 
 
@@ -66,6 +69,10 @@ def _check_models(config: Config, document: Mapping[str, object], problems: Prob
     providers = {*config.providers, *_table(document, "providers")}
     models = _table(document, "models")
     for name in models:
+        if name in config.models:
+            written = _table(_table(models, name), "price")
+            _check_price(("models", name, "price"), config.models[name].price, written, problems)
+            _check_shutdown(("models", name), config.models[name].shutdown_date, problems)
         targets = _table(models, name).get("targets")
         for position, target in enumerate(targets if isinstance(targets, list) else []):
             provider = target.get("provider") if isinstance(target, dict) else None
@@ -75,3 +82,31 @@ def _check_models(config: Config, document: Mapping[str, object], problems: Prob
                     f"there is no [providers.{provider}] in this file."
                     + (did_you_mean(provider, providers) or " Add it, or name one that is there."),
                 )
+
+
+def _check_price(
+    path: KeyPath,
+    price: PriceConfig | None,
+    written: Mapping[str, object],
+    problems: Problems,
+) -> None:
+    """See that a price has the rate that its unit needs, and no other where it has only one."""
+    if price is None:
+        return
+    needed = price.per.rate or "input"
+    if needed not in written:
+        problems.add(path, f'`{needed}` is missing for per = "{price.per}": add it')
+    for name in RATES if price.per.rate else ():
+        if name != needed and name in written:
+            text = (
+                f'has no meaning for per = "{price.per}", whose one rate is `{needed}`: remove it'
+            )
+            problems.add((*path, name), text)
+
+
+def _check_shutdown(path: KeyPath, day: str | None, problems: Problems) -> None:
+    """See that a day is one."""
+    try:
+        date.fromisoformat(day or "2026-01-01")
+    except ValueError:
+        problems.add((*path, "shutdown_date"), 'must be a day such as "2027-03-31"')

@@ -12,7 +12,7 @@ import msgspec
 
 from entente.domain.errors import InvalidParameter
 from entente.domain.money import format_nano
-from entente.domain.usage import TOKEN_CLASSES
+from entente.domain.usage import MEASURES, TOKEN_CLASSES
 from entente.ledger.model import Settlement
 
 if TYPE_CHECKING:
@@ -38,9 +38,14 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     cache_read: int
     cache_write: int
     audio_input: int
+    image_input: int
     output: int
     reasoning: int
     audio_output: int
+    image_output: int
+    audio_ms: int
+    characters: int
+    images: int
     cost: str | None
     currency: str
     prices: str
@@ -81,7 +86,7 @@ def request_line(entry: Settlement) -> RequestLine:
         model=entry.model,
         target=entry.target,
         status=str(entry.status),
-        **{name: getattr(entry.usage, name) for name in TOKEN_CLASSES},
+        **{name: getattr(entry.usage, name) for name in (*TOKEN_CLASSES, *MEASURES)},
         cost=None if entry.cost_nano is None else format_nano(entry.cost_nano),
         currency=entry.asset,
         prices=entry.prices,

@@ -19,6 +19,15 @@ class Surface(StrEnum):
     MESSAGES = "messages"
     RESPONSES = "responses"
     REALTIME = "realtime"
+    EMBEDDINGS = "embeddings"
+    COMPLETIONS = "completions"
+    MODERATIONS = "moderations"
+    TRANSCRIPTIONS = "audio.transcriptions"
+    TRANSLATIONS = "audio.translations"
+    SPEECH = "audio.speech"
+    IMAGE_GENERATIONS = "images.generations"
+    IMAGE_EDITS = "images.edits"
+    IMAGE_VARIATIONS = "images.variations"
     MODELS = "models"
     FILES = "files"
     BATCHES = "batches"
@@ -54,7 +63,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A request for inference, decoded as far as governing it needs.
 
     `body` is what the client sent, byte for byte; `members` are its top-level members
-    with the bytes of their values; everything else was read off them.
+    with the bytes of their values, none if it is no JSON; everything else was read off them.
     """
 
     surface: Surface
@@ -66,10 +75,23 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The client asked for the usage event of the stream."""
     output_tokens_max: int | None = None
     """The client's own bound on output tokens per choice."""
+    output_tokens_usual: int | None = None
+    """The API's own bound, where it has one for those that give none."""
     choices: int = 1
+    """Answers that are made, of all prompts together."""
+    prompts: int = 1
+    """Texts that are read, each within the model's context."""
     front: Front = Front.OPENAI
     attachments: int = 0
-    """Images and files that are named by reference, so that their bytes do not count."""
+    """Images and files whose bytes do not count: they are named by reference, or no text."""
+    text_bytes: int | None = None
+    """What counts of the body where attachments are in it; None is all of it."""
+    characters: int = 0
+    """Characters that are to be spoken."""
+    content_type: bytes = b"application/json"
+    """Of the body."""
+    form: str | None = None
+    """In which form the client wants the answer, where that decides how it is read."""
     stored: bool = False
     """The answer is kept here, to be fetched and continued, and says so to the client."""
     carried: Mapping[bytes, bytes] = _NO_HEADERS

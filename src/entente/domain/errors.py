@@ -6,7 +6,8 @@
     ├── RequestError                what the client sent cannot be served (4xx)
     │   ├── MalformedJson
     │   ├── InvalidParameter        a named parameter is missing, of a wrong type or out of range
-    │   │   └── ObjectNotFound      it names a stored object that is not there for who asks
+    │   │   ├── ObjectNotFound      it names a stored object that is not there for who asks
+    │   │   └── OperationNotSupported   no provider of the model serves this surface
     │   ├── BodyTooLarge
     │   ├── BodyTimeout             the client stopped in the middle of its body
     │   ├── UnknownRoute
@@ -18,6 +19,7 @@
     ├── PermissionDenied
     │   └── AgreementForbids        no target that the agreement allows for this request
     ├── ModelNotFound
+    │   └── ModelRetired            it was here, until its shutdown date
     ├── LimitError                  429
     │   ├── RateLimited             requests or tokens per minute
     │   ├── RequestTooLarge         one request asks for more than the whole limit
@@ -92,6 +94,23 @@ class ObjectNotFound(InvalidParameter):
     """A stored object is not there, has expired, or belongs to another project."""
 
 
+class OperationNotSupported(InvalidParameter):
+    """No provider of the model serves this surface.
+
+    `operation` is the surface's name, `model` the model's as the client gave it.
+    """
+
+    def __init__(self, operation: str, model: str) -> None:
+        """Keep both for the error body."""
+        message = (
+            f"The model `{model}` does not support {operation}: none of its providers serves that "
+            "endpoint. Choose another model, or another endpoint."
+        )
+        super().__init__(message, param="model", code="unsupported_model")
+        self.operation = operation
+        self.model = model
+
+
 class BodyTooLarge(RequestError):
     """The body is longer than the server's bound."""
 
@@ -152,6 +171,18 @@ class ModelNotFound(EntenteError):
         """Keep the name for the error body."""
         super().__init__(f"The model `{model}` does not exist or you do not have access to it.")
         self.model = model
+
+
+class ModelRetired(ModelNotFound):
+    """The model's shutdown date has come."""
+
+    def __init__(self, model: str) -> None:
+        """Say so, in the vendor's words."""
+        super().__init__(model)
+        self.message = (
+            f"The model `{model}` has been deprecated, learn more here: "
+            "https://platform.openai.com/docs/deprecations"
+        )
 
 
 class LimitError(EntenteError):

@@ -65,8 +65,12 @@ class Outcome:
         self.known(NOTHING)
 
     def failed(self, error: EntenteError) -> None:
-        """Note an error; where nothing was sent, nothing was used."""
-        self.status = Status.FAILED
+        """Note an error; where nothing was sent, nothing was used.
+
+        An answer that broke off keeps that status, though its client is told nothing.
+        """
+        if self.status is not Status.TRUNCATED:
+            self.status = Status.FAILED
         if not_sent(error) or isinstance(error, NOTHING_SENT):
             self.known(NOTHING)
 
@@ -86,7 +90,7 @@ class Outcome:
             self.known(usage)
         else:
             output = max(0, min(output_tokens_bound, self.bound.output_tokens))
-            self.estimate(Usage(input=self.bound.input_tokens, output=output))
+            self.estimate(self.bound.as_usage(output))
 
 
 def closing(

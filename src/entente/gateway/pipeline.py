@@ -22,6 +22,7 @@ from entente.domain.errors import (
     InvalidParameter,
     LedgerError,
     ModelNotFound,
+    ModelRetired,
     RequestError,
     Unpriced,
     UpstreamError,
@@ -33,8 +34,8 @@ from entente.gateway.agreed import Agreed, Allowed, marked, stateful
 from entente.gateway.client import Client
 from entente.gateway.outcome import Outcome, closing
 from entente.gateway.passage import adapted, way_to
-from entente.gateway.relay import Reached, Reply, finish, relay
-from entente.gateway.sides import Made, client_side
+from entente.gateway.relay import Reached, Reply, Tail, finish, relay
+from entente.gateway.sides import Made
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import Hold, Settlement, hold
 from entente.metering.bounds import Bound, bound
@@ -97,11 +98,13 @@ class Gateway:
         model = self._model(who, call)
         allowed = self._allowed(who, call, model)
         price = _part_of(self._prices.lines.get(model.name), price_factor)
+        cap = _cap(model, call) if who.budgeted else None
         most = bound(
             call,
-            output_tokens_max=model.output_tokens_max,
+            output_tokens_max=model.output_tokens_max if cap is None else cap,
             attachment_tokens_max=model.attachment_tokens_max,
             context_tokens=model.context_tokens,
+            audio_s_max=model.audio_s_max,
         )
         opened = _marked(self._make_hold(who, model, price, most, request_id), price_factor)
         admission = self._limits.admit(who, model.name, most.total, opened.at_ns // NS_PER_MS)
@@ -112,11 +115,10 @@ class Gateway:
             raise
         outcome = Outcome(most)
         error: EntenteError | None = None
-        last: Reply | bytes = b""
+        last: Reply | Tail | None = None
         try:
             if on_held is not None:
                 on_held()
-            cap = model.output_tokens_max if who.budgeted else None
             targets = plan(model) if allowed is None else allowed.targets
             reached = await self._ask(call, model, targets, cap, request_id, outcome)
             try:
@@ -139,9 +141,9 @@ class Gateway:
         try:
             await settled
         except LedgerError as failure:
-            if isinstance(last, Reply) or error is not None:
+            if error is not None or not isinstance(last, Tail):
                 raise
-            last = client_side(call.surface, call.front).stream_error(failure)
+            last = last._replace(data=last.fail(failure))
         if error is not None:
             raise error
         await finish(client, last)
@@ -152,6 +154,8 @@ class Gateway:
         model = self._catalog.get(call.model)
         if model is None or not may_use(who, model.name):
             raise ModelNotFound(call.model)
+        if model.is_retired(self._now_ns()):
+            raise ModelRetired(call.model)
         return model
 
     def _allowed(self, who: Principal, call: Call, model: Model) -> Allowed | None:
@@ -165,9 +169,10 @@ class Gateway:
         self, who: Principal, model: Model, price: Price | None, most: Bound, request_id: str
     ) -> Hold:
         """Make the hold: the most that the call can cost."""
-        if price is None and who.budgeted:
+        nano = price.bound(most.input_tokens, most.output_tokens, most.measured) if price else None
+        if nano is None and who.budgeted:
             message = (
-                f"The model `{model.name}` has no price, and this key has a hard budget. "
+                f"The model `{model.name}` has no price for this, and this key has a hard budget. "
                 "Give the model a price in the configuration."
             )
             raise Unpriced(message)
@@ -177,12 +182,12 @@ class Gateway:
             key=who.key_id,
             asset=price.asset if price else DEFAULT_ASSET,
             model=model.name,
-            nano=price.bound(most.input_tokens, most.output_tokens) if price else 0,
+            nano=nano or 0,
             bounded=who.budgeted,
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
             prices=self._prices.version,
-            priced=price is not None,
+            priced=nano is not None,
         )
 
     async def _ask(
@@ -198,8 +203,8 @@ class Gateway:
         last = len(targets) - 1
         for number, target in enumerate(targets):
             provider = self._providers[target.provider]
-            way = way_to(provider, call.surface, call.front)
             try:
+                way = way_to(provider, call)
                 written = way.request(
                     call,
                     model=target.model,
@@ -222,6 +227,7 @@ class Gateway:
                 choices=call.choices,
                 request_id=request_id,
                 headers=way.headers(call),
+                content_type=call.content_type,
             )
             outcome.asked(target)
             try:
@@ -276,6 +282,12 @@ def _marked(opened: Hold, factor: Fraction) -> Hold:
     if factor == WHOLE_PRICE:
         return opened
     return msgspec.structs.replace(opened, price_factor=str(factor))
+
+
+def _cap(model: Model, call: Call) -> int:
+    """Give the bound on output tokens that is set where the client sets none."""
+    usual = call.output_tokens_usual
+    return model.output_tokens_max if usual is None else min(usual, model.output_tokens_max)
 
 
 def _request_id(answer: Answer) -> str:

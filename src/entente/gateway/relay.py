@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from entente.domain.chat import Call, Status
-from entente.domain.errors import UpstreamError, UpstreamProtocolError
+from entente.domain.errors import EntenteError, UpstreamError, UpstreamProtocolError
 from entente.gateway.client import Client, Headers
 from entente.gateway.outcome import Outcome
 from entente.gateway.passages.base import Passage, Stream
@@ -53,6 +53,14 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Tail(NamedTuple):
+    """The last bytes of a stream, and what to send in their place after a failure."""
+
+    data: bytes
+    fail: Callable[[EntenteError], bytes]
+    """Raises the error where the stream has no room for one."""
+
+
 class Reached(NamedTuple):
     """A provider's answer, the way it has to go, and what was lost of the request."""
 
@@ -68,11 +76,12 @@ async def relay(
     standings: Iterable[Standing],
     outcome: Outcome,
     client: Client,
-) -> Reply | bytes:
+) -> Reply | Tail:
     """Pass an answer on; give what is to be sent once the request is settled."""
     answer, way, _ = reached
     side = client_side(call.surface, call.front)
-    streamed = answer.headers.get(b"content-type", b"").startswith(way.stream_types)
+    kind = answer.headers.get(b"content-type", b"").lower()
+    streamed = kind.startswith(way.stream_types)
     headers = _headers(call, made, reached, standings, streamed=streamed)
     if answer.status >= _HTTP_NO_ANSWER:
         outcome.refused(answer.status)
@@ -81,9 +90,10 @@ async def relay(
     if answer.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UpstreamProtocolError(_COMPRESSED)
     if streamed:
+        stream = way.stream(call, made, kind)
         await client.start(answer.status, headers)
-        stream = way.stream(call, made)
-        return await _relay_stream(side, answer, stream, outcome, client)
+        end = await _relay_stream(side, answer, stream, outcome, client)
+        return Tail(end, stream.fail)
     body = await answer.read(ANSWER_BYTES_MAX)
     outcome.report(None, len(body))
     whole = way.whole(call, body, made)
@@ -94,12 +104,12 @@ async def relay(
     return Reply(answer.status, headers, shown)
 
 
-async def finish(client: Client, last: Reply | bytes) -> None:
+async def finish(client: Client, last: Reply | Tail) -> None:
     """Send the last bytes, which for a whole answer are all of them."""
     if isinstance(last, Reply):
         await client.answer(last.status, last.headers, last.body)
     else:
-        await client.finish(last)
+        await client.finish(last.data)
 
 
 async def _relay_stream(

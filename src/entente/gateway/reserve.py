@@ -173,23 +173,29 @@ class Reserve:
         self._check_price()
         terms = self._terms
         price, most = terms.price, terms.most
+        nano = self._dearest()
         return hold(
             id=self._new_id(),
             at_ns=self._accounts.now_ns(),
             key=self.who.key_id,
             asset=price.asset if price else DEFAULT_ASSET,
             model=terms.model,
-            nano=price.bound(most.input_tokens, most.output_tokens) if price else 0,
+            nano=nano or 0,
             bounded=bounded,
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
             prices=terms.prices,
-            priced=price is not None,
+            priced=nano is not None,
         )
+
+    def _dearest(self) -> int | None:
+        """Give the most that a response can cost; None where that has no price."""
+        price, most = self._terms.price, self._terms.most
+        return price.bound(most.input_tokens, most.output_tokens) if price else None
 
     def _check_price(self) -> None:
         """Refuse what a hard budget could not count."""
-        if self._terms.price is None and self.who.budgeted:
+        if self.who.budgeted and self._dearest() is None:
             message = (
                 f"The model `{self._terms.model}` has no price, and this key has a hard budget. "
                 "Give the model a price in the configuration."

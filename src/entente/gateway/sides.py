@@ -28,6 +28,7 @@ from entente.wire import (
     gemini,
     openai,
     openai_chat,
+    openai_completions,
     openai_errors,
     openai_responses,
 )
@@ -189,7 +190,12 @@ MESSAGES: Final = ClientSide(
     standing=_anthropic_standing,
     headers=_anthropic_extras,
 )
-_OPENAI_SIDES: Final = {Surface.MESSAGES: MESSAGES, Surface.RESPONSES: RESPONSES}
+COMPLETIONS: Final = msgspec.structs.replace(CHAT, codec=openai_completions)
+_OPENAI_SIDES: Final = {
+    Surface.MESSAGES: MESSAGES,
+    Surface.RESPONSES: RESPONSES,
+    Surface.COMPLETIONS: COMPLETIONS,
+}
 
 
 def _as_azure(side: ClientSide) -> ClientSide:
@@ -204,8 +210,13 @@ def _as_azure(side: ClientSide) -> ClientSide:
     )
 
 
-_AZURE: Final = _as_azure(CHAT)
-_AZURE_SIDES: Final = {Surface.RESPONSES: _as_azure(RESPONSES)}
+_AZURE: Final = msgspec.structs.replace(_as_azure(CHAT), annotate=None, annotator=None)
+"""Where there is no text of a model's to say anything about."""
+_AZURE_SIDES: Final = {
+    Surface.CHAT: _as_azure(CHAT),
+    Surface.RESPONSES: _as_azure(RESPONSES),
+    Surface.COMPLETIONS: _as_azure(COMPLETIONS),
+}
 
 PROVIDERS: Final[Mapping[str, ProviderSide]] = {
     "openai": ProviderSide(openai_chat, Surface.CHAT),

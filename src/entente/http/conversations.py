@@ -22,8 +22,8 @@ from entente.http.stored_completions import CHANGED
 from entente.objects import Item, Order, StoredObject
 from entente.wire import openai_stored
 from entente.wire.members import split
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import stored
+from entente.wire.parameters import MALFORMED
 
 NS_PER_S: Final = 1_000_000_000
 

@@ -33,8 +33,13 @@ async def stream_form(
 
 async def read_form(exchange: Exchange) -> Form:
     """Read a whole form into memory, within `server.body_bytes_max`. Raises as `stream_form`."""
-    reader = FormReader(exchange.header(b"content-type"))
-    events = reader.feed(await exchange.body())
+    return whole_form(await exchange.body(), exchange.header(b"content-type"))
+
+
+def whole_form(body: bytes, content_type: bytes) -> Form:
+    """Read a form that is there already. Raises RequestError for what is none."""
+    reader = FormReader(content_type)
+    events = reader.feed(body)
     reader.close()
     return collect(events)
 

@@ -1,4 +1,4 @@
-"""The routes that ask a model, and those that list models."""
+"""The routes of conversations."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ from collections.abc import Mapping
 import msgspec
 
 from entente.domain.chat import Call, Front
-from entente.domain.errors import ModelNotFound
 from entente.domain.principal import Principal
 from entente.gateway.client import Client
 from entente.gateway.keeping.completions import CompletionRecord
 from entente.gateway.keeping.recorder import Recorder, Shelf
 from entente.gateway.pipeline import Gateway
 from entente.http.exchange import Exchange
-from entente.http.handler import Handler, answer_json, is_anthropics, somebody
+from entente.http.handler import Handler, somebody
 from entente.http.routes import Match
-from entente.policy.access import may_use
-from entente.routing.catalog import Catalog, Model
 from entente.wire import (
     anthropic,
-    anthropic_models,
     azure,
     openai,
     openai_stored,
@@ -33,15 +29,9 @@ class Inference:
     """Serves conversations through the gateway."""
 
     def __init__(
-        self,
-        gateway: Gateway,
-        catalog: Catalog,
-        shelf: Shelf | None = None,
-        *,
-        started_s: int,
-        is_strict: bool = False,
+        self, gateway: Gateway, shelf: Shelf | None = None, *, is_strict: bool = False
     ) -> None:
-        """Take the parts. Models have existed since `started_s`, seconds since 1970.
+        """Take the use case.
 
         Without a shelf no answer is kept. `is_strict` refuses what the vendor of a surface
         would, instead of letting it pass.
@@ -49,16 +39,12 @@ class Inference:
         self._is_strict = is_strict
         self._gateway = gateway
         self._shelf = shelf
-        self._catalog = catalog
-        self._started_s = started_s
 
     def handlers(self) -> Mapping[str, Handler]:
         """Give the handlers by the actions of the route table."""
         return {
             "chat": self._chat,
             "messages": self._messages,
-            "list_models": self._list_models,
-            "get_model": self._get_model,
         }
 
     async def _chat(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
@@ -83,39 +69,6 @@ class Inference:
             strict.check_messages(body, names_a_beta=BETAS in carried(exchange.headers))
         call = as_sent(exchange, match, anthropic.decode_messages(body))
         await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)
-
-    async def _list_models(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
-        """GET /v1/models, which OpenAI and Anthropic share; a header of Anthropic's tells."""
-        who = somebody(who)
-        listed = [model for model in self._catalog.values() if may_use(who, model.name)]
-        if is_anthropics(exchange, match.route.surface):
-            names = [model.name for model in listed]
-            written = anthropic_models.write_list(names, created_s=self._started_s)
-            await answer_json(exchange, written)
-        else:
-            data = [self._model(model) for model in listed]
-            await answer_json(exchange, {"object": "list", "data": data})
-
-    async def _get_model(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
-        """GET /v1/models/{id}."""
-        name = match.parameter
-        model = self._catalog.get(name)
-        if model is None or not may_use(somebody(who), model.name):
-            raise ModelNotFound(name)
-        if is_anthropics(exchange, match.route.surface):
-            written = anthropic_models.write_model(name, created_s=self._started_s)
-            await answer_json(exchange, written)
-        else:
-            await answer_json(exchange, self._model(model))
-
-    def _model(self, model: Model) -> dict[str, object]:
-        """Write a model as OpenAI lists it."""
-        return {
-            "id": model.name,
-            "object": "model",
-            "created": self._started_s,
-            "owned_by": model.owned_by,
-        }
 
 
 def named(body: bytes, match: Match) -> bytes:

@@ -3,31 +3,57 @@
 A token of every tokenizer in use stands for at least one byte of text, and the JSON
 around a message is longer than what a chat template puts around it, so the length of
 the body is a bound on its input tokens. What is only named by reference (an image's
-address, a file's id) counts at the model's own bound.
+address, a file's id), and a file, whose bytes say nothing of its tokens, counts at the
+model's own bound. So does how long a recording is.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from entente.domain.chat import Call
-from entente.domain.usage import Usage
+from entente.domain.chat import Call, Surface
+from entente.domain.usage import NOTHING, Usage
+
+MS_PER_S: Final = 1000
+
+_INPUT_CLASSES: Final = {Surface.TRANSCRIPTIONS: "audio_input", Surface.TRANSLATIONS: "audio_input"}
+_OUTPUT_CLASSES: Final = {
+    Surface.SPEECH: "audio_output",
+    Surface.IMAGE_GENERATIONS: "image_output",
+    Surface.IMAGE_EDITS: "image_output",
+    Surface.IMAGE_VARIATIONS: "image_output",
+}
+"""Where tokens of a surface are no text."""
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """The most tokens that a call can use."""
+    """The most that a call can use: tokens, and what is measured otherwise."""
 
     input_tokens: int
     output_tokens: int
+    surface: Surface = Surface.CHAT
+    """Says which kind of tokens they are."""
+    measured: Usage = NOTHING
+    """Has no tokens."""
 
     @property
     def total(self) -> int:
-        """Both."""
+        """All tokens."""
         return self.input_tokens + self.output_tokens
 
-    def as_usage(self) -> Usage:
-        """The bound as if it had all been used."""
-        return Usage(input=self.input_tokens, output=self.output_tokens)
+    def as_usage(self, output_tokens: int | None = None) -> Usage:
+        """The bound as if it had all been used; or so many tokens of the output."""
+        output = self.output_tokens if output_tokens is None else output_tokens
+        surface = self.surface
+        if surface not in _INPUT_CLASSES and surface not in _OUTPUT_CLASSES:
+            return Usage(input=self.input_tokens, output=output)
+        tokens = {
+            _INPUT_CLASSES.get(surface, "input"): self.input_tokens,
+            _OUTPUT_CLASSES.get(surface, "output"): output,
+        }
+        return msgspec.structs.replace(self.measured, **tokens)
 
 
 def bound(
@@ -36,13 +62,33 @@ def bound(
     output_tokens_max: int,
     attachment_tokens_max: int,
     context_tokens: int | None,
+    audio_s_max: int = 0,
 ) -> Bound:
-    """Give the bound of a call to a model with these limits."""
-    input_tokens = len(call.body) + call.attachments * attachment_tokens_max
+    """Give the bound of a call to a model with these limits.
+
+    The context bounds each prompt, and each choice, of those that one call can have.
+    """
+    text = len(call.body) if call.text_bytes is None else call.text_bytes
+    input_tokens = text + call.attachments * attachment_tokens_max
     if context_tokens is not None:
-        input_tokens = min(input_tokens, context_tokens)
+        input_tokens = min(input_tokens, context_tokens * call.prompts)
     asked = call.output_tokens_max
     per_choice = output_tokens_max if asked is None else asked
     if context_tokens is not None:
         per_choice = min(per_choice, context_tokens)
-    return Bound(input_tokens, per_choice * call.choices)
+    return Bound(
+        input_tokens, per_choice * call.choices, call.surface, _measured(call, audio_s_max)
+    )
+
+
+def _measured(call: Call, audio_s_max: int) -> Usage:
+    """Give the most of what is not counted in tokens."""
+    match call.surface:
+        case Surface.TRANSCRIPTIONS | Surface.TRANSLATIONS:
+            return Usage(audio_ms=audio_s_max * MS_PER_S)
+        case Surface.SPEECH:
+            return Usage(characters=call.characters)
+        case Surface.IMAGE_GENERATIONS | Surface.IMAGE_EDITS | Surface.IMAGE_VARIATIONS:
+            return Usage(images=call.choices)
+        case _:
+            return NOTHING

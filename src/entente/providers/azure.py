@@ -19,7 +19,10 @@ from entente.providers.checks import OK, Checked
 from entente.providers.checks import ask as ask_provider
 from entente.providers.entra import EntraTokens
 from entente.providers.headers import (
+    ACCEPT_ANY,
     ACCEPT_EVENTS,
+    ANY_KIND,
+    BARE_BLOCK,
     JSON_BLOCK,
     lines,
     secret_line,
@@ -27,9 +30,18 @@ from entente.providers.headers import (
 )
 from entente.providers.vendors import AZURE_V1_VERSIONS, is_azure_version
 
-PATHS: Final = {Surface.CHAT: "chat/completions", Surface.RESPONSES: "responses"}
-IN_DEPLOYMENTS: Final = frozenset({Surface.CHAT})
+IN_DEPLOYMENTS: Final = {
+    Surface.CHAT: "chat/completions",
+    Surface.COMPLETIONS: "completions",
+    Surface.EMBEDDINGS: "embeddings",
+    Surface.TRANSCRIPTIONS: "audio/transcriptions",
+    Surface.TRANSLATIONS: "audio/translations",
+    Surface.SPEECH: "audio/speech",
+    Surface.IMAGE_GENERATIONS: "images/generations",
+    Surface.IMAGE_EDITS: "images/edits",
+}
 """What the classic surface has below a deployment; of the rest the body names it."""
+PATHS: Final = {**IN_DEPLOYMENTS, Surface.RESPONSES: "responses"}
 
 _UNAUTHORIZED: Final = 401
 
@@ -65,7 +77,7 @@ class AzureProvider:
             raise ConfigError(message)
         if responses is None:
             responses = api_version in AZURE_V1_VERSIONS
-        self.surfaces: frozenset[Surface] = frozenset(PATHS if responses else (Surface.CHAT,))
+        self.surfaces: frozenset[Surface] = frozenset(PATHS if responses else IN_DEPLOYMENTS)
         is_key = isinstance(credential, Secret)
         self.credentials = ("api_key",) if is_key else ("tenant_id", "client_id", "client_secret")
         self.name = name
@@ -73,12 +85,15 @@ class AzureProvider:
         self._credential = credential
         self._version = api_version
         self._token: Secret | None = None
-        self._block = b""
+        self._block = self._proof = b""
         """Headers with `_token` in them; made anew only when that is another."""
 
     async def open(self, ask: Ask) -> Response:
         """Send the call; see `Provider.open`."""
         block, token = await self._headers()
+        if ask.surface in ANY_KIND:
+            kind = lines([(b"content-type", ask.content_type)])
+            block = BARE_BLOCK + ACCEPT_ANY + kind + self._proof
         if ask.headers:
             block += lines(ask.headers)
         target = self._target(ask).encode("ascii")
@@ -120,7 +135,8 @@ class AzureProvider:
         if token is not self._token:
             is_key = token is credential
             name, scheme = (b"api-key", b"") if is_key else (b"authorization", b"Bearer")
-            self._block = JSON_BLOCK + ACCEPT_EVENTS + secret_line(name, token, scheme)
+            self._proof = secret_line(name, token, scheme)
+            self._block = JSON_BLOCK + ACCEPT_EVENTS + self._proof
             self._token = token
         return self._block, token
 

@@ -16,8 +16,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One call to a provider, already in the provider's own dialect.
 
     `surface` is one that the provider serves natively or, where a call has crossed from
-    another dialect, its `chat_surface`. `body` is the JSON to send; `model` is the provider's
-    name of the model, which the body carries as well where the dialect has it there.
+    another dialect, its `chat_surface`. `body` is the JSON or the form to send; `model` is the
+    provider's name of the model, which the body carries as well where the dialect has it there.
     """
 
     surface: Surface
@@ -26,6 +26,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool
     request_id: str
     choices: int = 1
+    content_type: bytes = b"application/json"
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """Of the client's, what a provider of the same dialect is sent, too."""
 

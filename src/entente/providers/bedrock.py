@@ -1,4 +1,7 @@
-"""AWS Bedrock's Converse: signed requests, the model in the path, streams in AWS's framing."""
+"""AWS Bedrock's Converse: signed requests, the model in the path, streams in AWS's framing.
+
+Embeddings are not in Converse: they go to InvokeModel.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class BedrockProvider:
     """A provider that gets Converse, with our credentials."""
 
     dialect = "bedrock"
-    surfaces: frozenset[Surface] = frozenset()
+    surfaces = frozenset({Surface.EMBEDDINGS})
     chat_surface = Surface.CHAT
     quirks = None
 
@@ -69,7 +72,10 @@ class BedrockProvider:
 
     async def open(self, ask: Ask) -> Response:
         """Send the call; see `Provider.open`. A model is an id, or the ARN of one."""
-        path = f"/model/{quote(ask.model, safe='')}/converse{'-stream' if ask.stream else ''}"
+        action = "converse-stream" if ask.stream else "converse"
+        if ask.surface is Surface.EMBEDDINGS:
+            action = "invoke"
+        path = f"/model/{quote(ask.model, safe='')}/{action}"
         accept = _EVENT_STREAM if ask.stream else _JSON
         credentials = self._credentials
         if isinstance(credentials, Secret):

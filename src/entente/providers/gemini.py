@@ -16,14 +16,15 @@ _COLLECTIONS: Final = ("models/", "tunedModels/")
 _UNARY: Final = ":generateContent"
 _STREAM: Final = ":streamGenerateContent?alt=sse"
 """Without `alt` a stream would be one JSON list."""
+_EMBED: Final = ":batchEmbedContents"
 _KEY_INVALID: Final = b'"API_KEY_INVALID"'
 
 
 class GeminiProvider:
-    """A provider that gets generateContent, with our credentials."""
+    """A provider that gets generateContent and batchEmbedContents, with our credentials."""
 
     dialect = "gemini"
-    surfaces: frozenset[Surface] = frozenset()
+    surfaces = frozenset({Surface.EMBEDDINGS})
     chat_surface = Surface.CHAT
     credentials = ("api_key",)
     quirks = None
@@ -57,4 +58,6 @@ def _target(ask: Ask) -> bytes:
     collection = next((c for c in _COLLECTIONS if ask.model.startswith(c)), "")
     name = quote(ask.model.removeprefix(collection), safe="")
     method = _STREAM if ask.stream else _UNARY
+    if ask.surface is Surface.EMBEDDINGS:
+        method = _EMBED
     return f"/{collection or _COLLECTIONS[0]}{name}{method}".encode("ascii")

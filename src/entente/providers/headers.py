@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from entente.domain.chat import Surface
 from entente.domain.secret import Secret
 
-JSON_BLOCK: Final = (
-    b"content-type: application/json\r\naccept-encoding: identity\r\nuser-agent: entente\r\n"
-)
-"""JSON goes out, and what comes back is not compressed."""
+BARE_BLOCK: Final = b"accept-encoding: identity\r\nuser-agent: entente\r\n"
+"""What comes back is not compressed."""
+JSON_BLOCK: Final = b"content-type: application/json\r\n" + BARE_BLOCK
+"""JSON goes out besides."""
 ACCEPT_EVENTS: Final = b"accept: application/json, text/event-stream\r\n"
+
+
+ANY_KIND: Final = frozenset(
+    {
+        Surface.TRANSCRIPTIONS,
+        Surface.TRANSLATIONS,
+        Surface.SPEECH,
+        Surface.IMAGE_GENERATIONS,
+        Surface.IMAGE_EDITS,
+        Surface.IMAGE_VARIATIONS,
+    }
+)
+"""Surfaces whose requests may be forms, and whose answers may be no JSON."""
+ACCEPT_ANY: Final = b"accept: */*\r\n"
+"""Sound, subtitles, pictures: what comes back was said in the body."""
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -7,7 +7,7 @@ and a client is kept for as long as they stay.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from entente.domain.chat import Surface
 from entente.domain.errors import InvalidParameter
@@ -20,11 +20,15 @@ Connect: TypeAlias = Callable[[str, Secret], Provider]
 """Makes the provider that speaks to a runtime with this base URL and key."""
 
 
+ALSO: Final = frozenset({Surface.COMPLETIONS})
+"""The runtime answers with the model's text; its vectors would be those of a model for text."""
+
+
 class LocalProvider:
     """A provider in a child process of ours."""
 
     dialect = "openai"
-    surfaces = frozenset({Surface.CHAT})
+    surfaces = ALSO | {Surface.CHAT}
     chat_surface = Surface.CHAT
     credentials = ("api_key",)
     quirks = None
@@ -41,7 +45,10 @@ class LocalProvider:
         """Send the call to the runtime, waiting for it while it starts."""
         if ask.choices > 1:
             # llama.cpp would report the tokens of one choice only.
-            message = "The local runtime gives one choice per request: 'n' can only be 1."
+            message = (
+                "The local runtime gives one choice per request: 'n' can only be 1, and 'prompt' "
+                "one text."
+            )
             raise InvalidParameter(message, param="n", code="unsupported_value")
         base_url, api_key = await self._address()
         inner = self._inner

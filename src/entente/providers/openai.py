@@ -13,7 +13,10 @@ from entente.providers.base import Ask, SessionAsk
 from entente.providers.checks import Checked, by_status
 from entente.providers.checks import ask as ask_provider
 from entente.providers.headers import (
+    ACCEPT_ANY,
     ACCEPT_EVENTS,
+    ANY_KIND,
+    BARE_BLOCK,
     JSON_BLOCK,
     lines,
     secret_line,
@@ -21,7 +24,19 @@ from entente.providers.headers import (
 )
 from entente.wire.quirks import Quirks
 
-PATHS: Final = {Surface.CHAT: b"/chat/completions", Surface.RESPONSES: b"/responses"}
+PATHS: Final = {
+    Surface.CHAT: b"/chat/completions",
+    Surface.RESPONSES: b"/responses",
+    Surface.COMPLETIONS: b"/completions",
+    Surface.EMBEDDINGS: b"/embeddings",
+    Surface.MODERATIONS: b"/moderations",
+    Surface.TRANSCRIPTIONS: b"/audio/transcriptions",
+    Surface.TRANSLATIONS: b"/audio/translations",
+    Surface.SPEECH: b"/audio/speech",
+    Surface.IMAGE_GENERATIONS: b"/images/generations",
+    Surface.IMAGE_EDITS: b"/images/edits",
+    Surface.IMAGE_VARIATIONS: b"/images/variations",
+}
 
 
 class OpenAIProvider:
@@ -39,27 +54,30 @@ class OpenAIProvider:
         *,
         quirks: Quirks | None = None,
         lists_to_anyone: bool = False,
-        responses: bool = False,
+        also: frozenset[Surface] = frozenset(),
     ) -> None:
         """Send to where `client` points, with `api_key` if there is one.
 
-        `lists_to_anyone`: its list of models says nothing about the key. `responses`: it serves
-        responses, and not only chat completions.
+        `lists_to_anyone`: its list of models says nothing about the key. `also`: what it serves
+        besides chat completions.
         """
-        served = PATHS if responses else (Surface.CHAT,)
-        self.surfaces: frozenset[Surface] = frozenset(served)
+        self.surfaces = also | {Surface.CHAT}
         self.name = name
         self.quirks = quirks
         self._client = client
         self._api_key = api_key
-        self._headers = (
-            JSON_BLOCK + ACCEPT_EVENTS + secret_line(b"authorization", api_key, b"Bearer")
-        )
+        proof = secret_line(b"authorization", api_key, b"Bearer")
+        self._headers = JSON_BLOCK + ACCEPT_EVENTS + proof
+        self._bare = BARE_BLOCK + ACCEPT_ANY + proof
         self._is_telling = api_key is None or not lists_to_anyone
 
     def open(self, ask: Ask) -> Coroutine[Any, Any, Response]:
         """Send the call; see `Provider.open`."""
-        block = self._headers + lines(ask.headers) if ask.headers else self._headers
+        block = self._headers
+        if ask.surface in ANY_KIND:
+            block = self._bare + lines([(b"content-type", ask.content_type)])
+        if ask.headers:
+            block += lines(ask.headers)
         return self._client.request(b"POST", PATHS[ask.surface], block, ask.body)
 
     def open_session(self, ask: SessionAsk) -> Coroutine[Any, Any, Socket | Declined]:

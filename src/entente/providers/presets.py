@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from entente.domain.chat import Surface
 from entente.wire.quirks import Quirks
 
 
@@ -29,7 +30,24 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """Its models can be listed without a key, so that listing them proves none."""
     responses: bool = False
     """It serves responses as OpenAI does; others are asked to chat, whatever the client's was."""
+    also: frozenset[Surface] = frozenset()
+    """What else it serves beside chat completions, as far as its documentation says."""
 
+
+TEXT: Final = frozenset({Surface.COMPLETIONS, Surface.EMBEDDINGS})
+HEARING: Final = frozenset({Surface.TRANSCRIPTIONS, Surface.TRANSLATIONS})
+EVERY: Final = (
+    TEXT
+    | HEARING
+    | {
+        Surface.MODERATIONS,
+        Surface.SPEECH,
+        Surface.IMAGE_GENERATIONS,
+        Surface.IMAGE_EDITS,
+        Surface.IMAGE_VARIATIONS,
+    }
+)
+"""Also what a server of one's own is taken to serve: it answers for itself."""
 
 PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
     {
@@ -38,17 +56,20 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             title="vLLM",
             base_url="http://127.0.0.1:8000/v1",
             api_key_env="VLLM_API_KEY",
+            also=TEXT | HEARING,
         ),
         "sglang": Preset(
             title="SGLang",
             base_url="http://127.0.0.1:30000/v1",
             api_key_env=None,
+            also=TEXT,
         ),
         "ollama": Preset(
             title="Ollama",
             base_url="http://127.0.0.1:11434/v1",
             api_key_env=None,
             quirks=Quirks(output_bound="max_tokens", choices_max=1),
+            also=TEXT,
         ),
         "llamacpp": Preset(
             title="llama.cpp",
@@ -56,12 +77,14 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             api_key_env="LLAMA_API_KEY",
             quirks=Quirks(output_bound="max_tokens"),
             lists_to_anyone=True,
+            also=TEXT,
         ),
         "lmstudio": Preset(
             title="LM Studio",
             base_url="http://127.0.0.1:1234/v1",
             api_key_env=None,
             quirks=Quirks(output_bound="max_tokens", choices_max=1),
+            also=TEXT,
         ),
         # as a service
         "openai": Preset(
@@ -69,6 +92,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             base_url="https://api.openai.com/v1",
             api_key_env="OPENAI_API_KEY",
             responses=True,
+            also=EVERY,
         ),
         "mistral": Preset(
             title="Mistral",
@@ -90,6 +114,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                     }
                 ),
             ),
+            also=frozenset({Surface.EMBEDDINGS, Surface.MODERATIONS, Surface.TRANSCRIPTIONS}),
         ),
         "groq": Preset(
             title="Groq",
@@ -99,6 +124,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                 refuses=frozenset({"logit_bias", "logprobs", "top_logprobs"}),
                 choices_max=1,
             ),
+            also=HEARING | {Surface.SPEECH},
         ),
         "deepseek": Preset(
             title="DeepSeek",
@@ -111,6 +137,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             base_url="https://api.together.xyz/v1",
             api_key_env="TOGETHER_API_KEY",
             quirks=Quirks(output_bound="max_tokens"),
+            also=TEXT | HEARING | {Surface.SPEECH, Surface.IMAGE_GENERATIONS},
         ),
         "openrouter": Preset(
             title="OpenRouter",
@@ -118,23 +145,27 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             api_key_env="OPENROUTER_API_KEY",
             quirks=Quirks(output_bound="max_tokens", choices_max=1),
             lists_to_anyone=True,
+            also=TEXT,
         ),
         "xai": Preset(
             title="xAI",
             base_url="https://api.x.ai/v1",
             api_key_env="XAI_API_KEY",
+            also=frozenset({Surface.COMPLETIONS, Surface.IMAGE_GENERATIONS}),
         ),
         "fireworks": Preset(
             title="Fireworks AI",
             base_url="https://api.fireworks.ai/inference/v1",
             api_key_env="FIREWORKS_API_KEY",
             quirks=Quirks(output_bound="max_tokens"),
+            also=TEXT,
         ),
         "cerebras": Preset(
             title="Cerebras",
             base_url="https://api.cerebras.ai/v1",
             api_key_env="CEREBRAS_API_KEY",
             quirks=Quirks(choices_max=1),
+            also=frozenset({Surface.COMPLETIONS}),
         ),
         "deepinfra": Preset(
             title="DeepInfra",
@@ -142,6 +173,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
             api_key_env="DEEPINFRA_API_KEY",
             quirks=Quirks(output_bound="max_tokens"),
             lists_to_anyone=True,
+            also=TEXT | HEARING | {Surface.SPEECH, Surface.IMAGE_GENERATIONS},
         ),
     }
 )

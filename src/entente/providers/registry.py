@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from entente.domain.chat import Surface
 from entente.domain.errors import ConfigError
 from entente.domain.ids import NowNs
 from entente.domain.secret import Secret
@@ -19,9 +20,10 @@ from entente.providers.base import Provider
 from entente.providers.bedrock import BedrockProvider
 from entente.providers.entra import ClientCredentials, EntraTokens
 from entente.providers.gemini import GeminiProvider
+from entente.providers.local import ALSO as LOCAL_ALSO
 from entente.providers.local import Address, LocalProvider
 from entente.providers.openai import OpenAIProvider
-from entente.providers.presets import PRESETS
+from entente.providers.presets import EVERY, PRESETS
 from entente.providers.scripted import ECHO, ScriptedProvider, load_script
 from entente.providers.sigv4 import AwsCredentials
 from entente.providers.vendors import ANTHROPIC_VERSION, is_openais
@@ -67,13 +69,14 @@ def _openai(parts: Parts) -> Provider:
     responses = parts.responses
     if responses is None:
         responses = preset.responses if preset is not None else is_openais(options.base_url)
+    also = preset.also if preset is not None else EVERY
     return OpenAIProvider(
         parts.name,
         Client(options),
         parts.api_key,
         quirks=preset.quirks if preset is not None else None,
         lists_to_anyone=preset is not None and preset.lists_to_anyone,
-        responses=responses,
+        also=also | {Surface.RESPONSES} if responses else also,
     )
 
 
@@ -122,7 +125,7 @@ def _local(parts: Parts) -> Provider:
         client = Client(
             ClientOptions(base_url=f"{base_url}/v1", connections_max=LOCAL_CONNECTIONS_MAX)
         )
-        return OpenAIProvider(parts.name, client, api_key)
+        return OpenAIProvider(parts.name, client, api_key, also=LOCAL_ALSO)
 
     return LocalProvider(parts.name, parts.address, connect)
 

@@ -39,9 +39,19 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     attachment_tokens_max: int = 0
     """The most input tokens that an image or file named by reference can count."""
+    audio_s_max: int = 7200
+    """The longest recording that a request can bring, in seconds."""
     owned_by: str = "entente"
+    shutdown_date: str | None = None
+    """The day from which on it is not served, as `2027-03-31`."""
+    retires_ns: int | None = None
+    """The same, in nanoseconds since 1970."""
     on_loss: OnLoss = OnLoss.REFUSE
     """What to do with a request of which something cannot be said in a target's dialect."""
+
+    def is_retired(self, now_ns: int) -> bool:
+        """Say whether its shutdown date has come."""
+        return self.retires_ns is not None and self.retires_ns <= now_ns
 
 
 Catalog: TypeAlias = Mapping[str, Model]

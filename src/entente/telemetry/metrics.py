@@ -25,7 +25,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from entente.domain.chat import Status
-from entente.domain.usage import TOKEN_CLASSES, Usage
+from entente.domain.usage import MEASURES, TOKEN_CLASSES, Usage
 
 DURATION_BUCKETS_S: Final = (
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
@@ -40,12 +40,13 @@ _BOUNDS: Final = (*(repr(bound) for bound in DURATION_BUCKETS_S), "+Inf")
 class _Served:
     """What came of the requests of one model."""
 
-    __slots__ = ("buckets", "estimated", "statuses", "sum_s", "tokens")
+    __slots__ = ("buckets", "estimated", "measures", "statuses", "sum_s", "tokens")
 
     def __init__(self) -> None:
         self.statuses: dict[str, int] = defaultdict(int)
         self.tokens = [0] * len(TOKEN_CLASSES)
         """By class, in the order of `TOKEN_CLASSES`."""
+        self.measures = [0] * len(MEASURES)
         self.estimated = 0
         self.buckets = [0] * len(_BOUNDS)
         """How many took how long."""
@@ -80,6 +81,8 @@ class Monitor(Collector):
         for place, tokens in enumerate(usage.counts()):
             if tokens:
                 served.tokens[place] += tokens
+        for place, amount in enumerate(usage.measures()):
+            served.measures[place] += amount
         served.estimated += estimated
         served.buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
         served.sum_s += duration_s
@@ -119,6 +122,17 @@ class Monitor(Collector):
                 for name, of in served
                 for kind, tokens in zip(TOKEN_CLASSES, of.tokens, strict=True)
                 if tokens
+            },
+        )
+        yield _counter(
+            "entente_measured",
+            "What is not counted in tokens, by model and measure.",
+            (model, "measure"),
+            {
+                (name, kind): amount
+                for name, of in served
+                for kind, amount in zip(MEASURES, of.measures, strict=True)
+                if amount
             },
         )
         yield _counter(

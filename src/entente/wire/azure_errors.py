@@ -27,6 +27,7 @@ from entente.domain.errors import (
     MethodNotAllowed,
     ModelNotFound,
     ObjectNotFound,
+    OperationNotSupported,
     Overloaded,
     PermissionDenied,
     RequestError,
@@ -60,6 +61,11 @@ PROMPT_FILTERED: Final = (
     "The response was filtered due to the prompt triggering Azure OpenAI's content management "
     "policy. Please modify your prompt and retry. To learn more about our content filtering "
     "policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
+)
+NO_OPERATION: Final = (
+    "The {} operation does not work with the specified model, {}. Please choose different model "
+    "and try again. You can learn more about which models can be used with each operation here: "
+    "https://go.microsoft.com/fwlink/?linkid=2197993."
 )
 _INVALID: Final = "invalid_request_error"
 _FILTERED: Final = frozenset({"content_filter", "content_policy_violation", "moderation_blocked"})
@@ -126,6 +132,9 @@ def _body(error: EntenteError, row: _Row) -> dict[str, object]:
     if isinstance(error, LimitError) and error.retry_after_ms is not None:
         seconds = -(-error.retry_after_ms // _MS_PER_S)
         message = f"{message} Please retry after {seconds} seconds."
+    if isinstance(error, OperationNotSupported):
+        message = NO_OPERATION.format(error.operation, error.model)
+        return {"error": {"code": "OperationNotSupported", "message": message}}
     if isinstance(error, ModelNotFound):
         return {"error": {"type": row.type, "code": row.code, "message": message}}
     if row.type is None:

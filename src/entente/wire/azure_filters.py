@@ -44,6 +44,7 @@ CHECKS: Final = "content_filters"
 """Where a response lists the checks that were made."""
 _RESULTS: Final = "content_filter_results"
 _PROMPT_RESULTS: Final = "prompt_filter_results"
+_MARK: Final = b"_filter_results"
 
 
 class _Text(msgspec.Struct):
@@ -163,3 +164,36 @@ def _says_something(choice: Mapping[str, Raw]) -> bool:
 def _with_checks(response: Mapping[str, Raw]) -> dict[str, Raw]:
     """Add the list of checks to a response: none was made."""
     return {**response, CHECKS: Raw(b"[]")}
+
+
+def without(body: bytes) -> bytes:
+    """Take annotations out of an answer of chat or completions, for clients of OpenAI.
+
+    Every other member keeps its bytes; what has none is given back as it is.
+    """
+    members = split(body) if _MARK in body else None
+    if members is None:
+        return body
+    plain = {name: raw for name, raw in members.items() if name != _PROMPT_RESULTS}
+    choices = _choices(members)
+    if choices is not None:
+        kept = [{n: raw for n, raw in choice.items() if n != _RESULTS} for choice in choices]
+        plain["choices"] = Raw(msgspec.json.encode(kept))
+    return msgspec.json.encode(plain)
+
+
+def without_in_events(block: bytes) -> bytes:
+    """Take annotations out of whole events; an event that says nothing else goes with them."""
+    if _MARK not in block:
+        return block
+    return b"".join([_plain_event(event) for event in events(block)])
+
+
+def _plain_event(event: bytes) -> bytes:
+    data = payload(event)
+    members = split(data) if _MARK in data else None
+    if members is None:
+        return event
+    if _PROMPT_RESULTS in members and "usage" not in members and not _choices(members):
+        return b""
+    return rewritten(event, without(data))

@@ -164,6 +164,41 @@ def as_text(part: FormPart) -> str:
         raise RequestError(f"The form's field {part.head.name!r} is not UTF-8 text.") from None
 
 
+class _Places(FormReader):
+    """Notes where the data of each part stands in a body that is fed at once."""
+
+    def __init__(self, content_type: bytes) -> None:
+        """Start before the first part."""
+        super().__init__(content_type)
+        self.places: list[tuple[int, int]] = []
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.places.append((0, 0))
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        first, _ = self.places[-1]
+        self.places[-1] = (first or start, end)
+        super()._on_data(data[:0], 0, 0)
+
+
+def with_value(body: bytes, content_type: bytes, name: str, value: bytes) -> bytes:
+    """Give a form with another value of a plain field; all else keeps its bytes.
+
+    A field that is not there is put before the others. Raises RequestError for what is no form.
+    """
+    reader = _Places(content_type)
+    heads = [event for event in reader.feed(body) if isinstance(event, PartHead)]
+    reader.close()
+    for head, (start, end) in zip(heads, reader.places, strict=True):
+        if head.name == name and start:
+            return body[:start] + value + body[end:]
+    boundary = b"--" + parse_options_header(content_type)[1][b"boundary"]
+    part = b'%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    before, _, behind = body.partition(boundary)
+    return before + part % (boundary, name.encode(), value) + boundary + behind
+
+
 _NO_FORM: Final = (
     "The body has to be a form: content-type `multipart/form-data` with a boundary. "
     "Your HTTP library writes both when it is given a file to send."

@@ -9,23 +9,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from entente.domain.chat import Call, Status, Surface
-from entente.domain.errors import EntenteError, InvalidParameter, MalformedJson
+from entente.domain.errors import EntenteError, MalformedJson
 from entente.domain.usage import Usage
-from entente.wire.members import hidden_names, is_text, misspelt, rewrite, split
+from entente.wire.members import hidden_names, is_text, rewrite, split
+from entente.wire.parameters import (
+    MALFORMED,
+    boolean,
+    check_spelling,
+    decoded,
+    empty,
+    integer,
+    missing,
+    model_name,
+    wrong_type,
+)
 
 CHOICES_MAX: Final = 128
-MODEL_CHARS_MAX: Final = 256
 OUTPUT_TOKENS_MAX: Final = 2**31 - 1
 REPORTED_TOKENS_MAX: Final = 2**53
 """No usage is so large; a report above it is none."""
 
-_T = TypeVar("_T")
 _LIMITS: Final = ("max_completion_tokens", "max_tokens")
 _GOVERNING: Final = frozenset(
     {"model", "messages", "stream", "stream_options", "n", "max_completion_tokens", "max_tokens"}
@@ -103,9 +112,6 @@ class _Texts(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _TEXTS: Final[msgspec.json.Decoder[list[_Texts]]] = msgspec.json.Decoder(list[_Texts])
-_STRING: Final[msgspec.json.Decoder[str | None]] = msgspec.json.Decoder(str | None)
-_BOOLEAN: Final[msgspec.json.Decoder[bool | None]] = msgspec.json.Decoder(bool | None)
-_INTEGER: Final[msgspec.json.Decoder[int | None]] = msgspec.json.Decoder(int | None)
 
 
 def decode_chat(body: bytes) -> Call:
@@ -117,33 +123,33 @@ def decode_chat(body: bytes) -> Call:
     members = split(body)
     if members is None:
         raise MalformedJson(MALFORMED)
-    model = _string(members, "model")
+    model = model_name(members)
     texts = _are_texts(members)
     if not texts:
         _check_messages(members)
     usual = members.keys() <= _USUAL
     if not usual:
-        _check_names(members)
+        check_spelling(members, _GOVERNING)
     limits = [
-        _integer(members, name, 1, OUTPUT_TOKENS_MAX) or 0 for name in _LIMITS if name in members
+        integer(members, name, 1, OUTPUT_TOKENS_MAX) or 0 for name in _LIMITS if name in members
     ]
-    stream = "stream" in members and _boolean(members, "stream")
+    stream = "stream" in members and boolean(members, "stream")
     return Call(
         surface=Surface.CHAT,
         model=model,
         body=body,
         members=members,
         stream=stream,
-        wants_usage=stream and _wants_usage(members),
+        wants_usage=stream and wants_usage(members),
         output_tokens_max=max(limits, default=0) or None,
-        choices=(_integer(members, "n", 1, CHOICES_MAX) or 1) if "n" in members else 1,
+        choices=(integer(members, "n", 1, CHOICES_MAX) or 1) if "n" in members else 1,
         attachments=0 if texts and usual else _attachments(members, texts=texts),
     )
 
 
 def check_head(members: Mapping[str, Raw]) -> None:
     """Refuse a request without a model or without messages."""
-    _string(members, "model")
+    model_name(members)
     _check_messages(members)
 
 
@@ -157,12 +163,17 @@ def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> byt
     if model != call.model:
         changes["model"] = msgspec.json.encode(model)
     if call.stream and not call.wants_usage:
-        options = call.members.get("stream_options")
-        merged = msgspec.json.decode(options, type=dict[str, Raw] | None) if options else None
-        changes["stream_options"] = msgspec.json.encode({**(merged or {}), "include_usage": True})
+        changes["stream_options"] = options_with_usage(call.members)
     if output_tokens_max is not None and call.output_tokens_max is None:
         changes["max_completion_tokens"] = b"%d" % output_tokens_max
     return rewrite(call, changes)
+
+
+def options_with_usage(members: Mapping[str, Raw]) -> bytes:
+    """Write the options of a stream so that it reports its usage."""
+    options = members.get("stream_options")
+    merged = msgspec.json.decode(options, type=dict[str, Raw] | None) if options else None
+    return msgspec.json.encode({**(merged or {}), "include_usage": True})
 
 
 def _are_texts(members: Mapping[str, Raw]) -> bool:
@@ -186,9 +197,9 @@ def _attachments(members: Mapping[str, Raw], *, texts: bool) -> int:
     return count
 
 
-def _wants_usage(members: Mapping[str, Raw]) -> bool:
+def wants_usage(members: Mapping[str, Raw]) -> bool:
     """Say whether the client asked for the usage event."""
-    options = _decode(members, "stream_options", _OPTIONS, "an object")
+    options = decoded(members, "stream_options", _OPTIONS, "an object")
     if options is not None and not is_text(bytes(members["stream_options"])):
         raise MalformedJson(MALFORMED)  # it is written anew, which takes text
     return bool(options and options.include_usage)
@@ -198,108 +209,12 @@ def _check_messages(members: Mapping[str, Raw]) -> None:
     """Refuse a request whose messages are missing, not a list, or none."""
     raw = members.get("messages")
     if raw is None:
-        message = "Missing required parameter: 'messages'."
-        raise InvalidParameter(message, param="messages", code="missing_required_parameter")
+        raise missing("messages")
     found = _LIST.match(raw)
     if found is None:
-        raise _wrong_type("messages", "an array of objects", raw)
+        raise wrong_type("messages", "an array of objects", raw)
     if found[1] is not None:
-        message = (
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, "
-            "but got an empty array instead."
-        )
-        raise InvalidParameter(message, param="messages", code="empty_array")
-
-
-def _check_names(members: Mapping[str, Raw]) -> None:
-    """Refuse a second spelling of a governing member, as OpenAI refuses unknown ones.
-
-    Servers whose JSON library ignores case (Go's does) would act on `"Model"`, which
-    nobody has checked.
-    """
-    name = misspelt(members, _GOVERNING)
-    if name is not None:
-        message = f"Unknown parameter: '{name}'. Did you mean '{name.casefold()}'?"
-        raise InvalidParameter(message, param=name, code="unknown_parameter")
-
-
-def _string(members: Mapping[str, Raw], name: str) -> str:
-    """Read the model's name."""
-    value = _decode(members, name, _STRING, "a string")
-    if not value:
-        message = "you must provide a model parameter"
-        raise InvalidParameter(message, param=None, code=None)
-    if len(value) > MODEL_CHARS_MAX:
-        message = (
-            f"Invalid 'model': string too long. Expected at most {MODEL_CHARS_MAX} characters."
-        )
-        raise InvalidParameter(message, param="model", code="string_above_max_length")
-    return value
-
-
-def _boolean(members: Mapping[str, Raw], name: str) -> bool:
-    """Read an optional boolean."""
-    return _decode(members, name, _BOOLEAN, "a boolean") is True
-
-
-def _integer(members: Mapping[str, Raw], name: str, least: int, most: int) -> int | None:
-    """Read an optional integer within bounds."""
-    value = _decode(members, name, _INTEGER, "an integer")
-    if value is None:
-        return None
-    if value < least:
-        message = (
-            f"Invalid '{name}': integer below minimum value. "
-            f"Expected a value >= {least}, but got {value} instead."
-        )
-        raise InvalidParameter(message, param=name, code="integer_below_min_value")
-    if value > most:
-        message = (
-            f"Invalid '{name}': integer above maximum value. "
-            f"Expected a value <= {most}, but got {value} instead."
-        )
-        raise InvalidParameter(message, param=name, code="integer_above_max_value")
-    return value
-
-
-def _decode(
-    members: Mapping[str, Raw], name: str, decoder: msgspec.json.Decoder[_T | None], expected: str
-) -> _T | None:
-    """Decode an optional member, None when absent or null."""
-    raw = members.get(name)
-    if raw is None:
-        return None
-    try:
-        return decoder.decode(raw)
-    except msgspec.ValidationError:
-        raise _wrong_type(name, expected, raw) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedJson(MALFORMED) from None
-
-
-def _wrong_type(name: str, expected: str, raw: Raw) -> InvalidParameter:
-    """Say which type was expected and which was found."""
-    message = f"Invalid type for '{name}': expected {expected}, but got {_kind(raw)} instead."
-    return InvalidParameter(message, param=name, code="invalid_type")
-
-
-_KINDS: Final[Mapping[int, str]] = {
-    ord("n"): "null",
-    ord("t"): "a boolean",
-    ord("f"): "a boolean",
-    ord('"'): "a string",
-    ord("["): "an array",
-    ord("{"): "an object",
-}
-
-
-def _kind(raw: Raw) -> str:
-    """Name the JSON type of a value as OpenAI does."""
-    text = memoryview(raw)
-    kind = _KINDS.get(text[0])
-    if kind is None:
-        kind = "a decimal" if any(byte in b".eE" for byte in text) else "an integer"
-    return kind
+        raise empty("messages")
 
 
 # ---- answers ----
@@ -342,7 +257,15 @@ class WireUsage(msgspec.Struct):
             return None
         if self.prompt_tokens > REPORTED_TOKENS_MAX or self.completion_tokens > REPORTED_TOKENS_MAX:
             return None
-        return Usage(plain, read, written, heard, seen, reasoned, spoken)
+        return Usage(
+            input=plain,
+            cache_read=read,
+            cache_write=written,
+            audio_input=heard,
+            output=seen,
+            reasoning=reasoned,
+            audio_output=spoken,
+        )
 
 
 class Choice(msgspec.Struct):
@@ -407,13 +330,6 @@ def ending(reasons: Collection[str]) -> Status:
     if "content_filter" in reasons:
         return Status.FILTERED
     return Status.LENGTH if "length" in reasons else Status.COMPLETE
-
-
-MALFORMED: Final = (
-    "We could not parse the JSON body of your request. (HINT: This likely means you aren't "
-    "using your HTTP library correctly. The OpenAI API expects a JSON payload, but what was "
-    "sent was not valid JSON.)"
-)
 
 
 def stream_error(error: EntenteError) -> bytes:

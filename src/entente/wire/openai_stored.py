@@ -15,8 +15,8 @@ from msgspec import Raw
 from entente.domain.chat import Call
 from entente.domain.errors import MalformedJson
 from entente.wire.members import split
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults, form
+from entente.wire.parameters import MALFORMED
 
 KIND: Final = "chat.completion"
 _REPEATED: Final = (

@@ -1,4 +1,4 @@
-"""Following a stream of chat completion chunks without taking it apart. Pure.
+"""Following a stream of chunks, of chat or of completions, without taking it apart. Pure.
 
 Events pass through as they came. Each is decoded as far as settling needs (how choices
 ended, usage, errors), which is cheaper than to search for what might matter. The end
@@ -27,10 +27,13 @@ _DATA: Final = b"data: "
 _DONE: Final = b"[DONE]"
 _DONE_BYTES_MAX: Final = 64
 """With any blanks around it."""
+_QUOTES: Final = 2
 
 
 class _Texts(msgspec.Struct):
     delta: msgspec.Raw = msgspec.Raw(b"{}")
+    text: msgspec.Raw = msgspec.Raw(b'""')
+    """A completion has its text here."""
 
 
 class _Chunk(msgspec.Struct):
@@ -162,7 +165,8 @@ def _text_bytes(event: bytes) -> int:
         choices = _texts_decoder.decode(payload(event)).choices
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return len(event)
-    return sum(len(text) for c in choices for text in _TEXT.findall(bytes(c.delta)))
+    deltas = sum(len(text) for c in choices for text in _TEXT.findall(bytes(c.delta)))
+    return deltas + sum(max(len(bytes(c.text)) - _QUOTES, 0) for c in choices)
 
 
 def _without_usage(event: bytes) -> bytes:

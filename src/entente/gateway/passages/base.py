@@ -86,8 +86,8 @@ class Passage(Protocol):
     def whole(self, call: Call, body: bytes, made: Made) -> Whole:
         """Take a whole answer. Raises UpstreamProtocolError for half of one."""
 
-    def stream(self, call: Call, made: Made) -> Stream:
-        """Start to take a streamed answer."""
+    def stream(self, call: Call, made: Made, kind: bytes) -> Stream:
+        """Start to take a streamed answer of a content type."""
 
     def refusal(self, status: int, body: bytes, request_id: str) -> bytes:
         """Take the body of an answer that is an error."""

@@ -58,7 +58,7 @@ class Crossing:
         written = self._client.codec.write_answer(answer, self._client.head(call, made))
         return Whole(written, _status(answer), answer.usage)
 
-    def stream(self, call: Call, made: Made) -> Stream:
+    def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Translate a stream."""
         return CrossingStream(
             self._codec.stream_reader(choices=call.choices),

@@ -22,7 +22,7 @@ from entente.wire.progress import status_of
 NOT_JSON: Final = "The provider's answer is not whole: it does not read as JSON."
 
 
-def _as_it_is(_status: int, body: bytes, _request_id: str) -> bytes:
+def as_it_is(_status: int, body: bytes, _request_id: str) -> bytes:
     """Leave an error as it is."""
     return body
 
@@ -34,7 +34,7 @@ class ChatPassage:
     crosses: bool = False
     stream_types: tuple[bytes, ...] = SSE
 
-    def __init__(self, refusal: Callable[[int, bytes, str], bytes] = _as_it_is) -> None:
+    def __init__(self, refusal: Callable[[int, bytes, str], bytes] = as_it_is) -> None:
         """Take what the body of an error becomes."""
         self.refusal = refusal
 
@@ -68,7 +68,7 @@ class ChatPassage:
         usage = completion.usage.disjoint() if completion and completion.usage else None
         return Whole(body, status, usage)
 
-    def stream(self, call: Call, made: Made) -> Stream:  # noqa: ARG002
+    def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""
         return ChatStream(hide_usage=not call.wants_usage, choices=call.choices)
 
@@ -79,7 +79,7 @@ class MessagesPassage:
     surface: Surface = Surface.MESSAGES
     crosses: bool = False
     stream_types: tuple[bytes, ...] = SSE
-    refusal = staticmethod(_as_it_is)
+    refusal = staticmethod(as_it_is)
 
     def request(
         self,
@@ -106,7 +106,7 @@ class MessagesPassage:
         stops = [choice.stop for choice in answer.choices if choice.stop is not None]
         return Whole(body, status_of(stops) if stops else Status.TRUNCATED, answer.usage)
 
-    def stream(self, call: Call, made: Made) -> Stream:  # noqa: ARG002
+    def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""
         return anthropic.MessagesStream()
 
@@ -124,7 +124,7 @@ class ResponsesPassage:
 
     def __init__(
         self,
-        refusal: Callable[[int, bytes, str], bytes] = _as_it_is,
+        refusal: Callable[[int, bytes, str], bytes] = as_it_is,
         *,
         without: frozenset[str] = frozenset(),
     ) -> None:
@@ -160,7 +160,7 @@ class ResponsesPassage:
             return Whole(body, Status.FAILED, None)
         return Whole(self._retelling(call, made).body(body), end.status, end.usage)
 
-    def stream(self, call: Call, made: Made) -> Stream:
+    def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""
         return openai_responses.ResponsesStream(self._retelling(call, made))
 

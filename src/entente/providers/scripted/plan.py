@@ -66,6 +66,11 @@ def plan_answer(request: ChatRequest, reply: Reply, stamp: wire.Stamp) -> Plan:
     return Plan(200, headers, _chop(frames, reply.chunk_bytes), end)
 
 
+def plan_whole(body: bytes, stamp: wire.Stamp) -> Plan:
+    """Plan a whole answer in JSON."""
+    return Plan(200, _headers(_JSON, {}, stamp), iter((Frame(body),)))
+
+
 def plan_error(error: ErrorReply, stamp: wire.Stamp, chunk_bytes: int | None = None) -> Plan:
     """Plan an HTTP error."""
     content_type = _JSON if error.body is None else _PLAIN

@@ -16,6 +16,7 @@ from entente.domain.errors import (
     UpstreamProtocolError,
     UpstreamTimeout,
 )
+from entente.providers.scripted.embeddings import plan_embeddings
 from entente.providers.scripted.plan import Frame, Plan, plan_answer, plan_error
 from entente.providers.scripted.request import ChatRequest, decode_request
 from entente.providers.scripted.script import ErrorReply, Reply, Script, When
@@ -87,7 +88,7 @@ class ScriptedProvider:
     """
 
     dialect = "openai"
-    surfaces = frozenset({Surface.CHAT})
+    surfaces = frozenset({Surface.CHAT, Surface.EMBEDDINGS})
     chat_surface = Surface.CHAT
     credentials = ("api_key",)
     quirks = None
@@ -139,6 +140,8 @@ class ScriptedProvider:
             message = f"The provider {self._name} is closed."
             raise UpstreamConnectError(message)
         self._attempts_total += 1
+        if ask.surface is Surface.EMBEDDINGS:
+            return self._play(plan_embeddings(ask.body, self._stamp(self._record(ask))))
         found = self._find(ask)
         if isinstance(found, ErrorReply):
             return self._play(plan_error(found, self._stamp(self._record(ask))))
@@ -158,7 +161,7 @@ class ScriptedProvider:
     def _find(self, ask: Ask) -> tuple[ChatRequest, Reply] | ErrorReply:
         """Read the request and take the first reply that matches, or say what is wrong."""
         if ask.surface is not Surface.CHAT:
-            message = f"The scripted provider serves chat.completions, not {ask.surface}."
+            message = f"The scripted provider serves chat and embeddings, not {ask.surface}."
             return ErrorReply(status=404, message=message)
         try:
             request = decode_request(ask.body)

@@ -37,8 +37,8 @@ from entente.domain.inference import (
 )
 from entente.wire import openai_media
 from entente.wire.members import is_text
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_chat import form
+from entente.wire.parameters import MALFORMED
 
 NO_EFFORT: Final = "none"
 

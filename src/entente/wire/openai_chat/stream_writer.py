@@ -121,7 +121,7 @@ class ChatStreamWriter:
     def end(self) -> bytes:
         """Give the finish reasons, the usage and `[DONE]`; or the error that is due instead."""
         if self._failure is not None:
-            return _error_event(self._failure)
+            return error_event(self._failure)
         if not self._ended or not self._begun <= self._ended.keys():
             return self.fail(UpstreamClosed(BROKEN_OFF))
         pieces: list[bytes] = []
@@ -178,7 +178,7 @@ _ERRORS: Final = {
 }
 
 
-def _error_event(failure: Failed) -> bytes:
+def error_event(failure: Failed) -> bytes:
     """Write a provider's failure in OpenAI's envelope."""
     kind, code = _ERRORS[failure.kind]
     error = {"message": failure.message, "type": kind, "param": None, "code": code}

@@ -12,8 +12,8 @@ from msgspec import Raw
 from entente.domain.chat import Call, Surface
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.members import hidden_names, misspelt, rewrite, split
-from entente.wire.openai import MALFORMED, MODEL_CHARS_MAX
 from entente.wire.openai_responses import faults, form
+from entente.wire.parameters import MALFORMED, MODEL_CHARS_MAX
 
 FUNCTION_TYPES: Final = ("function", "custom")
 """Tools that the client runs; the vendor runs all others, and reads more than the body says."""

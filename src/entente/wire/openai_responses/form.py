@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Raw
 
 from entente.domain.errors import InvalidParameter, MalformedJson
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults
+from entente.wire.parameters import MALFORMED
 
 NULL: Final = b"null"
 METADATA_ENTRIES_MAX: Final = 16

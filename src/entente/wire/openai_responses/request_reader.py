@@ -40,9 +40,9 @@ from entente.domain.inference import (
 )
 from entente.wire import openai_media
 from entente.wire.members import is_text
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults, form, thoughts
 from entente.wire.openai_responses.decode import FUNCTION_TYPES, input_items, not_kept
+from entente.wire.parameters import MALFORMED
 
 NO_EFFORT: Final = "none"
 LOGPROBS: Final = "message.output_text.logprobs"

@@ -16,9 +16,9 @@ from entente.domain.chat import Call
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.dialect import Head
 from entente.wire.members import changed, split
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults, form
 from entente.wire.openai_responses.answer_writer import Frame
+from entente.wire.parameters import MALFORMED
 from entente.wire.sse import events, payload
 
 KIND: Final = "response"

@@ -14,10 +14,11 @@ from msgspec import Raw
 
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.members import split
-from entente.wire.openai import MALFORMED, OUTPUT_TOKENS_MAX, check_head
+from entente.wire.openai import OUTPUT_TOKENS_MAX, check_head
 from entente.wire.openai_chat import form
 from entente.wire.openai_responses import faults
 from entente.wire.openai_responses.faults import SUPPORTED
+from entente.wire.parameters import MALFORMED
 from entente.wire.strict.table import Table, decoders
 
 STOPS_MAX: Final = 4

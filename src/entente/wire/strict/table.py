@@ -13,8 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from entente.domain.errors import InvalidParameter, MalformedJson
-from entente.wire.openai import MALFORMED
 from entente.wire.openai_responses import faults, form
+from entente.wire.parameters import MALFORMED
 
 Bounds: TypeAlias = tuple[float, float | None]
 
