@@ -104,11 +104,11 @@ async def relay(
     return Reply(answer.status, headers, shown)
 
 
-async def finish(client: Client, last: Reply | Tail) -> None:
+async def finish(client: Client, last: Reply | Tail | None) -> None:
     """Send the last bytes, which for a whole answer are all of them."""
     if isinstance(last, Reply):
         await client.answer(last.status, last.headers, last.body)
-    else:
+    elif last is not None:
         await client.finish(last.data)
 
 

@@ -67,6 +67,17 @@ class Price(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
             return None
         return round_half_even(amount * (self.numerators[0] or 0), self.denominator)
 
+    def scaled(self, factor: Fraction) -> Price:
+        """Give the price of which this part is asked."""
+        return Price(
+            asset=self.asset,
+            numerators=tuple(
+                None if rate is None else rate * factor.numerator for rate in self.numerators
+            ),
+            denominator=self.denominator * factor.denominator,
+            unit=self.unit,
+        )
+
     @cached_property
     def rated(self) -> tuple[tuple[int, int], ...]:
         """The classes with a rate: their place, and the rate."""
@@ -102,18 +113,6 @@ class Price(msgspec.Struct, frozen=True, dict=True, omit_defaults=True):
     @cached_property
     def _rates_input(self) -> bool:
         return any(rate is not None for rate in self.numerators[:_INPUTS])
-
-    def scaled(self, factor: Fraction) -> Price:
-        """Give the price of which this part is asked."""
-        return Price(
-            asset=self.asset,
-            numerators=tuple(
-                None if rate is None else rate * factor.numerator for rate in self.numerators
-            ),
-            denominator=self.denominator * factor.denominator,
-            unit=self.unit,
-        )
-
 
     @cached_property
     def _rates_output(self) -> bool:
