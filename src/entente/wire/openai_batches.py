@@ -247,7 +247,6 @@ def write_batch(batch: Batch) -> dict[str, Any]:
         "id": batch.id,
         "object": "batch",
         "endpoint": batch.endpoint,
-        "model": batch.model or None,
         "errors": None,
         "input_file_id": batch.input_file_id,
         "completion_window": batch.window,
@@ -268,6 +267,8 @@ def write_batch(batch: Batch) -> dict[str, Any]:
         "usage": _usage(batch),
         "metadata": batch.metadata,
     }
+    if batch.model:
+        written["model"] = batch.model
     if batch.faults:
         data = [msgspec.structs.asdict(fault) for fault in batch.faults]
         written["errors"] = {"object": "list", "data": data}

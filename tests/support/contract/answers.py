@@ -76,9 +76,16 @@ SCHEMAS: Final = frozenset({*_ROUTES.values(), *_EVENTS.values(), _ERROR})
 """The schemas that anything is held against."""
 
 _NULL_ON_THE_WIRE: Final = frozenset(
-    {"usage", "user", "top_logprobs", "service_tier", "system_fingerprint"}
+    {
+        *("usage", "user", "top_logprobs", "service_tier", "system_fingerprint"),
+        *("errors", "output_file_id", "error_file_id", "in_progress_at", "finalizing_at"),
+        *("completed_at", "failed_at", "expired_at", "cancelling_at", "cancelled_at"),
+    }
 )
-"""Members that the live API has as null although its specification does not say so."""
+"""Members that the live API has as null although its specification does not say so.
+
+Those of batches are null in the vendor's own examples, too.
+"""
 _AZURES_ERROR: Final[Schema] = {
     "type": "object",
     "required": ["error"],

@@ -26,9 +26,13 @@ class Collector:
         """Take the head of an answer."""
         self.status, self.headers = status, headers
 
-    async def write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> bool:
         """Take a piece of the body."""
         self._pieces.append(data)
+        return True
+
+    async def caught_up(self) -> None:
+        """Wait for nothing: it takes all at once."""
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Take a whole answer."""

@@ -1,0 +1,196 @@
+"""Servers that are killed or stopped in the middle of batches: no line is lost, none runs twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.support.loops import run, until
+from tests.support.server import EntenteServer, Key, wait_until
+from tests.support.upstream import Upstream, completion, config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.rawserver import Peer
+
+SEED: Final = 20261122
+LINES: Final = 60
+BATCHES: Final = "/v1/batches"
+_ID: Final = re.compile(rb"text-(\d+)")
+
+
+async def _answer(peer: Peer, request: dict[str, Any], *, pause_s: float) -> None:
+    """Answer after a moment, so that something is always running."""
+    await asyncio.sleep(pause_s)
+    said = request["messages"][0]["content"]
+    await peer.answer(completion(f"re: {said}", prompt_tokens=2, completion_tokens=3))
+
+
+def _input() -> bytes:
+    lines = (
+        {
+            "custom_id": f"id-{n}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": "m", "messages": [{"role": "user", "content": f"text-{n}"}]},
+        }
+        for n in range(LINES)
+    )
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def _begin(server: EntenteServer, key: Key) -> str:
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="i.jsonl"\r\n\r\n'
+        + _input()
+        + b"\r\n--b--\r\n"
+    )
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+    file = server.ask("POST", "/v1/files", key=key.secret, body=form, headers=kind).json["id"]
+    asked = {
+        "input_file_id": file,
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    }
+    made = server.ask("POST", BATCHES, key=key.secret, body=json.dumps(asked).encode())
+    assert made.status == 200, made.body
+    return str(made.json["id"])
+
+
+def _finished(server: EntenteServer, key: Key, id: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+
+    def look() -> bool:
+        found.update(server.get(f"{BATCHES}/{id}", key=key.secret).json)
+        return found["status"] in ("completed", "failed", "cancelled", "expired")
+
+    wait_until(look, "the batch to end")
+    return found
+
+
+def _results(server: EntenteServer, key: Key, batch: dict[str, Any]) -> list[dict[str, Any]]:
+    files = [batch[name] for name in ("output_file_id", "error_file_id") if batch[name]]
+    return [
+        json.loads(line)
+        for file in files
+        for line in server.get(f"/v1/files/{file}/content", key=key.secret).body.splitlines()
+    ]
+
+
+def _asked(upstream: Upstream) -> Counter[int]:
+    """Count how often the upstream was asked each line."""
+    return Counter(
+        int(found[1]) for found in (_ID.search(body) for body in upstream.bodies) if found
+    )
+
+
+def _check(server: EntenteServer, key: Key, upstream: Upstream, results: list[Any]) -> None:
+    """Hold results, upstream and ledger against each other."""
+    assert sorted(one["custom_id"] for one in results) == sorted(f"id-{n}" for n in range(LINES))
+    times = _asked(upstream)
+    by_line = {int(one["custom_id"][3:]): one for one in results}
+    for number, one in by_line.items():
+        assert times[number] <= one.get("attempts", 1)
+        if one["error"] is None:
+            said = one["response"]["body"]["choices"][0]["message"]["content"]
+            assert said == f"re: text-{number}"
+        else:
+            assert (one["error"]["code"], one["attempts"]) == ("request_interrupted", 2)
+    settled = server.settlements(key)
+    assert len(settled) >= len(upstream.bodies)
+    complete = {entry.id for entry in settled if entry.status == "complete"}
+    named = {one["response"]["request_id"] for one in results if one["error"] is None}
+    assert named <= complete
+    server.verify_at_rest()
+
+
+def test_kill_9_loses_no_line_and_runs_none_more_than_twice(tmp_path: Path, kills: int) -> None:
+    """Killed again and again on the same data, the batch ends with each line's one outcome."""
+    chance = random.Random(SEED)  # noqa: S311 - the same drill every time
+
+    async def drill() -> None:
+        async with Upstream(partial(_answer, pause_s=0.02)) as upstream:
+            text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
+            text += "[batches]\nrequests_max = 3\n"
+            server = EntenteServer(tmp_path, text)
+            with server:
+                key = await asyncio.to_thread(server.make_key)
+                id = await asyncio.to_thread(_begin, server, key)
+                for _ in range(kills):
+                    wanted = upstream.calls + chance.randint(1, LINES // kills)
+                    await until(lambda: upstream.calls >= wanted)  # noqa: B023
+                    await asyncio.to_thread(server.kill, whole=chance.random() < 0.5)
+                    await asyncio.to_thread(server.start)
+                batch = await asyncio.to_thread(_finished, server, key, id)
+                assert batch["status"] == "completed"
+                results = await asyncio.to_thread(_results, server, key, batch)
+                assert any("attempts" in one for one in results)
+                counts = batch["request_counts"]
+                assert counts["completed"] + counts["failed"] == counts["total"] == LINES
+                await asyncio.to_thread(_check, server, key, upstream, results)
+                left = [path.name for path in server.data_dir.glob("files/*")]
+                assert not [name for name in left if name.startswith("batch")]
+                assert await asyncio.to_thread(server.stop) == 0
+
+    run(drill())
+
+
+def test_an_orderly_stop_runs_nothing_twice(tmp_path: Path) -> None:
+    """Running requests finish, the rest waits for the next server; each is asked once."""
+
+    async def drill() -> None:
+        async with Upstream(partial(_answer, pause_s=0.02)) as upstream:
+            text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
+            server = EntenteServer(tmp_path, text)
+            with server:
+                key = await asyncio.to_thread(server.make_key)
+                id = await asyncio.to_thread(_begin, server, key)
+                await until(lambda: upstream.calls >= 20)
+                assert await asyncio.to_thread(server.stop) == 0
+                assert upstream.calls < LINES
+                await asyncio.to_thread(server.start)
+                batch = await asyncio.to_thread(_finished, server, key, id)
+                results = await asyncio.to_thread(_results, server, key, batch)
+                assert not any("attempts" in one for one in results)
+                assert set(_asked(upstream).values()) == {1}
+                await asyncio.to_thread(_check, server, key, upstream, results)
+                assert await asyncio.to_thread(server.stop) == 0
+
+    run(drill())
+
+
+def test_a_line_is_not_begun_a_third_time(tmp_path: Path) -> None:
+    """Killed twice while the same request runs, it fails and says why; the ledger has both."""
+
+    async def never(peer: Peer, request: dict[str, Any]) -> None:
+        if request["messages"][0]["content"] == "text-0":
+            await asyncio.Event().wait()
+        await _answer(peer, request, pause_s=0)
+
+    async def drill() -> None:
+        async with Upstream(never) as upstream:
+            text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
+            server = EntenteServer(tmp_path, text)
+            with server:
+                key = await asyncio.to_thread(server.make_key)
+                id = await asyncio.to_thread(_begin, server, key)
+                for time in (1, 2):
+                    await until(lambda: _asked(upstream)[0] == time)  # noqa: B023
+                    await asyncio.to_thread(server.kill)
+                    await asyncio.to_thread(server.start)
+                batch = await asyncio.to_thread(_finished, server, key, id)
+                results = await asyncio.to_thread(_results, server, key, batch)
+                failed = [one for one in results if one["error"]]
+                assert "id-0" in [one["custom_id"] for one in failed]
+                await asyncio.to_thread(_check, server, key, upstream, results)
+                assert sum(entry.recovered for entry in server.settlements(key)) >= 2
+                assert await asyncio.to_thread(server.stop) == 0
+
+    run(drill())
