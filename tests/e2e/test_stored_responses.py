@@ -160,8 +160,12 @@ def test_items_can_be_named_by_their_ids(server: EntenteServer, key: Key) -> Non
         )
         assert two.output_text == "more"
         assert server.settlements(key)[-1].usage.input_total == 5
-        with pytest.raises(openai.NotFoundError, match="Item with id 'msg_none' not found"):
-            client.responses.create(model="m", input=[{"type": "item_reference", "id": "msg_none"}])
+        names: list[Any] = [{"type": "item_reference", "id": "msg_none"}, {"id": "msg_none"}]
+        for name in names:
+            with pytest.raises(openai.NotFoundError, match="Item with id 'msg_none' not found"):
+                client.responses.create(model="m", input=[name])
+    hidden = b'{"model":"m","input":[{"type":"item\\u005freference","id":"msg_none"}]}'
+    assert server.ask("POST", RESPONSES, key=key.secret, body=hidden).status == 404
 
 
 def test_deleting(server: EntenteServer, key: Key) -> None:

@@ -11,11 +11,12 @@ from entente.domain.chat import Call
 from entente.domain.errors import InvalidParameter, ObjectNotFound
 from entente.domain.principal import Principal
 from entente.gateway.client import Client, Headers
-from entente.gateway.keeping.background import EVENTS_KIND, Background, events_id
+from entente.gateway.keeping.background import EVENTS_KIND, events_id
 from entente.gateway.keeping.earlier import expanded, input_of
 from entente.gateway.keeping.keeping import Keeping
 from entente.gateway.keeping.recorder import Recorder
 from entente.gateway.keeping.responses import Entry, ResponseRecord
+from entente.gateway.keeping.run import Run
 from entente.gateway.pipeline import Gateway
 from entente.gateway.sides import client_side
 from entente.http.exchange import Exchange
@@ -82,29 +83,16 @@ class Responses:
         if asked.background and not asked.store:
             raise InvalidParameter(_NO_BACKGROUND_WITHOUT_STORE, param="background", code=None)
         call = msgspec.structs.replace(call, stored=asked.store)
-        whole = await expanded(self._objects, who, call)
+        whole = await expanded(self._objects, who, call, asked)
         if asked.background and self._background is not None:
-            await self._begin(self._background, exchange, who, call, whole)
+            run = await self._background.begin(who, call, asked, whole, exchange.request_id)
+            await _answer(exchange, call, run)
             return
         client: Client = exchange
         if asked.store or asked.conversation is not None:
-            entry = Entry(self._shelf, who, call, exchange.request_id)
+            entry = Entry(self._shelf, who, call, asked, exchange.request_id)
             client = Recorder(exchange, ResponseRecord(entry))
         await self._gateway.chat(who, whole, exchange.request_id, client)
-
-    async def _begin(
-        self, background: Background, exchange: Exchange, who: Principal, call: Call, whole: Call
-    ) -> None:
-        """Begin a response in the background; answer with it as queued, or with its events."""
-        run = await background.begin(who, call, whole, exchange.request_id)
-        side = client_side(call.surface, call.front)
-        about: Headers = ()
-        if side.headers is not None:
-            about = side.headers(exchange.request_id, model=call.model, carried=call.carried)
-        if run.streams:
-            await _send(exchange, run.follow(-1), about)
-        else:
-            await exchange.answer(200, (JSON, *about), run.queued)
 
     async def _get(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/responses/{id}: as it is now, or its events."""
@@ -165,6 +153,18 @@ class Responses:
         if kept is None:
             raise _missing(id)
         return kept.body
+
+
+async def _answer(exchange: Exchange, call: Call, run: Run) -> None:
+    """Answer with a response in the background as it was queued, or with its events."""
+    side = client_side(call.surface, call.front)
+    about: Headers = ()
+    if side.headers is not None:
+        about = side.headers(exchange.request_id, model=call.model, carried=call.carried)
+    if run.streams:
+        await _send(exchange, run.follow(-1), about)
+    else:
+        await exchange.answer(200, (JSON, *about), run.queued)
 
 
 async def _send(exchange: Exchange, log: AsyncIterator[bytes], about: Headers) -> None:

@@ -18,13 +18,13 @@ from entente.domain.chat import Call
 from entente.domain.errors import EntenteError, Overloaded, StorageUnavailable
 from entente.domain.principal import Principal, Role
 from entente.gateway.keeping.recorder import Shelf
-from entente.gateway.keeping.responses import Entry, names
+from entente.gateway.keeping.responses import Entry, names_in
 from entente.gateway.keeping.run import Run
 from entente.gateway.pipeline import Gateway
 from entente.objects import StoredObject, Wanted
 from entente.objects.model import PAGE_MAX
 from entente.wire import openai_responses
-from entente.wire.openai_responses import stored
+from entente.wire.openai_responses import State, stored
 from entente.wire.sse import events
 
 RUNS_MAX: Final = 1024
@@ -67,7 +67,9 @@ class Background:
         """Responses in the making now."""
         return len(self._making)
 
-    async def begin(self, who: Principal, call: Call, whole: Call, request_id: str) -> Run:
+    async def begin(
+        self, who: Principal, call: Call, asked: State, whole: Call, request_id: str
+    ) -> Run:
         """Begin to make a response; it is admitted and on the disk, as queued, when this returns.
 
         `whole` is the call with what it builds on. Raises what the gateway does for a call
@@ -75,7 +77,7 @@ class Background:
         """
         if len(self._making) >= RUNS_MAX:
             raise Overloaded(_FULL)
-        entry = Entry(self._shelf, who, call, request_id)
+        entry = Entry(self._shelf, who, call, asked, request_id)
         created_s = self._shelf.now_ns() // _NS_PER_S
         head = openai_responses.head(call, id=request_id, created_s=created_s, stored=True)
         queued = stored.queued(head)
@@ -184,7 +186,7 @@ class Background:
         found = stored.read_kept(run.body)
         state = found.status if found is not None else "failed"
         ended = msgspec.structs.replace(kept, state=state, body=run.body)
-        await objects.replace(who, ended, names=names(run.body))
+        await objects.replace(who, ended, names=names_in(found) if found is not None else ())
         if run.streams:
             log = b"".join([*run.log, run.last_event(kind)])
             await objects.replace(who, msgspec.structs.replace(self._events(run), body=log))

@@ -16,7 +16,7 @@ from entente.domain.principal import Principal
 from entente.objects import Item, Link, Objects, Order, Wanted
 from entente.objects.model import PAGE_MAX
 from entente.wire import openai_responses
-from entente.wire.openai_responses import stored
+from entente.wire.openai_responses import State, stored
 
 LINKS_MAX: Final = 1000
 """Responses in a row that can build on one another."""
@@ -25,12 +25,11 @@ REFERENCES_MAX: Final = 1000
 CONVERSATION_ITEMS_MAX: Final = 10_000
 
 
-async def expanded(objects: Objects, who: Principal, call: Call) -> Call:
+async def expanded(objects: Objects, who: Principal, call: Call, asked: State) -> Call:
     """Give the call with the items that it builds on before its own, and in place of ids.
 
     Raises InvalidParameter or ObjectNotFound for what is not there for this principal.
     """
-    asked = openai_responses.state(call)
     earlier: list[Raw] = []
     if asked.previous_response_id is not None:
         earlier = await before(objects, who, asked.previous_response_id)

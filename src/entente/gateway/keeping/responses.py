@@ -6,7 +6,7 @@ What a response goes on from is not kept again with it, but named; see `earlier`
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Raw
 
@@ -16,42 +16,39 @@ from entente.domain.principal import Principal
 from entente.gateway.keeping.recorder import Shelf
 from entente.objects import Item, StoredObject
 from entente.wire import openai_responses
-from entente.wire.openai_responses import form, stored
+from entente.wire.openai_responses import State, form, stored
 from entente.wire.openai_responses.head import own_id
 
 
 class Entry:
     """A response on its way to the shelf, and to a conversation if it is part of one.
 
-    `call` is as the client sent it, without what it builds on.
+    `call` is as the client sent it, without what it builds on; `asked` is its state.
     """
 
-    def __init__(self, shelf: Shelf, who: Principal, call: Call, request_id: str) -> None:
+    def __init__(
+        self, shelf: Shelf, who: Principal, call: Call, asked: State, request_id: str
+    ) -> None:
         """Take what was asked. Raises InvalidParameter for metadata beyond the bounds."""
         self.shelf = shelf
         self.who = who
         self.id = own_id(request_id)
-        self._asked = openai_responses.state(call)
+        self._asked = asked
         self._model = call.model
         self._metadata = form.read(call.members, ("metadata",)).metadata or {}
         self._input = stored.numbered(openai_responses.input_items(call), shelf.ids.new)
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the response can be fetched later."""
-        return self._asked.store
 
     async def keep(self, body: bytes) -> None:
         """Keep a response that has ended. Raises StorageUnavailable."""
         found = stored.read_kept(body)
         if found is None:
             return
-        await asyncio.gather(
-            *([self.create(body, found.status)] if self.is_kept else []),
-            self.converse(found.output),
-        )
+        work = [self.create(body, found.status, names_in(found))] if self._asked.store else []
+        if self._asked.conversation is not None:
+            work.append(self.converse(found.output))
+        await (work[0] if len(work) == 1 else asyncio.gather(*work))
 
-    async def create(self, body: bytes, state: str) -> None:
+    async def create(self, body: bytes, state: str, names: Iterable[str] = ()) -> None:
         """Write the response to the disk, in whatever state."""
         made = StoredObject(
             id=self.id,
@@ -67,7 +64,7 @@ class Entry:
             body=body,
         )
         items = [Item(*item) for item in self._input]
-        await self.shelf.objects.create(self.who, made, items, names(body))
+        await self.shelf.objects.create(self.who, made, items, names)
 
     async def converse(self, output: Sequence[Raw]) -> None:
         """Add what was said to the conversation, if there is one and it is still there."""
@@ -116,7 +113,6 @@ class ResponseRecord:
         return openai_responses.stream_error(error, self._number)
 
 
-def names(body: bytes) -> list[str]:
+def names_in(kept: stored.Kept) -> list[str]:
     """Give the ids of a response's output, by which a later request may mean an item."""
-    found = stored.read_kept(body)
-    return [id for item in (found.output if found else ()) if (id := stored.id_of(item))]
+    return [id for item in kept.output if (id := stored.id_of(item))]
