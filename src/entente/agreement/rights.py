@@ -197,6 +197,7 @@ class Exclusivity(Clause, frozen=True, kw_only=True):
     """Primitive 7: requests inside `what` are allowed where `only` holds, else barred."""
 
     holder: Name
+    """Whom it serves; for who reads the document."""
     what: Condition
     only: Condition
     overrides: Names | None = None
@@ -235,6 +236,7 @@ class FirstShip(Clause, frozen=True, kw_only=True, tag_field="kind", tag="first_
     """
 
     holder: Name
+    """Who comes first; for who reads the document."""
     what: Condition
     place: Condition
     per: AttributeName
@@ -253,6 +255,7 @@ class FirstRefusal(Clause, frozen=True, kw_only=True, tag_field="kind", tag="fir
     """
 
     holder: Name
+    """Who comes first; for who reads the document."""
     what: Condition
     place: Condition
     per: AttributeName

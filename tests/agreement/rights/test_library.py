@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,18 @@ def test_every_clause_of_the_partnership_has_a_source_and_a_trust_mark(reading: 
         for _, _, clause in version.agreement.clauses():
             assert clause.source, clause.id
             assert clause.trust not in (None, Trust.UNSOURCED), clause.id
+
+
+def test_numbered_sources_are_listed() -> None:
+    """Each number that a clause names is a line of the page, and each line is named."""
+    page = (PARTNERSHIP.parent / "sources.md").read_text(encoding="utf-8")
+    named = {
+        number
+        for path in PARTNERSHIP.parent.glob("*.yaml")
+        for source in re.findall(r'source: "([^"]*)', path.read_text(encoding="utf-8"))
+        for number in re.findall(r"(?<![\d.])[0-4]\.\d{1,2}(?![\d×.])", source)
+    }
+    assert set(re.findall(r"^\| ([0-4]\.\d+) \|", page, flags=re.MULTILINE)) == named
 
 
 def test_the_partnership_needs_a_reading() -> None:

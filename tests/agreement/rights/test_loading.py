@@ -251,6 +251,18 @@ def test_parameters_that_nobody_asks_for_or_declares() -> None:
     assert "no clause asks for this parameter" in str(lines)
 
 
+def test_a_parameter_of_a_scenario_needs_no_value_without_it() -> None:
+    """What only a scenario asks for is asked for where that is chosen."""
+    text = BASE + (
+        "parameters:\n- {id: host, kind: text, meaning: m}\n"
+        "scenarios:\n- {id: s, replace: {X1: {only: {host: {parameter: host}}}}}\n"
+    )
+    assert said(text) == []
+    assert "X1 cannot be read without it" in str(said(text, scenario="s"))
+    made = book(text, scenario="s", values={"host": "two"})
+    assert made.first.agreement.exclusivities[0].only.written == {"host": "two"}
+
+
 # Amendments and versions
 
 AMENDED = (

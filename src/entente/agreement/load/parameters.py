@@ -22,6 +22,7 @@ from entente.agreement.load.tree import (
     items_at,
     plain,
     text_at,
+    walk,
 )
 from entente.agreement.values import parse as parse_exact
 
@@ -63,6 +64,7 @@ class _Resolving:
             if (value := given.get(name) or child(written, "value")) is not None
         }
         self._asked: dict[str, dict[str, Mark]] = {name: {} for name in declared}
+        self._beside: set[str] = set()
         for name, value in given.items():
             if name not in declared:
                 text = f"there is no parameter `{name}`.{did_you_mean(name, declared)}"
@@ -95,12 +97,18 @@ class _Resolving:
         if under in _NAMING:
             clause = text_at(tree, "id") or clause
         entries = {
-            key: item
+            key: self._left(item)
             if key in _UNTOUCHED and not clause
             else self.tree(item, key if under == "replace" else clause, key)
             for key, item in tree.entries.items()
         }
         return Fork(entries, tree.keys, tree.mark)
+
+    def _left(self, tree: Tree) -> Tree:
+        """Leave a tree as it is, and remember what it would ask for: a scenario may be chosen."""
+        names = (text_at(part, REFERENCE) for part in walk(tree))
+        self._beside.update(name for name in names if name is not None)
+        return tree
 
     def _value(self, name: str, mark: Mark, clause: str) -> Tree:
         if name not in self._declared:
@@ -117,10 +125,10 @@ class _Resolving:
         lacking: set[str] = set()
         for name, (parameter, written) in self._declared.items():
             asked = self._asked[name]
-            if not asked:
+            if not asked and name not in self._beside:
                 text = "no clause asks for this parameter: remove it"
                 self._problems.add(written.mark, text, clause=name)
-            elif name not in self._values:
+            elif asked and name not in self._values:
                 lacking.update(asked)
                 clauses = ", ".join(sorted(asked)[:SHOWN_MAX])
                 text = (
