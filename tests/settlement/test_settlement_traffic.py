@@ -64,9 +64,12 @@ def test_a_statement_equals_the_ledger_to_the_nano_unit(tmp_path: Path) -> None:
 
 
 def test_the_order_of_the_journal_is_nothing(tmp_path: Path) -> None:
-    """Settled from the ledger or from the same facts the other way round: the same statement."""
-    path = ledger(tmp_path, [request(n, n) for n in range(1, 60)])
-    backwards = Log.of(reversed(list(measured(rows(path)))))
+    """Settled from the ledger or from the same facts the other way round: the same statement.
+
+    All of them at one instant, where only their ids say which is the first and the last.
+    """
+    path = ledger(tmp_path, [request(n, n, at_ns=FEBRUARY_NS - n) for n in range(1, 60)])
+    backwards = Log((), lambda: reversed(list(measured(rows(path)))))
     made = deal(PLAIN)
     one = settle(made, traffic_log(path), period="2026-02", known_ns=LATER_NS)
     two = settle(made, backwards, period="2026-02", known_ns=LATER_NS)

@@ -45,9 +45,9 @@ class Sources(msgspec.Struct):
         """Count a fact in."""
         if self.first is None or self.last is None:
             self.first = self.last = (at_ns, id)
-        elif at_ns >= self.last[0]:
+        if at_ns >= self.last[0]:
             self.last = max(self.last, (at_ns, id))
-        elif at_ns <= self.first[0]:
+        if at_ns <= self.first[0]:
             self.first = min(self.first, (at_ns, id))
         self.count += 1
         self.digest += hashed
