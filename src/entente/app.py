@@ -28,11 +28,13 @@ from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
+from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping
 from entente.gateway.pipeline import Gateway
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
+from entente.http.counting import Counts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.handler import Handler
 from entente.http.inference import Inference
@@ -150,6 +152,7 @@ async def platform(
             handlers={
                 **_handlers(config, gateway, catalog, keeping, trouble, monitor),
                 **filed.handlers,
+                **Counts(Counting(gateway, providers, accounts.limits, time.time_ns)).handlers(),
                 **sessions.handlers,
             },
             ring=records.ring,

@@ -193,6 +193,25 @@ def test_responses_in_a_batch(client: openai.OpenAI) -> None:
     assert (batch.status, batch.error_file_id) == ("completed", None)
 
 
+@pytest.mark.parametrize(
+    ("url", "asked", "schema"),
+    [
+        ("/v1/embeddings", {"input": "a b"}, "CreateEmbeddingResponse"),
+        ("/v1/completions", {"prompt": "a b"}, "CreateCompletionResponse"),
+    ],
+)
+def test_other_endpoints_in_a_batch(
+    client: openai.OpenAI, url: str, asked: dict[str, Any], schema: str
+) -> None:
+    """What the gateway serves besides conversations."""
+    one = {"custom_id": "x", "method": "POST", "url": url, "body": {"model": "m", **asked}}
+    wish: Any = {"endpoint": url}
+    batch = ended(client, begin(client, jsonl(one), **wish).id)
+    assert read(client, batch.error_file_id) == []
+    (result,) = read(client, batch.output_file_id)
+    assert vendor_defects(result["response"]["body"], schema) == []
+
+
 def test_limits_and_overloads_are_waited_out(client: openai.OpenAI) -> None:
     """A 429 of the provider is no failure of a request that has a day's time."""
     batch = ended(client, begin(client, jsonl(line("b", "busy once"))).id)

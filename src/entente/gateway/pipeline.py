@@ -149,6 +149,12 @@ class Gateway:
         await finish(client, last)
         return entry
 
+    def targets(self, who: Principal, call: Call) -> tuple[Model, tuple[Target, ...]]:
+        """Say which model a call asks, and where it may go. Raises as `chat` does before that."""
+        model = self._model(who, call)
+        allowed = self._allowed(who, call, model)
+        return model, plan(model) if allowed is None else allowed.targets
+
     def _model(self, who: Principal, call: Call) -> Model:
         """Find the model; one that the principal may not use does not exist for it."""
         model = self._catalog.get(call.model)

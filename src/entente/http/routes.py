@@ -100,6 +100,10 @@ ROUTES: Final = (
     Route("GET", "/v1/batches", Surface.BATCHES, "list_batches", ALL_ROLES),
     Route("GET", "/v1/batches/{id}", Surface.BATCHES, "get_batch", ALL_ROLES),
     Route("POST", "/v1/batches/{id}/cancel", Surface.BATCHES, "cancel_batch", ALL_ROLES),
+    Route("POST", "/v1/messages/count_tokens", Surface.MESSAGES, "count_tokens", ALL_ROLES),
+    Route(
+        "POST", "/anthropic/v1/messages/count_tokens", Surface.MESSAGES, "count_tokens", ALL_ROLES
+    ),
     *(
         Route(method, f"{start}{path}", Surface.MESSAGES, action, ALL_ROLES)
         for start in ("/v1/messages/batches", "/anthropic/v1/messages/batches")

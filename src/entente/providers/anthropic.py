@@ -15,6 +15,7 @@ from entente.providers.vendors import ANTHROPIC_VERSION
 from entente.wire.carried import BETAS, VERSION
 
 PATH: Final = b"/v1/messages"
+COUNT_PATH: Final = b"/v1/messages/count_tokens"
 
 
 class AnthropicProvider:
@@ -48,8 +49,16 @@ class AnthropicProvider:
 
     async def open(self, ask: Ask) -> Response:
         """Send the call; see `Provider.open`."""
+        return await self._post(PATH, ask)
+
+    async def count(self, ask: Ask) -> Response:
+        """Have tokens counted; see `Countable.count`."""
+        return await self._post(COUNT_PATH, ask)
+
+    async def _post(self, path: bytes, ask: Ask) -> Response:
+        """Send a call to one of the paths."""
         block = self._block if not ask.headers else self._with(dict(ask.headers))
-        return await self._client.request(b"POST", PATH, block, ask.body)
+        return await self._client.request(b"POST", path, block, ask.body)
 
     def _with(self, theirs: Mapping[bytes, bytes]) -> bytes:
         """Write the headers with the client's version, and its betas behind ours."""

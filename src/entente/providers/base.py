@@ -104,6 +104,14 @@ class Provider(Protocol):
         """Close every connection."""
 
 
+@runtime_checkable
+class Countable(Protocol):
+    """A provider that says how many tokens a call would take in, at no cost."""
+
+    async def count(self, ask: Ask) -> Answer:
+        """Ask for the count of a call in the provider's own dialect. Raises UpstreamError."""
+
+
 class SessionAsk(msgspec.Struct, frozen=True, kw_only=True):
     """A realtime session to be opened. `model` is the provider's name of the model."""
 

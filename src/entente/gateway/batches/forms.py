@@ -17,6 +17,9 @@ from entente.wire import (
     openai_responses,
     openai_stored,
 )
+from entente.wire.embeddings import decode_embeddings
+from entente.wire.media.requests import decode_json
+from entente.wire.openai_completions import decode_completions
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -31,9 +34,16 @@ def _chat(body: bytes) -> Call:
     return openai_stored.without_store(openai.decode_chat(body))
 
 
+def _moderations(body: bytes) -> Call:
+    return decode_json(Surface.MODERATIONS, body)
+
+
 ROUTES: Final[Mapping[str, Serving]] = {
     "/v1/chat/completions": Serving(Surface.CHAT, _chat),
     "/v1/responses": Serving(Surface.RESPONSES, openai_responses.decode_responses),
+    "/v1/embeddings": Serving(Surface.EMBEDDINGS, decode_embeddings),
+    "/v1/completions": Serving(Surface.COMPLETIONS, decode_completions),
+    "/v1/moderations": Serving(Surface.MODERATIONS, _moderations),
     "/v1/messages": Serving(Surface.MESSAGES, anthropic.decode_messages),
 }
 """What can be asked in a batch."""
