@@ -13,6 +13,7 @@ from tests.support.clients.azure_chat import AzureChat
 from tests.support.clients.client import Client
 from tests.support.clients.openai_chat import OpenAIChat
 from tests.support.clients.openai_responses import OpenAIResponses
+from tests.support.matrix import endpoints
 from tests.support.matrix.bench import running, told_by
 from tests.support.matrix.features import FEATURES, Feature, loss
 from tests.support.matrix.play import Cell, play
@@ -85,7 +86,7 @@ def cells() -> list[tuple[Client, str, Feature]]:
 def written(found: Results) -> str:
     """Write the page."""
     tables = [line for client in CLIENTS for line in _table(client, found)]
-    return "\n".join([_HEAD, *tables, *_told(), *_reasons()]) + "\n"
+    return "\n".join([_HEAD, *tables, *endpoints.lines(), *_told(), *_reasons()]) + "\n"
 
 
 def _table(client: Client, found: Results) -> Iterator[str]:
