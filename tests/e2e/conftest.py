@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEYS: Final = 200
 BENCH_KEYS: Final = 2000
 """Beside those of the matrix: for the fuzz most of all."""
-DESK_KEYS: Final = 900
+DESK_KEYS: Final = 1500
 BREAKS: Final = ("close", "eof", "stall", "idle_timeout", "error_event", "garbage", "no_done")
 RETRIED: Final = ("python", "node", "anthropic")
 

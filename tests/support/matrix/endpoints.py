@@ -38,9 +38,9 @@ _HEAD: Final = (
     "## Other endpoints",
     "",
     "What is no conversation goes to providers that have the same endpoint, on OpenAI's and on",
-    "Azure's paths alike. **yes**: the bytes pass. **translated**: the provider has it in a form of",
-    "its own. **as chat**: plain prompts become a user's message. A model none of whose providers",
-    "has an endpoint is refused there with 400.",
+    "Azure's paths alike. **yes**: the bytes pass. **translated**: the provider has it in a form",
+    "of its own. **as chat**: plain prompts become a user's message. A model none of whose",
+    "providers has an endpoint is refused there with 400.",
     "",
 )
 

@@ -252,6 +252,61 @@ RESPONSES: Final = _record(
     novel=_JSON,
 )
 
+# ---- what is no conversation ----
+
+_PROMPTS: Final = st.one_of(
+    _TEXTS,
+    st.lists(_TEXTS, max_size=3),
+    st.lists(st.integers(0, 9), max_size=3),
+    st.lists(st.lists(st.integers(0, 9), max_size=2), max_size=3),
+)
+
+
+def bodies(models: Strategy[str]) -> dict[str, Strategy[Any]]:
+    """Give requests in JSON by the paths that take them."""
+    picture = {
+        "n": _NUMBERS,
+        "size": _NAMES,
+        "stream": _FLAGS,
+        "partial_images": _NUMBERS,
+        "novel": _JSON,
+    }
+    return {
+        "/v1/embeddings": _record(
+            {"model": models, "input": _PROMPTS},
+            encoding_format=st.sampled_from(["float", "base64", "novel"]),
+            dimensions=_NUMBERS,
+            user=_TEXTS,
+            novel=_JSON,
+        ),
+        "/v1/completions": _record(
+            {"model": models, "prompt": _PROMPTS},
+            suffix=_TEXTS,
+            max_tokens=_NUMBERS,
+            n=_NUMBERS,
+            best_of=_NUMBERS,
+            echo=_FLAGS,
+            logprobs=_NUMBERS,
+            stream=_FLAGS,
+            stream_options=_record({}, include_usage=_FLAGS),
+            stop=_PROMPTS,
+            temperature=_NUMBERS,
+            novel=_JSON,
+        ),
+        "/v1/moderations": _record({"model": models, "input": _PROMPTS}, novel=_JSON),
+        "/v1/audio/speech": _record(
+            {"model": models, "input": _TEXTS, "voice": _NAMES},
+            stream_format=st.sampled_from(["sse", "audio", "novel"]),
+            speed=_NUMBERS,
+            novel=_JSON,
+        ),
+        "/v1/images/generations": _record({"model": models, "prompt": _TEXTS}, **picture),
+        "/v1/images/edits": _record(
+            {"model": models, "prompt": _TEXTS, "images": _JSON}, **picture
+        ),
+    }
+
+
 # ---- bytes ----
 
 
