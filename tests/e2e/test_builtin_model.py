@@ -165,6 +165,24 @@ def test_it_gives_one_choice(client: openai.OpenAI, server: EntenteServer, key: 
     assert [(e.status, e.usage.total) for e in server.settlements(key)] == [("failed", 0)]
 
 
+def test_it_completes_plain_text(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
+    """Natively: whole, as a stream, and with what no conversation could express."""
+    asked: dict[str, Any] = {"model": MODEL, "prompt": "The capital of", "max_tokens": 4}
+    whole = client.completions.create(**asked, temperature=0)
+    assert whole.choices[0].finish_reason == "length"
+    body = json.dumps({**asked, "temperature": 0, "stream": True}).encode()
+    got = server.ask("POST", "/v1/completions", key=key.secret, body=body)
+    *chunks, done, rest = got.body.split(b"\n\n")
+    assert (done, rest) == (b"data: [DONE]", b"")
+    texts = [json.loads(chunk[6:])["choices"][0]["text"] for chunk in chunks]
+    assert "".join(texts) == whole.choices[0].text
+    entries = server.settlements(key)
+    assert [(e.status, e.usage.output, e.estimated) for e in entries] == [("length", 4, False)] * 2
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model=MODEL, input="x")
+    assert refused.value.code == "unsupported_model"
+
+
 def test_a_bound_ends_it(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:
     """`max_tokens` is kept, and the ledger calls it a length."""
     answer = client.chat.completions.create(

@@ -121,3 +121,21 @@ def test_annotations_are_for_clients_of_azure(desk: Desk) -> None:
     assert "content_filter_results" in (theirs.choices[0].model_extra or {})
     ours = desk.openai(key).completions.create(model="azure-instruct", prompt="x")
     assert not ours.choices[0].model_extra
+
+
+@pytest.mark.parametrize(
+    ("scene", "status"), [("breaks", "truncated"), ("stops", "truncated"), ("fails", "failed")]
+)
+def test_a_stream_that_breaks_off(desk: Desk, scene: str, status: str) -> None:
+    """An error event in place of the end; what came is estimated by its bytes."""
+    key = desk.key()
+    with (
+        pytest.raises(openai.APIError),
+        desk.openai(key, strict=False).completions.create(
+            model="instruct", prompt=f"scene:{scene}", stream=True
+        ) as stream,
+    ):
+        list(stream)
+    (entry,) = desk.server.settled(key)
+    assert (entry.status, entry.estimated) == (status, True)
+    assert 3 <= entry.usage.output <= 200

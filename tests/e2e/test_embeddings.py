@@ -113,6 +113,16 @@ def test_the_classic_surface_of_azure(desk: Desk) -> None:
     assert missing.value.code == "DeploymentNotFound"
 
 
+def test_the_v1_surface_of_azure(desk: Desk) -> None:
+    """The model is in the body, and errors are Azure's."""
+    base_url = f"http://127.0.0.1:{desk.server.port}/openai/v1"
+    client = desk.openai(desk.key(), strict=False).with_options(base_url=base_url)
+    assert client.embeddings.create(model="gemini", input="x").data[0].embedding == numbers("x")
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.generate(model="gemini", prompt="x")
+    assert refused.value.code == "OperationNotSupported"
+
+
 def test_vectors_of_a_script(desk: Desk) -> None:
     """The scripted provider's vectors have length 1, and equal texts have equal ones."""
     got = ask(desk, desk.key().secret, model="chatty", input=["a", "b", "a"], dimensions=20)

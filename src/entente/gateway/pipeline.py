@@ -89,7 +89,7 @@ class Gateway:
         *,
         price_factor: Fraction = WHOLE_PRICE,
     ) -> Settlement:
-        """Serve a call for the answer to a conversation, unary or streamed, to its settlement.
+        """Serve a call, of whichever surface, unary or streamed, to its settlement.
 
         `on_held` is called once nothing of ours stands against the call any more.
         `price_factor` is the part of the model's price that is asked for it. Raises an

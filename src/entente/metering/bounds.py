@@ -83,12 +83,11 @@ def bound(
 
 def _measured(call: Call, audio_s_max: int) -> Usage:
     """Give the most of what is not counted in tokens."""
-    match call.surface:
-        case Surface.TRANSCRIPTIONS | Surface.TRANSLATIONS:
-            return Usage(audio_ms=audio_s_max * MS_PER_S)
-        case Surface.SPEECH:
-            return Usage(characters=call.characters)
-        case Surface.IMAGE_GENERATIONS | Surface.IMAGE_EDITS | Surface.IMAGE_VARIATIONS:
-            return Usage(images=call.choices)
-        case _:
-            return NOTHING
+    if call.surface in _INPUT_CLASSES:
+        return Usage(audio_ms=audio_s_max * MS_PER_S)
+    kind = _OUTPUT_CLASSES.get(call.surface)
+    if kind is None:
+        return NOTHING
+    return (
+        Usage(characters=call.characters) if kind == "audio_output" else Usage(images=call.choices)
+    )

@@ -82,7 +82,8 @@ class Monitor(Collector):
             if tokens:
                 served.tokens[place] += tokens
         for place, amount in enumerate(usage.measures()):
-            served.measures[place] += amount
+            if amount:
+                served.measures[place] += amount
         served.estimated += estimated
         served.buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
         served.sum_s += duration_s
