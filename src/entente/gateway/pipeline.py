@@ -47,7 +47,6 @@ from entente.routing.catalog import Catalog, Model, Target, plan, retriable, ret
 from entente.telemetry.metrics import Monitor
 
 DEFAULT_ASSET: Final = "USD"
-WHOLE_PRICE: Final = Fraction(1)
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 UPSTREAM_ID_CHARS_MAX: Final = 128
@@ -87,12 +86,12 @@ class Gateway:
         client: Client,
         on_held: Callable[[], None] | None = None,
         *,
-        price_factor: Fraction = WHOLE_PRICE,
+        price_factor: Fraction | None = None,
     ) -> Settlement:
         """Serve a call, of whichever surface, unary or streamed, to its settlement.
 
         `on_held` is called once nothing of ours stands against the call any more.
-        `price_factor` is the part of the model's price that is asked for it. Raises an
+        `price_factor` is the part of the model's price that is asked for it, if not all. Raises an
         EntenteError only while nothing has been sent to the client.
         """
         model = self._model(who, call)
@@ -278,14 +277,14 @@ class Gateway:
         )
 
 
-def _part_of(price: Price | None, factor: Fraction) -> Price | None:
+def _part_of(price: Price | None, factor: Fraction | None) -> Price | None:
     """Give the price that is asked."""
-    return price if price is None or factor == WHOLE_PRICE else price.scaled(factor)
+    return price if price is None or factor is None else price.scaled(factor)
 
 
-def _marked(opened: Hold, factor: Fraction) -> Hold:
+def _marked(opened: Hold, factor: Fraction | None) -> Hold:
     """Let the hold, and its settlement with it, name the part of the price that is asked."""
-    if factor == WHOLE_PRICE:
+    if factor is None:
         return opened
     return msgspec.structs.replace(opened, price_factor=str(factor))
 

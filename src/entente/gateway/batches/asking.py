@@ -56,7 +56,7 @@ class Asking:
         self._gateway = gateway
         self._ids = ids
         self._find_key = find_key
-        self._price_factor = price_factor
+        self._price_factor = None if price_factor == 1 else price_factor
 
     async def ask(self, batch: Batch, key: str, line: tuple[str, bytes], pause: Pause) -> Result:
         """Get the answer to a line; wait out limits and overloads, as far as `pause` lets."""
