@@ -13,9 +13,9 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 import uvloop
@@ -28,6 +28,7 @@ from entente.domain.errors import StartError, UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.engine import Runtime, RuntimeOptions, builtin_model_path
+from entente.gateway.agreed import InForce
 from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping
@@ -63,7 +64,19 @@ RUNTIME_LOG_NAME: Final = "runtime.log"
 RUNTIME_READY_S: Final = 30.0
 
 
-def serve(config: Config, *, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+OpenAgreements: TypeAlias = Callable[
+    [Config, Callable[[str], None], contextlib.AsyncExitStack], Awaitable[InForce]
+]
+"""Reads the agreement of the settings; the language is only imported where there is one."""
+
+
+def serve(
+    config: Config,
+    *,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    open_agreements: OpenAgreements | None = None,
+) -> None:
     """Serve until a signal says stop. `say` prints a line for the person at the console.
 
     Raises StartError, ConfigError or LedgerError when it cannot start.
@@ -75,7 +88,7 @@ def serve(config: Config, *, environ: Mapping[str, str], say: Callable[[str], No
         _listener(config) as listener,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(config, environ, listener, lock, say))
+        runner.run(_serve(config, environ, listener, lock, say, open_agreements))
 
 
 def _allow_open_files() -> None:
@@ -91,13 +104,14 @@ async def _serve(
     listener: socket.socket,
     lock: int,
     say: Callable[[str], None],
+    open_agreements: OpenAgreements | None,
 ) -> None:
     """Run the platform on the event loop until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with platform(config, environ, listener, lock, say):
+    async with platform(config, environ, listener, lock, say, open_agreements):
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
 
@@ -109,6 +123,7 @@ async def platform(
     listener: socket.socket,
     lock: int,
     say: Callable[[str], None],
+    open_agreements: OpenAgreements | None = None,
 ) -> AsyncIterator[DataPlane]:
     """Run every part, serving on `listener`, while the context is open.
 
@@ -123,7 +138,10 @@ async def platform(
         monitor = Monitor()
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
-        accounts = Accounts(records.ledger, _limits(records), monitor, time.time_ns)
+        agreed: InForce | None = None
+        if open_agreements is not None and config.agreement is not None:
+            agreed = await open_agreements(config, monitor.barred, stack)
+        accounts = Accounts(records.ledger, _limits(records), monitor, time.time_ns, agreed)
         gateway = _gateway(accounts, catalog, providers, records.prices)
         ids = Ids(time.time_ns, random_bits())
         sessions = make_sessions(
@@ -143,6 +161,9 @@ async def platform(
             stopping = {"server": STOPPING} if plane.stopping else {}
             return _trouble(config, records.ledger, runtime) | stopping
 
+        def notices() -> dict[str, str]:
+            return {} if agreed is None or not agreed.notice else {"agreement": agreed.notice}
+
         files = FileStore(records.objects, records.blobs, ids, time.time_ns)
         filed = filed_of(
             config, files, gateway, records.ring, busy=lambda: plane.inflight, monitor=monitor
@@ -150,7 +171,8 @@ async def platform(
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
-                **_handlers(config, gateway, catalog, keeping, trouble, monitor),
+                **_handlers(config, gateway, catalog, keeping),
+                **Operations(trouble, monitor, notices).handlers(),
                 **filed.handlers,
                 **Counts(Counting(gateway, providers, accounts.limits, time.time_ns)).handlers(),
                 **sessions.handlers,
@@ -204,6 +226,7 @@ def _gateway(
         ledger=accounts.ledger,
         monitor=accounts.monitor,
         now_ns=accounts.now_ns,
+        agreed=accounts.agreed,
     )
 
 
@@ -221,8 +244,6 @@ def _handlers(
     gateway: Gateway,
     catalog: Catalog,
     keeping: Keeping,
-    trouble: Callable[[], Mapping[str, str]],
-    monitor: Monitor,
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
     is_strict = config.server.validation is Validation.STRICT
@@ -231,7 +252,6 @@ def _handlers(
         **answer_handlers(gateway, keeping, is_strict=is_strict),
         **Media(gateway).handlers(),
         **Models(catalog, time.time_ns).handlers(),
-        **Operations(trouble, monitor).handlers(),
     }
 
 

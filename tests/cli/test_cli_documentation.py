@@ -27,6 +27,7 @@ SECTIONS = {
     "StorageConfig": "## `[storage]`",
     "FilesConfig": "## `[files]`",
     "BatchesConfig": "## `[batches]`",
+    "AgreementConfig": "## `[agreement]`",
     "AuthConfig": "## `[auth]`",
     "IssuerConfig": "## `[auth.issuers.NAME]`",
     "ProviderConfig": "## `[providers.NAME]`",

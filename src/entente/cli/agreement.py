@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entente.cli import agreement_simulate
+from entente.cli import agreement_ledger, agreement_simulate
 from entente.cli.base import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
@@ -105,3 +105,4 @@ def schema(
 
 
 agreement_simulate.register(app)
+agreement_ledger.register(app)

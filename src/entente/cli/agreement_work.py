@@ -95,7 +95,7 @@ def decide(
         happened = happened.known(known_ns)
     version = book.at(at_ns, known_ns) or book.first
     request: dict[str, Scalar] = dict(named)
-    for name, text in _pairs("--set", said).items():
+    for name, text in pairs("--set", said).items():
         request[name] = _scalar(version, name, text)
     decision = decide_request(Rules(book.versions(known_ns)), happened, request, at_ns)
     if as_json:
@@ -125,10 +125,10 @@ def reference(*, as_json: bool) -> None:
 
 def load_book(document: Path, scenario: str | None, parameter: list[str] | None) -> Book:
     """Read an agreement with the options that all commands on agreements share."""
-    return load_agreement(document, scenario=scenario, values=_pairs("--parameter", parameter))
+    return load_agreement(document, scenario=scenario, values=pairs("--parameter", parameter))
 
 
-def _pairs(option: str, given: list[str] | None) -> dict[str, str]:
+def pairs(option: str, given: list[str] | None) -> dict[str, str]:
     """Read NAME=VALUE options. Raises InvalidParameter."""
     pairs: dict[str, str] = {}
     for text in given or []:

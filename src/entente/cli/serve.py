@@ -12,6 +12,7 @@ from entente.cli.base import ConfigOption, JsonOption, environment, say, say_jso
 from entente.domain.errors import ConfigError
 
 if TYPE_CHECKING:
+    from entente.app import OpenAgreements
     from entente.config import Config
 
 PORT_MAX: Final = 65_535
@@ -42,7 +43,17 @@ def serve(
         chosen,
         environ=environment(),
         say=(lambda text: say_json({"message": text})) if as_json else say,
+        open_agreements=_opener(chosen),
     )
+
+
+def _opener(config: Config) -> OpenAgreements | None:
+    """Give what reads the agreement; who has none need not wait for the language's import."""
+    if config.agreement is None:
+        return None
+    from entente.agreements import open_agreements  # noqa: PLC0415
+
+    return open_agreements
 
 
 def with_overrides(

@@ -9,6 +9,8 @@ line, setting and remedy. Nothing here reads the process's environment by itself
 from entente.config.load import CONFIG_NAME, ConfigProblems, find, load
 from entente.config.model import (
     BUILTIN_PROVIDER,
+    AgreementConfig,
+    AgreementMode,
     AuthConfig,
     BatchesConfig,
     Config,
@@ -35,6 +37,8 @@ __all__ = [
     "BUILTIN_MODEL",
     "BUILTIN_PROVIDER",
     "CONFIG_NAME",
+    "AgreementConfig",
+    "AgreementMode",
     "AuthConfig",
     "BatchesConfig",
     "Config",

@@ -10,6 +10,10 @@ from entente.agreement.load import Book, load
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from entente.config.model import Config, Traits
+
+FACTS_NAME: Final = "agreement-facts.jsonl"
+"""In the data folder: what has been attested, and facts that the ledger does not have."""
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024
 """One byte more is read, so that a larger file is refused by who parses it."""
 
@@ -50,3 +54,22 @@ def load_agreement(
 ) -> Book:
     """Read an agreement from its main file. Raises AgreementProblems, a ConfigError."""
     return load(Folder(path.parent), path.name, scenario=scenario, values=values)
+
+
+def facts_path(config: Config) -> Path:
+    """Give where facts are kept."""
+    return config.server.data_dir / FACTS_NAME
+
+
+def traits_of(config: Config) -> dict[str, Mapping[str, Traits]]:
+    """Give what the settings say of models, providers, projects and keys.
+
+    Where several speak of one attribute, the last of these counts.
+    """
+    stated = config.agreement
+    return {
+        "model": {name: each.attributes for name, each in config.models.items()},
+        "provider": {name: each.attributes for name, each in config.providers.items()},
+        "project": {} if stated is None else stated.projects,
+        "key": {} if stated is None else stated.keys,
+    }

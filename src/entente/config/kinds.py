@@ -45,6 +45,7 @@ class Kind(NamedTuple):
 _NETWORK: Final = frozenset(
     {
         "kind",
+        "attributes",
         "base_url",
         "ca_file",
         "cert_file",
@@ -129,6 +130,6 @@ KINDS: Final[Mapping[ProviderKind, Kind]] = {
         credentials=(_BEDROCK_KEY, _AWS),
         base_url=_bedrock_url,
     ),
-    ProviderKind.LOCAL: Kind(takes=frozenset({"kind"})),
-    ProviderKind.SCRIPTED: Kind(takes=frozenset({"kind", "script"})),
+    ProviderKind.LOCAL: Kind(takes=frozenset({"kind", "attributes"})),
+    ProviderKind.SCRIPTED: Kind(takes=frozenset({"kind", "attributes", "script"})),
 }

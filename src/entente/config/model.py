@@ -76,6 +76,11 @@ Timeout: TypeAlias = Annotated[float, Meta(gt=0, le=DURATION_S_MAX)]
 TokenCount: TypeAlias = Annotated[int, Meta(ge=1, le=TOKENS_MAX)]
 
 
+Trait: TypeAlias = bool | int | Text
+"""The value of an attribute, as agreements ask for it."""
+Traits: TypeAlias = Mapping[str, Trait]
+
+
 class MetricsAccess(StrEnum):
     """Who may read `/metrics`."""
 
@@ -92,6 +97,15 @@ class Validation(StrEnum):
     """What nobody here acts on goes on to the provider as it is."""
     STRICT = "strict"
     """It is refused as the vendor would, in its order and words."""
+
+
+class AgreementMode(StrEnum):
+    """What an agreement does to requests."""
+
+    ENFORCE = "enforce"
+    """What it bars is not served."""
+    REPORT = "report"
+    """Everything is served; what it would bar is written to the log and counted."""
 
 
 class ProviderKind(StrEnum):
@@ -208,6 +222,17 @@ class BatchesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     price_factor: Fraction = Fraction(1)
 
 
+class AgreementConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[agreement]`: the document that says who may serve what, and what its words mean here."""
+
+    file: Path
+    mode: AgreementMode = AgreementMode.ENFORCE
+    scenario: Text | None = None
+    parameters: Traits = MappingProxyType({})
+    projects: Mapping[str, Traits] = MappingProxyType({})
+    keys: Mapping[str, Traits] = MappingProxyType({})
+
+
 class IssuerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[auth.issuers.NAME]`: who issues bearer tokens, and which of our keys they stand for.
 
@@ -263,6 +288,7 @@ class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     total_s: Timeout = TOTAL_S_DEFAULT
     connections_max: Annotated[int, Meta(ge=1, le=CONNECTIONS_MAX_MAX)] = CONNECTIONS_MAX_DEFAULT
     script: Path | None = None
+    attributes: Traits = MappingProxyType({})
 
 
 class TargetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -325,6 +351,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     owned_by: Text = OWNED_BY_DEFAULT
     shutdown_date: Text | None = None
     unsupported: OnLoss = OnLoss.REFUSE
+    attributes: Traits = MappingProxyType({})
 
 
 _ZERO: Final = Fraction(0)
@@ -370,5 +397,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     batches: BatchesConfig = BatchesConfig()
     realtime: RealtimeConfig = RealtimeConfig()
     auth: AuthConfig = AuthConfig()
+    agreement: AgreementConfig | None = None
     providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS
     models: Mapping[str, ModelConfig] = BUILTIN_MODELS

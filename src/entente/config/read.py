@@ -70,7 +70,7 @@ class Reader:
         """Read one value of a described type."""
         match kind:
             case inspect.UnionType():
-                return self.read(kind.types[0], value, path)
+                return self.read(_fitting(kind, value), value, path)
             case inspect.StructType():
                 return self._struct(kind, value, path)
             case inspect.DictType():
@@ -170,6 +170,18 @@ class Reader:
             case inspect.FloatType(), int() | float() if _number_fits(kind, value):
                 return float(value)
         return self._bad(path, f"must be {_expected(kind)}, not {_shown(value)}")
+
+
+def _fitting(kind: inspect.UnionType, value: object) -> inspect.Type:
+    """Give the type of a union that a plain value is read as; else its main one."""
+    plain: dict[type, type] = {
+        bool: inspect.BoolType,
+        int: inspect.IntType,
+        str: inspect.StrType,
+    }
+    wanted = plain.get(type(value))
+    found = (each for each in kind.types if wanted is not None and type(each) is wanted)
+    return next(found, kind.types[0])
 
 
 def _number_fits(kind: inspect.IntType | inspect.FloatType, value: float) -> bool:

@@ -5,19 +5,23 @@ Each rule adds problems to the list and changes nothing.
 
 from __future__ import annotations
 
+import re
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from entente.config.issuer_rules import check_issuers
 from entente.config.model import RATES
 from entente.config.problems import did_you_mean
 from entente.config.provider_rules import check_provider
 
+ATTRIBUTE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}(?:\.[a-z][a-z0-9_]{0,63})?")
+"""As in the conditions of agreements."""
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from entente.config.locate import Path as KeyPath
-    from entente.config.model import Config, PriceConfig
+    from entente.config.model import Config, PriceConfig, Traits
     from entente.config.problems import Problems
 
 
@@ -47,7 +51,28 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
             'must be above "0" and at most "1", such as "0.5" for half of the price',
         )
     check_issuers(config.auth.issuers, problems)
+    check_attributes(config, problems)
     _check_models(config, document, problems)
+
+
+def check_attributes(config: Config, problems: Problems) -> None:
+    """Hold the names of attributes to those that conditions of agreements can ask for."""
+    places: list[tuple[tuple[str, ...], Traits]] = [
+        *(
+            (("providers", n, "attributes"), each.attributes)
+            for n, each in config.providers.items()
+        ),
+        *((("models", n, "attributes"), each.attributes) for n, each in config.models.items()),
+    ]
+    if config.agreement is not None:
+        stated = config.agreement
+        places += [(("agreement", "projects", n), each) for n, each in stated.projects.items()]
+        places += [(("agreement", "keys", n), each) for n, each in stated.keys.items()]
+    for path, attributes in places:
+        for name in attributes:
+            if not ATTRIBUTE.fullmatch(name):
+                text = 'an attribute is named in small letters, such as host or "asset.open_weight"'
+                problems.add((*path, name), text)
 
 
 def _table(document: Mapping[str, object], name: str) -> Mapping[str, object]:

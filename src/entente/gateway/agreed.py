@@ -46,6 +46,14 @@ class Agreed(Protocol):
         """Give what is allowed of a model's targets. Raises AgreementForbids for nothing."""
 
 
+class InForce(Agreed, Protocol):
+    """An agreement while the server runs; its document may change meanwhile."""
+
+    @property
+    def notice(self) -> str:
+        """Say what is wrong with its files as they are now; nothing where they are in force."""
+
+
 def stateful(call: Call) -> bool:
     """Say whether a call keeps something, or continues what was kept."""
     members = call.members

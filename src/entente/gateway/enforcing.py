@@ -8,11 +8,12 @@ which model on which API, until the instant at which the agreement next changes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from entente.agreement.conditions import Scalar
 from entente.agreement.decide import Decision, Rules
+from entente.agreement.decide.described import Traits, described
 from entente.agreement.occasions import Facts
 from entente.domain.chat import Surface
 from entente.domain.errors import AgreementForbids
@@ -26,9 +27,6 @@ HASH_CHARS_SHOWN: Final = 12
 STATELESS: Final = "api_stateless"
 STATEFUL: Final = "api_stateful"
 
-Traits: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Scalar]]]
-"""By attribute and its value further ones: `{"provider": {"east": {"host": "azure"}}}`. Later
-ones win over earlier ones, and all of them over what the gateway says itself."""
 Key: TypeAlias = tuple[str, str, str, str, Surface, bool]
 
 _log = logging.getLogger("entente.agreement")
@@ -117,13 +115,11 @@ class Enforcer:
             "api": str(api),
             "surface": STATEFUL if stateful else STATELESS,
         }
-        for name, by_value in self._traits.items():
-            further = by_value.get(str(said.get(name)))
-            if further is None and name == "key":
-                further = by_value.get(who.name)
-            if further is not None:
-                said |= further
-        return said
+        found = described(said, self._traits)
+        keys = self._traits.get("key", {})
+        if who.key_id not in keys:
+            found.update(keys.get(who.name, {}))
+        return found
 
     def _say(self, who: Principal, model: Model, target: Target, decision: Decision) -> None:
         """Leave a line for whoever runs the platform; once for each plan that is remembered."""

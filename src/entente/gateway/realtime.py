@@ -23,7 +23,7 @@ from entente.domain.errors import (
     UpstreamRefused,
 )
 from entente.domain.principal import Principal
-from entente.gateway.agreed import Agreed, Allowed
+from entente.gateway.agreed import Allowed
 from entente.gateway.reserve import Accounts, Reserve, Terms
 from entente.gateway.session import Around, Bounds, Session
 from entente.metering.bounds import Bound
@@ -68,7 +68,6 @@ class Realtime:
         holder: Callable[[str], Principal | None],
         stopping: Callable[[], bool],
         bounds: Bounds,
-        agreed: Agreed | None = None,
     ) -> None:
         """Take the parts, all made and owned by `app`; see `Around` for those that ask."""
         self._catalog = catalog
@@ -78,7 +77,6 @@ class Realtime:
         self._holder = holder
         self._stopping = stopping
         self._bounds = bounds
-        self._agreed = agreed
         self.sessions = 0
         """Sessions that are open now."""
 
@@ -130,10 +128,11 @@ class Realtime:
 
     def _allowed(self, who: Principal, model: Model) -> Allowed | None:
         """Ask the agreement, where there is one. Raises AgreementForbids."""
-        if self._agreed is None:
+        agreed = self._accounts.agreed
+        if agreed is None:
             return None
         at_ns = self._accounts.now_ns()
-        return self._agreed.allow(who, model, Surface.REALTIME, stateful=True, at_ns=at_ns)
+        return agreed.allow(who, model, Surface.REALTIME, stateful=True, at_ns=at_ns)
 
     def _targets(
         self, model: Model, allowed: Allowed | None

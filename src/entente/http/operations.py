@@ -12,11 +12,20 @@ from entente.telemetry.metrics import CONTENT_TYPE, Monitor
 
 
 class Operations:
-    """Serves health, readiness and metrics. `trouble` says what is wrong now."""
+    """Serves health, readiness and metrics.
 
-    def __init__(self, trouble: Callable[[], Mapping[str, str]], monitor: Monitor) -> None:
+    `trouble` says what stands against serving now, `notices` what somebody should look at.
+    """
+
+    def __init__(
+        self,
+        trouble: Callable[[], Mapping[str, str]],
+        monitor: Monitor,
+        notices: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
         """Take the parts."""
         self._trouble = trouble
+        self._notices = notices
         self._monitor = monitor
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -29,10 +38,11 @@ class Operations:
 
     async def _ready(self, exchange: Exchange, _: Principal | None, __: Match) -> None:
         """GET /readyz: requests can be served now, or what stands against it."""
-        trouble = self._trouble()
+        trouble, notices = self._trouble(), self._notices()
         body = {
             "status": "unavailable" if trouble else "ok",
             **({"trouble": trouble} if trouble else {}),
+            **({"notices": notices} if notices else {}),
         }
         await answer_json(exchange, body, status=503 if trouble else 200)
 
