@@ -29,6 +29,7 @@ SECTIONS = {
     "BatchesConfig": "## `[batches]`",
     "AgreementConfig": "## `[agreement]`",
     "AuthConfig": "## `[auth]`",
+    "RealtimeConfig": "## `[realtime]`",
     "IssuerConfig": "## `[auth.issuers.NAME]`",
     "ProviderConfig": "## `[providers.NAME]`",
     "ModelConfig": '## `[models."NAME"]`',
