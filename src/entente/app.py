@@ -127,10 +127,8 @@ async def platform(
 ) -> AsyncIterator[DataPlane]:
     """Run every part, serving on `listener`, while the context is open.
 
-    `lock` is the descriptor of the data folder's lock.
-
-    On the way out requests finish within `server.shutdown_s`, every settlement is written,
-    and only then do providers and runtime go.
+    `lock` is the descriptor of the data folder's lock. On the way out requests finish within
+    `server.shutdown_s`, every settlement is written, and only then do providers and runtime go.
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = await _start_runtime(config, stack)
@@ -138,10 +136,7 @@ async def platform(
         monitor = Monitor()
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
-        agreed: InForce | None = None
-        if open_agreements is not None and config.agreement is not None:
-            agreed = await open_agreements(config, monitor.barred, stack)
-        accounts = Accounts(records.ledger, _limits(records), monitor, time.time_ns, agreed)
+        accounts = await _accounts(config, records, monitor, open_agreements, stack)
         gateway = _gateway(accounts, catalog, providers, records.prices)
         ids = Ids(time.time_ns, random_bits())
         sessions = make_sessions(
@@ -161,9 +156,6 @@ async def platform(
             stopping = {"server": STOPPING} if plane.stopping else {}
             return _trouble(config, records.ledger, runtime) | stopping
 
-        def notices() -> dict[str, str]:
-            return {} if agreed is None or not agreed.notice else {"agreement": agreed.notice}
-
         files = FileStore(records.objects, records.blobs, ids, time.time_ns)
         filed = filed_of(
             config, files, gateway, records.ring, busy=lambda: plane.inflight, monitor=monitor
@@ -172,7 +164,7 @@ async def platform(
             router=Router(_routes(config)),
             handlers={
                 **_handlers(config, gateway, catalog, keeping),
-                **Operations(trouble, monitor, notices).handlers(),
+                **Operations(trouble, monitor, accounts.notices).handlers(),
                 **filed.handlers,
                 **Counts(Counting(gateway, providers, accounts.limits, time.time_ns)).handlers(),
                 **sessions.handlers,
@@ -194,6 +186,20 @@ async def platform(
         finally:
             plane.stopping = True
             await _stop(server, keeping, filed, config.server.shutdown_s)
+
+
+async def _accounts(
+    config: Config,
+    records: Records,
+    monitor: Monitor,
+    open_agreements: OpenAgreements | None,
+    stack: contextlib.AsyncExitStack,
+) -> Accounts:
+    """Put together what decides and records; opens the agreement, where there is one."""
+    agreed: InForce | None = None
+    if open_agreements is not None and config.agreement is not None:
+        agreed = await open_agreements(config, monitor.barred, stack)
+    return Accounts(records.ledger, _limits(records), monitor, time.time_ns, agreed)
 
 
 def _server(config: Config, plane: DataPlane, listener: socket.socket) -> Server:

@@ -29,7 +29,7 @@ from entente.domain.errors import (
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.domain.usage import NOTHING, Usage
-from entente.gateway.agreed import Agreed, Allowed, marked
+from entente.gateway.agreed import Allowed, InForce, marked
 from entente.gateway.outcome import Outcome, closing
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import Hold, hold
@@ -53,7 +53,12 @@ class Accounts(NamedTuple):
     limits: Limits
     monitor: Monitor
     now_ns: NowNs
-    agreed: Agreed | None = None
+    agreed: InForce | None = None
+
+    def notices(self) -> dict[str, str]:
+        """Say what somebody should look at, though it stands against nothing yet."""
+        notice = "" if self.agreed is None else self.agreed.notice
+        return {"agreement": notice} if notice else {}
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
