@@ -125,16 +125,13 @@ async def open_records(
 
 
 async def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> tuple[Objects, Blobs]:
-    """Open what clients store, drop bytes without an owner, and begin to sweep what expires."""
+    """Open what clients store, and begin to sweep what expires or belongs to nobody."""
     data_dir = config.server.data_dir
     objects = stack.enter_context(open_objects(data_dir / OBJECTS_NAME, time.time_ns))
     blobs = stack.enter_context(
         open_blobs(data_dir / FOLDER_NAME, free_bytes_min=config.files.free_bytes_min)
     )
-    for owner in await blobs.owners():
-        if not await objects.is_taken(owner):  # a crash came between the bytes and the object
-            await blobs.delete(owner)
-    sweeper = asyncio.get_running_loop().create_task(_sweep(objects, blobs))
+    sweeper = asyncio.get_running_loop().create_task(_sweep(objects, blobs, await blobs.owners()))
 
     async def close() -> None:
         sweeper.cancel()
@@ -145,8 +142,17 @@ async def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> tup
     return objects, blobs
 
 
-async def _sweep(objects: Objects, blobs: Blobs) -> None:
-    """Delete what has expired, once an hour."""
+async def _sweep(objects: Objects, blobs: Blobs, owners: Iterable[str]) -> None:
+    """Delete bytes that a crash left without an owner, then, once an hour, what has expired.
+
+    `owners` are those whose bytes were there before anything new could be.
+    """
+    try:
+        for owner in owners:
+            if not await objects.is_taken(owner):
+                await blobs.delete(owner)
+    except StorageUnavailable as error:
+        _log.warning("bytes without an owner stay for now: %s", error.message)
     while True:
         await asyncio.sleep(SWEEP_S)
         try:

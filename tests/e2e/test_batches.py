@@ -420,6 +420,20 @@ def test_budgets_and_limits_are_the_keys(running: EntenteServer) -> None:
         assert codes == {"insufficient_quota"}
 
 
+def test_a_key_that_waits_for_its_limit_does_not_keep_others_waiting(
+    running: EntenteServer, client: openai.OpenAI
+) -> None:
+    """Requests that wait for the next minute give their places to those of other batches."""
+    slow = running.make_key(project="slow", requests_per_minute=1)
+    with client_of(running, slow) as waiting:
+        begun = begin(waiting, jsonl(*(line(f"n{n}") for n in range(12)))).id
+        wait_until(lambda: len(_holds(running, slow)) == 1, "the first of the minute")
+        batch = ended(client, begin(client, jsonl(line("a"), line("b"))).id)
+        assert batch.status == "completed"
+        assert running.settlements(slow) != []
+        waiting.batches.cancel(begun)
+
+
 def test_azures_paths(running: EntenteServer, owner: Key, client: openai.OpenAI) -> None:
     """Endpoints as Azure writes them, on the classic surface and on v1; answers are Azure's."""
     base = running.base_url.removesuffix("/v1")

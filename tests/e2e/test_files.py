@@ -352,8 +352,12 @@ def test_files_outlive_the_server_and_orphans_do_not(tmp_path: Path) -> None:
         (folder / f"file-{'0' * 32}").write_bytes(b"orphan")
         (folder / f"file-{'1' * 32}.new").write_bytes(b"half")
         (folder / f"upload_{'2' * 32}.part_{'3' * 32}").write_bytes(b"part")
+        (folder / "notes.txt").write_text("somebody's own")
         server.start()
-        assert [path.name for path in folder.iterdir()] == [kept]
+        wait_until(
+            lambda: {path.name for path in folder.iterdir()} == {kept, "notes.txt"},
+            "what nobody owns to be deleted",
+        )
         assert server.get(f"{FILES}/{kept}/content", key=key.secret).body == BYTES
 
 

@@ -104,7 +104,7 @@ class Blobs:
                 for entry in entries:
                     if entry.name.endswith(UNFINISHED):
                         Path(entry).unlink()
-                    else:
+                    elif _NAME.fullmatch(entry.name):  # what others have put there stays
                         found.add(entry.name.partition(".")[0])
             return found
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from entente.domain.batches import UNFINISHED, Batch
-from entente.domain.errors import EntenteError
+from entente.domain.errors import EntenteError, Overloaded
 from entente.domain.principal import Principal
 from entente.gateway.batches.book import CLOSING, Book, read_batch, stored_batch
 from entente.gateway.batches.forms import FORMS
@@ -20,6 +20,8 @@ from entente.objects.model import PAGE_MAX
 
 ACTIVE_MAX: Final = 64
 """Batches that are run beside each other; more of them wait as `validating`."""
+RUNS_MAX: Final = 10_000
+"""Batches that have not ended, those that wait among them."""
 GIVE_WAY_S: Final = 0.05
 
 _log = logging.getLogger("entente.batches")
@@ -62,8 +64,14 @@ class Executor:
                 wanted = msgspec.structs.replace(wanted, after=page.found[-1].id)
 
     async def add(self, who: Principal, batch: Batch, expires_ns: int | None = None) -> None:
-        """Keep a new batch, whose input is on the disk, and run it. Raises StorageUnavailable."""
+        """Keep a new batch, whose input is on the disk, and run it.
+
+        Raises StorageUnavailable, and Overloaded past the bound of batches.
+        """
         files = self._shop.files
+        if self._stopping or len(self._runs) >= RUNS_MAX:
+            await files.blobs.delete(batch.id)
+            raise Overloaded(_FULL)
         kept = stored_batch(who, batch, files.now_ns(), expires_ns)
         try:
             await files.objects.create(who, kept)
@@ -132,3 +140,6 @@ def gives_way(busy: Callable[[], int], at: int) -> Callable[[], Awaitable[None]]
             await asyncio.sleep(GIVE_WAY_S)
 
     return wait
+
+
+_FULL: Final = "The server has reached its bound of batches. Try again when some have ended."

@@ -43,16 +43,20 @@ class Lines:
 
     async def _split(self) -> AsyncIterator[tuple[int, bytes]]:
         """Give each line with its offset."""
-        rest, offset = b"", 0
+        begun: list[bytes] = []
+        size = offset = 0
         async for piece in self._blobs.read(self._name):
-            *whole, rest = (rest + piece).split(b"\n")
-            for line in whole:
-                yield offset, line
-                offset += len(line) + 1
-            if len(rest) > self._line_bytes_max:
+            first, *others = piece.split(b"\n")
+            begun.append(first)
+            size += len(first)
+            for next_one in others:
+                yield offset, b"".join(begun)
+                offset += size + 1
+                begun, size = [next_one], len(next_one)
+            if size > self._line_bytes_max:
                 raise BodyTooLarge(f"A line is longer than {self._line_bytes_max} bytes.")
-        if rest:
-            yield offset, rest
+        if size:
+            yield offset, b"".join(begun)
 
     async def read(self, number: int) -> bytes:
         """Read one line."""

@@ -25,6 +25,7 @@ from entente.gateway.batches.asking import Asking
 from entente.gateway.batches.book import CLOSING, Book, Progress
 from entente.gateway.batches.forms import BATCH, FORMS
 from entente.gateway.batches.lines import Lines
+from entente.gateway.batches.slots import Slot
 from entente.gateway.files import NS_PER_S, FileStore
 from entente.wire import openai_batches
 from entente.wire.openai_files import Wish
@@ -226,17 +227,17 @@ class Run:
     async def _work(self) -> None:
         """Take one line after the other."""
         while self._pending and not self._over():
-            async with self._shop.slots:
+            async with Slot(self._shop.slots) as slot:
                 await self._shop.give_way()
                 if self._over() or not self._pending:
                     return
-                await self._line(self._pending.popleft())
+                await self._line(self._pending.popleft(), slot)
 
     def _over(self) -> bool:
         """Say whether nothing more is to be begun."""
         return self._halt.is_set() or self.now_s() >= self.book.batch.expires_s
 
-    async def _line(self, number: int) -> None:
+    async def _line(self, number: int, slot: Slot) -> None:
         """Ask one line, and note its result; both ends are durable."""
         times = self._progress.begun.get(number, 0) + 1
         raw = await self._lines.read(number)
@@ -249,7 +250,9 @@ class Run:
             self.running += 1
             try:
                 batch, key = self.book.batch, self.book.key
-                result = await self._shop.asking.ask(batch, key, line, self._pause)
+                result = await self._shop.asking.ask(
+                    batch, key, line, lambda seconds: slot.without(self._pause(seconds))
+                )
             finally:
                 self.running -= 1
             result = msgspec.structs.replace(result, times=times)
