@@ -39,7 +39,7 @@ def usages(draw: st.DrawFn) -> Usage:
 
 
 def test_cached_tokens_are_counted_once() -> None:
-    """FACTS.md, G6: 1M prompt tokens, 90 % cached, at 2.50/1.25: 1.375, not 3.625.
+    """1M prompt tokens, 90 % cached, at 2.50/1.25: 1.375, not 3.625.
 
     The incumbent's bug prices the cached tokens a second time inside `prompt_tokens`.
     """

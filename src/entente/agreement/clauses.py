@@ -20,7 +20,7 @@ DEPTH_MAX: Final = 8
 
 
 class Trust(StrEnum):
-    """How far a source carries a clause (FACTS: P, R, S, I, M)."""
+    """How far a source carries a clause (primary, report, secondary, inference, unsourced)."""
 
     PRIMARY = "P"
     """The contract itself, a company's post, a filing."""

@@ -45,7 +45,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Contribution(Clause, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a party gives or has promised to give (FACTS 1.4, 1.7, 2.1; G3).
+    """What a party gives or has promised to give (sources 1.4 and 1.7, for example).
 
     What was really given comes from the log (`Contributed`), and counts as `funded`.
     """
@@ -121,7 +121,7 @@ class Rate(Clause, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Bundle(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much of a bundled price belongs to the base (FACTS 4.10)."""
+    """How much of a bundled price belongs to the base (source 4.10, for example)."""
 
     when: Condition
     """Which facts are sold as this bundle."""
@@ -168,7 +168,7 @@ class ShareCap(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Deferral(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some of what accrues is paid later (FACTS 2.15). Exactly one of the first two."""
+    """Some of what accrues is paid later (source 2.15, for example). Exactly one of the first two."""
 
     pay_ratio: Exact | None = None
     """This much of what accrues is paid at once."""
@@ -227,7 +227,7 @@ class Limit(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     amount: Exact | None = None
     of: Counted | None = None
     measured_on: Literal["payouts", "company_profit"]
-    """What the party received, or what the company earned (FACTS 2.3: three readings)."""
+    """What the party received, or what the company earned (published accounts read it in three ways)."""
     counts_from: Name
     """`inception`, or the id of the tier since which it counts."""
     growth: Growth | None = None
@@ -302,7 +302,7 @@ class Step(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Commitment(Clause, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A spend that a buyer has promised (FACTS 2.16)."""
+    """A spend that a buyer has promised (source 2.16, for example)."""
 
     buyer: Name
     seller: Name
@@ -352,7 +352,7 @@ class Holding(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Stake(Clause, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A company's cap table (FACTS 2.2, 2.3): holdings, then what the log adds."""
+    """A company's cap table (source 2.3, for example): holdings, then what the log adds."""
 
     company: Name
     basis: Basis
