@@ -168,7 +168,7 @@ class ShareCap(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Deferral(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some of what accrues is paid later (source 2.15, for example). Exactly one of the first two."""
+    """Some of what accrues is paid later (source 2.15). Exactly one of the first two."""
 
     pay_ratio: Exact | None = None
     """This much of what accrues is paid at once."""
@@ -227,7 +227,7 @@ class Limit(_Part, frozen=True, kw_only=True, forbid_unknown_fields=True):
     amount: Exact | None = None
     of: Counted | None = None
     measured_on: Literal["payouts", "company_profit"]
-    """What the party received, or what the company earned (published accounts read it in three ways)."""
+    """What the party received, or what the company earned: published accounts differ."""
     counts_from: Name
     """`inception`, or the id of the tier since which it counts."""
     growth: Growth | None = None
