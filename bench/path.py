@@ -43,6 +43,7 @@ from entente.auth.keys import digest_of
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal, Role
 from entente.domain.secret import Secret
+from entente.gateway.counting import Counting
 from entente.gateway.keeping.keeping import keeping_for
 from entente.gateway.pipeline import Gateway
 from entente.http.data_plane import DataPlane
@@ -277,6 +278,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
         now_ns=time.time_ns,
     )
     ids = Ids(time.time_ns, random.Random(1).getrandbits)  # noqa: S311
+    counting = Counting(gateway, {}, Limits(), time.time_ns)
     keeping = keeping_for(gateway, objects, ids, time.time_ns, answers_days=1)
     who = Principal(key_id="key_0193f0c7a1b2", name="bench", role=Role.MEMBER)
     ring = KeyRing({digest_of(KEY.encode()): who}, 1)
@@ -284,7 +286,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
         router=Router(),
         handlers={
             **Inference(gateway).handlers(),
-            **Responses(gateway, keeping).handlers(),
+            **Responses(gateway, keeping, counting).handlers(),
         },
         ring=lambda: ring,
         bearer=None,

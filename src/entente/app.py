@@ -151,6 +151,7 @@ async def platform(
             ids=ids,
         )
         keeping = await keeping_of(config, gateway, records.objects, ids, monitor)
+        counting = Counting(gateway, providers, accounts.limits, time.time_ns)
 
         def trouble() -> dict[str, str]:
             stopping = {"server": STOPPING} if plane.stopping else {}
@@ -163,10 +164,9 @@ async def platform(
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
-                **_handlers(config, gateway, catalog, keeping),
+                **_handlers(config, gateway, catalog, keeping, counting),
                 **Operations(trouble, monitor, accounts.notices).handlers(),
                 **filed.handlers,
-                **Counts(Counting(gateway, providers, accounts.limits, time.time_ns)).handlers(),
                 **sessions.handlers,
             },
             ring=records.ring,
@@ -250,12 +250,14 @@ def _handlers(
     gateway: Gateway,
     catalog: Catalog,
     keeping: Keeping,
+    counting: Counting,
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
     is_strict = config.server.validation is Validation.STRICT
     return {
         **Inference(gateway, keeping.shelf, is_strict=is_strict).handlers(),
-        **answer_handlers(gateway, keeping, is_strict=is_strict),
+        **answer_handlers(gateway, keeping, counting, is_strict=is_strict),
+        **Counts(counting).handlers(),
         **Media(gateway).handlers(),
         **Models(catalog, time.time_ns).handlers(),
     }

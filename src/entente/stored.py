@@ -14,6 +14,7 @@ from entente.domain.principal import Principal
 from entente.gateway.batches.asking import Asking
 from entente.gateway.batches.executor import Executor, gives_way
 from entente.gateway.batches.run import Shop
+from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping, keeping_for
 from entente.gateway.pipeline import Gateway
@@ -98,11 +99,11 @@ async def keeping_of(
 
 
 def answer_handlers(
-    gateway: Gateway, keeping: Keeping, *, is_strict: bool
+    gateway: Gateway, keeping: Keeping, counting: Counting, *, is_strict: bool
 ) -> Mapping[str, Handler]:
     """Give the handlers of responses, conversations and stored completions."""
     return {
         **StoredCompletions(keeping.objects).handlers(),
-        **Responses(gateway, keeping, is_strict=is_strict).handlers(),
+        **Responses(gateway, keeping, counting, is_strict=is_strict).handlers(),
         **Conversations(keeping, time.time_ns).handlers(),
     }

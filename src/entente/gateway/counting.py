@@ -9,20 +9,22 @@ near it for code; nobody is charged by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from entente.domain.chat import Call
-from entente.domain.errors import MalformedJson, UpstreamRefused
+from entente.domain.chat import Call, Surface
+from entente.domain.errors import InvalidParameter, MalformedJson, UpstreamError, UpstreamRefused
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
+from entente.gateway.passage import adapted, way_to
 from entente.gateway.pipeline import NS_PER_MS, Gateway
 from entente.gateway.relay import Reply
 from entente.policy.limits import Limits
 from entente.providers.base import Ask, Countable, Provider
-from entente.wire import anthropic
+from entente.routing.catalog import Model, Target
+from entente.wire import anthropic, counts
 
 ASCII_PER_TOKEN: Final = 4
 MESSAGE_TOKENS: Final = 4
@@ -36,8 +38,22 @@ COUNTED: Final = frozenset({"messages", "system", "tools", "instructions", "inpu
 ATTACHMENTS: Final = frozenset(
     {"image", "document", "container_upload", "input_image", "input_file", "input_audio"}
 )
+_OK: Final = 200
 _JSON: Final = (b"content-type", b"application/json")
 ESTIMATED: Final = (b"x-entente-estimated", b"input_tokens")
+_CUT: Final[Mapping[tuple[str, Surface], Callable[[bytes], bytes]]] = {
+    ("openai", Surface.RESPONSES): counts.for_responses,
+    ("anthropic", Surface.MESSAGES): counts.for_messages,
+    ("gemini", Surface.CHAT): bytes,
+}
+"""What is counted of a request, by dialect and surface; of others no provider says."""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """Tokens of an input."""
+
+    input_tokens: int
+    is_estimated: bool
 
 
 class Counting:
@@ -81,6 +97,52 @@ class Counting:
                 await answer.aclose()
         body = msgspec.json.encode({"input_tokens": estimate(call)})
         return Reply(200, (_JSON, ESTIMATED), body)
+
+    async def input(self, who: Principal, call: Call, request_id: str) -> Count:
+        """Count the input of a call, whatever its dialect and the provider's. Raises EntenteError.
+
+        A provider that cannot be reached, or refuses to count, makes it an estimate.
+        """
+        model, targets = self._gateway.targets(who, call)
+        self._limits.admit(who, model.name, 0, self._now_ns() // NS_PER_MS)
+        for target in targets:
+            try:
+                tokens = await self._by_provider(call, model, target, request_id)
+            except (InvalidParameter, UpstreamError):
+                continue
+            if tokens is not None:
+                return Count(tokens, is_estimated=False)
+        return Count(estimate(call), is_estimated=True)
+
+    async def _by_provider(
+        self, call: Call, model: Model, target: Target, request_id: str
+    ) -> int | None:
+        """Have a provider count what it would be sent; None where it does not say."""
+        provider = self._providers[target.provider]
+        way = way_to(provider, call)
+        cut = _CUT.get((provider.dialect, way.surface))
+        if cut is None or not isinstance(provider, Countable):
+            return None
+        written = way.request(
+            call, model=target.model, output_tokens_max=None, on_loss=model.on_loss
+        )
+        if provider.quirks is not None and way.surface is Surface.CHAT:
+            written = adapted(written, provider.quirks, target.provider, model.on_loss, call=call)
+        answer = await provider.count(
+            Ask(
+                surface=way.surface,
+                model=target.model,
+                body=cut(written.body),
+                stream=False,
+                request_id=request_id,
+                headers=way.headers(call),
+            )
+        )
+        try:
+            said = await answer.read(COUNT_BYTES_MAX)
+        finally:
+            await answer.aclose()
+        return counts.read(said) if answer.status == _OK else None
 
 
 def estimate(call: Call) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ from entente.domain.chat import Call
 from entente.domain.errors import InvalidParameter, ObjectNotFound
 from entente.domain.principal import Principal
 from entente.gateway.client import Client, Headers
+from entente.gateway.counting import ESTIMATED, Counting
 from entente.gateway.keeping.background import EVENTS_KIND, events_id
 from entente.gateway.keeping.earlier import expanded, input_of
 from entente.gateway.keeping.keeping import Keeping
@@ -50,9 +51,12 @@ class Responses:
     Without a shelf none is kept, and what builds on a kept one is refused.
     """
 
-    def __init__(self, gateway: Gateway, keeping: Keeping, *, is_strict: bool = False) -> None:
+    def __init__(
+        self, gateway: Gateway, keeping: Keeping, counting: Counting, *, is_strict: bool = False
+    ) -> None:
         """Take the parts. `is_strict` refuses what the vendor would."""
         self._gateway = gateway
+        self._counting = counting
         self._objects = keeping.objects
         self._shelf = keeping.shelf
         self._background = keeping.background
@@ -66,6 +70,7 @@ class Responses:
             "delete_response": self._delete,
             "cancel_response": self._cancel,
             "list_input_items": self._input_items,
+            "count_input": self._count,
         }
 
     async def _create(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
@@ -93,6 +98,25 @@ class Responses:
             entry = Entry(self._shelf, who, call, asked, exchange.request_id)
             client = Recorder(exchange, ResponseRecord(entry))
         await self._gateway.chat(who, whole, exchange.request_id, client)
+
+    async def _count(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """POST /v1/responses/input_tokens: the provider's count, or our upper bound."""
+        who = somebody(who)
+        call = await self._asked_of(exchange, who, match, stored.COUNTED)
+        count = await self._counting.input(who, call, exchange.request_id)
+        written = {"object": "response.input_tokens", "input_tokens": count.input_tokens}
+        about: Headers = (ESTIMATED,) if count.is_estimated else ()
+        about += _front_headers(exchange, match)
+        await exchange.answer(200, (JSON, *about), msgspec.json.encode(written))
+
+    async def _asked_of(
+        self, exchange: Exchange, who: Principal, match: Match, names: Collection[str]
+    ) -> Call:
+        """Read a request about what a response would be told, with what that builds on."""
+        body = stored.only(named(await exchange.body(), match), names)
+        call = openai_responses.decode_responses(body, with_store=self._shelf is not None)
+        call = as_sent(exchange, match, call)
+        return await expanded(self._objects, who, call, openai_responses.state(call))
 
     async def _get(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/responses/{id}: as it is now, or its events."""

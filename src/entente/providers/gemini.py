@@ -11,9 +11,11 @@ from entente.net import Client, Response
 from entente.providers.base import Ask
 from entente.providers.checks import Checked, ask, by_status
 from entente.providers.headers import ACCEPT_EVENTS, JSON_BLOCK, secret_line
+from entente.wire import counts
 
 _COLLECTIONS: Final = ("models/", "tunedModels/")
 _UNARY: Final = ":generateContent"
+_COUNT: Final = ":countTokens"
 _STREAM: Final = ":streamGenerateContent?alt=sse"
 """Without `alt` a stream would be one JSON list."""
 _EMBED: Final = ":batchEmbedContents"
@@ -39,6 +41,14 @@ class GeminiProvider:
         """Send the call; see `Provider.open`. A model is `gemini-…` or `tunedModels/…`."""
         return await self._client.request(b"POST", _target(ask), self._block, ask.body)
 
+    async def count(self, ask: Ask) -> Response:
+        """Have tokens counted; see `Countable.count`."""
+        place = _place(ask.model)
+        body = counts.for_gemini(ask.body, place.lstrip("/"))
+        return await self._client.request(
+            b"POST", f"{place}{_COUNT}".encode("ascii"), self._block, body
+        )
+
     async def check(self) -> Checked:
         """Ask for one of its models; see `Checkable.check`."""
         return await ask(self._client, "/models?pageSize=1", self._block, _judge)
@@ -55,9 +65,14 @@ def _judge(status: int, body: bytes, kind: bytes) -> bool | None:
 
 def _target(ask: Ask) -> bytes:
     """Write path and query of a call."""
-    collection = next((c for c in _COLLECTIONS if ask.model.startswith(c)), "")
-    name = quote(ask.model.removeprefix(collection), safe="")
     method = _STREAM if ask.stream else _UNARY
     if ask.surface is Surface.EMBEDDINGS:
         method = _EMBED
-    return f"/{collection or _COLLECTIONS[0]}{name}{method}".encode("ascii")
+    return f"{_place(ask.model)}{method}".encode("ascii")
+
+
+def _place(model: str) -> str:
+    """Write the path of a model: `/models/…` or `/tunedModels/…`."""
+    collection = next((c for c in _COLLECTIONS if model.startswith(c)), "")
+    name = quote(model.removeprefix(collection), safe="")
+    return f"/{collection or _COLLECTIONS[0]}{name}"

@@ -38,6 +38,8 @@ PATHS: Final = {
     Surface.IMAGE_VARIATIONS: b"/images/variations",
 }
 
+COUNT_PATH: Final = b"/responses/input_tokens"
+
 
 class OpenAIProvider:
     """A provider that gets OpenAI's dialect, with our credentials."""
@@ -88,6 +90,11 @@ class OpenAIProvider:
             session_headers("authorization", self._api_key, "Bearer", ask.beta),
             message_bytes_max=ask.message_bytes_max,
         )
+
+    def count(self, ask: Ask) -> Coroutine[Any, Any, Response]:
+        """Have the input of a response counted; see `Countable.count`."""
+        block = self._headers + lines(ask.headers) if ask.headers else self._headers
+        return self._client.request(b"POST", COUNT_PATH, block, ask.body)
 
     async def check(self) -> Checked:
         """Ask for its models; see `Checkable.check`."""

@@ -6,7 +6,7 @@ listed; so what a later call builds on is what was said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,21 @@ QUEUED: Final = "queued"
 IN_PROGRESS: Final = "in_progress"
 RUNNING: Final = (QUEUED, IN_PROGRESS)
 REFERENCE: Final = "item_reference"
+COUNTED: Final = frozenset(
+    {
+        "conversation",
+        "input",
+        "instructions",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+    }
+)
+"""What of a request has a bearing on the tokens of its input."""
 NEW_ITEMS_MAX: Final = 20
 """Items that one request can add to a conversation."""
 
@@ -268,6 +283,20 @@ def no_previous(id: str) -> InvalidParameter:
 def cited(name: str) -> str:
     """Give what is cited of a name."""
     return name[: faults.NAME_CHARS_MAX]
+
+
+def only(body: bytes, names: Collection[str]) -> bytes:
+    """Cut a request to members of these names, and let it have an input, if an empty one.
+
+    What is no object stays as it is: whoever decodes it says what is wrong.
+    """
+    members = split(body)
+    if members is None:
+        return body
+    kept = {name: raw for name, raw in members.items() if name in names}
+    if bytes(kept.get("input", form.NULL)) == form.NULL:
+        kept["input"] = Raw(b"[]")
+    return _encode(kept)
 
 
 def with_input(call: Call, items: Iterable[Raw]) -> Call:
