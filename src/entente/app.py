@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 import msgspec
 import uvloop
 
+from entente.account import open_account
 from entente.auth import KeyRing
 from entente.config import Config, MetricsAccess, ProviderKind, Validation
 from entente.control.keys import ADMIN_KEY_VARIABLE
@@ -139,12 +140,11 @@ async def platform(
         accounts = await _accounts(config, records, monitor, open_agreements, stack)
         gateway = _gateway(accounts, catalog, providers, records.prices)
         ids = Ids(time.time_ns, random_bits())
+        kept = (records.prices, records.ring, records.objects)
         sessions = make_sessions(
             config,
             accounts,
-            prices=records.prices,
-            ring=records.ring,
-            objects=records.objects,
+            *kept,
             catalog=catalog,
             providers=providers,
             stopping=lambda: plane.stopping,
@@ -152,6 +152,7 @@ async def platform(
         )
         keeping = await keeping_of(config, gateway, records.objects, ids, monitor)
         counting = Counting(gateway, providers, accounts.limits, time.time_ns)
+        account = await open_account(config, records.objects, catalog)
 
         def trouble() -> dict[str, str]:
             stopping = {"server": STOPPING} if plane.stopping else {}
@@ -168,6 +169,7 @@ async def platform(
                 **Operations(trouble, monitor, accounts.notices).handlers(),
                 **filed.handlers,
                 **sessions.handlers,
+                **account.handlers,
             },
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
@@ -175,9 +177,9 @@ async def platform(
             monitor=monitor,
             ids=ids,
             inflight_max=config.server.inflight_max,
+            deployments=account.deployments,
         )
-        server = _server(config, plane, listener)
-        _watch(monitor, plane, server, sessions.realtime)
+        server = _server(config, plane, listener, monitor, sessions.realtime)
         await filed.executor.start()
         await server.start()
         say(_greeting(config, environ, listener, records.admin_key))
@@ -202,15 +204,27 @@ async def _accounts(
     return Accounts(records.ledger, _limits(records), monitor, time.time_ns, agreed)
 
 
-def _server(config: Config, plane: DataPlane, listener: socket.socket) -> Server:
-    """Make what accepts connections; it does not yet."""
-    return Server(
+def _server(
+    config: Config,
+    plane: DataPlane,
+    listener: socket.socket,
+    monitor: Monitor,
+    realtime: Realtime,
+) -> Server:
+    """Make what accepts connections, and have the monitor tell how busy it is."""
+    server = Server(
         plane,
         listener,
         body_bytes_max=config.server.body_bytes_max,
         connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
         drain_s=config.server.drain_s,
     )
+    monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
+    monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
+    monitor.gauge(
+        "entente_realtime_sessions", "Realtime sessions open now.", lambda: realtime.sessions
+    )
+    return server
 
 
 async def _stop(server: Server, keeping: Keeping, filed: Filed, within_s: float) -> None:
@@ -233,15 +247,6 @@ def _gateway(
         monitor=accounts.monitor,
         now_ns=accounts.now_ns,
         agreed=accounts.agreed,
-    )
-
-
-def _watch(monitor: Monitor, plane: DataPlane, server: Server, realtime: Realtime) -> None:
-    """Have the monitor tell how busy the server is."""
-    monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
-    monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
-    monitor.gauge(
-        "entente_realtime_sessions", "Realtime sessions open now.", lambda: realtime.sessions
     )
 
 

@@ -38,10 +38,10 @@ class Sessions(NamedTuple):
 def make_sessions(
     config: Config,
     accounts: Accounts,
-    *,
     prices: PriceBook,
     ring: Callable[[], KeyRing],
     objects: Objects,
+    *,
     catalog: Catalog,
     providers: Mapping[str, Provider],
     stopping: Callable[[], bool],

@@ -28,6 +28,7 @@ SECTIONS = {
     "FilesConfig": "## `[files]`",
     "BatchesConfig": "## `[batches]`",
     "AgreementConfig": "## `[agreement]`",
+    "AzureConfig": "## `[azure]`",
     "AuthConfig": "## `[auth]`",
     "RealtimeConfig": "## `[realtime]`",
     "IssuerConfig": "## `[auth.issuers.NAME]`",

@@ -37,7 +37,7 @@ from entente.wire.azure_management import (
 )
 from entente.wire.azure_management_answers import (
     AvailableModel,
-    Quota,
+    QuotaUse,
     render,
     write_deployment,
     write_deployments,
@@ -390,7 +390,7 @@ def test_models_are_told() -> None:
 
 def test_usages_are_told() -> None:
     """In units of capacity, by the name that models have for their quota."""
-    (usage,) = _value(write_usages([Quota("Standard", "gpt-4o", 10, 240)]), _Usage)
+    (usage,) = _value(write_usages([QuotaUse("Standard", "gpt-4o", 10, 240)]), _Usage)
     assert usage.name.value == "OpenAI.Standard.gpt-4o"
     assert (usage.unit, usage.current_value, usage.limit) == ("Count", 10, 240)
 

@@ -38,6 +38,9 @@ SESSION_IDLE_S_DEFAULT: Final = 900.0
 SESSION_S_DEFAULT: Final = 3600.0
 MESSAGE_BYTES_MAX_DEFAULT: Final = 16 * 1024 * 1024
 MESSAGE_BYTES_MAX_MAX: Final = 256 * 1024 * 1024
+SUBSCRIPTION_DEFAULT: Final = "00000000-0000-0000-0000-000000000000"
+ACCOUNT_DEFAULT: Final = "entente"
+LOCATION_DEFAULT: Final = "local"
 CONNECT_S_DEFAULT: Final = 10.0
 FIRST_BYTE_S_DEFAULT: Final = 600.0
 IDLE_S_DEFAULT: Final = 300.0
@@ -233,6 +236,15 @@ class AgreementConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     keys: Mapping[str, Traits] = MappingProxyType({})
 
 
+class AzureConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[azure]`: what clients of Azure's control plane call the one account that this is."""
+
+    subscription: Text = SUBSCRIPTION_DEFAULT
+    resource_group: Text = ACCOUNT_DEFAULT
+    account: Text = ACCOUNT_DEFAULT
+    location: Text = LOCATION_DEFAULT
+
+
 class IssuerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[auth.issuers.NAME]`: who issues bearer tokens, and which of our keys they stand for.
 
@@ -396,6 +408,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     files: FilesConfig = FilesConfig()
     batches: BatchesConfig = BatchesConfig()
     realtime: RealtimeConfig = RealtimeConfig()
+    azure: AzureConfig = AzureConfig()
     auth: AuthConfig = AuthConfig()
     agreement: AgreementConfig | None = None
     providers: Mapping[str, ProviderConfig] = BUILTIN_PROVIDERS

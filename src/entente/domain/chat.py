@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from entente.domain.quota import Quota
+
 _NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
@@ -32,6 +34,8 @@ class Surface(StrEnum):
     FILES = "files"
     BATCHES = "batches"
     OPERATIONS = "operations"
+    MANAGEMENT = "management"
+    """Azure's control plane."""
 
 
 class Front(StrEnum):
@@ -82,6 +86,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     prompts: int = 1
     """Texts that are read, each within the model's context."""
     front: Front = Front.OPENAI
+    quota: Quota | None = None
+    """What the deployment that was named allows, beside the limits of the key."""
     attachments: int = 0
     """Images and files whose bytes do not count: they are named by reference, or no text."""
     text_bytes: int | None = None
@@ -96,3 +102,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The answer is kept here, to be fetched and continued, and says so to the client."""
     carried: Mapping[bytes, bytes] = _NO_HEADERS
     """Headers of the client's that may go on to a provider of its dialect, by lower-case name."""
+
+    @property
+    def named(self) -> str:
+        """What the client named: a deployment, or the model itself."""
+        return self.quota.deployment if self.quota is not None else self.model

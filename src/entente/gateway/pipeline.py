@@ -41,7 +41,7 @@ from entente.ledger.model import Hold, Settlement, hold
 from entente.metering.bounds import Bound, bound
 from entente.metering.prices import Price, PriceBook
 from entente.policy.access import may_use
-from entente.policy.limits import Limits
+from entente.policy.limits import Admission, Limits
 from entente.providers.base import Answer, Ask, Provider
 from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
 from entente.telemetry.metrics import Monitor
@@ -106,7 +106,7 @@ class Gateway:
             audio_s_max=model.audio_s_max,
         )
         opened = _marked(self._make_hold(who, model, price, most, request_id), price_factor)
-        admission = self._limits.admit(who, model.name, most.total, opened.at_ns // NS_PER_MS)
+        admission = self._admit(who, call, model, most, opened)
         try:
             await self._ledger.hold(opened)
         except BaseException:
@@ -169,6 +169,13 @@ class Gateway:
             return None
         now_ns = self._now_ns()
         return self._agreed.allow(who, model, call.surface, stateful=stateful(call), at_ns=now_ns)
+
+    def _admit(
+        self, who: Principal, call: Call, model: Model, most: Bound, opened: Hold
+    ) -> Admission:
+        """Take a place in the limits of the key, and of the deployment if one was named."""
+        now_ms = opened.at_ns // NS_PER_MS
+        return self._limits.admit(who, model.name, most.total, now_ms, call.quota)
 
     def _make_hold(
         self, who: Principal, model: Model, price: Price | None, most: Bound, request_id: str

@@ -23,6 +23,7 @@ from entente.domain.errors import (
     UpstreamRefused,
 )
 from entente.domain.principal import Principal
+from entente.domain.quota import Quota
 from entente.gateway.agreed import Allowed
 from entente.gateway.reserve import Accounts, Reserve, Terms
 from entente.gateway.session import Around, Bounds, Session
@@ -48,6 +49,8 @@ class SessionCall(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     model: str
+    quota: Quota | None = None
+    """What the deployment that was named allows."""
     transcribes: bool = False
     beta: str | None = None
     """What it says in `OpenAI-Beta`."""
@@ -95,7 +98,7 @@ class Realtime:
         def pay(terms: Terms) -> Reserve:
             return Reserve(self._accounts, terms, who, lambda: f"{call.id}.{next(numbers)}")
 
-        reserve = pay(self._terms(model))
+        reserve = pay(self._terms(model, call.quota))
         reserve.allowed = allowed
         reserve.check()
         try:
@@ -148,11 +151,12 @@ class Realtime:
             raise InvalidParameter(message, param="model", code="invalid_model")
         return found
 
-    def _terms(self, model: Model) -> Terms:
+    def _terms(self, model: Model, quota: Quota | None = None) -> Terms:
         """Say what a response of a model is paid by."""
         most = Bound(model.context_tokens or CONTEXT_TOKENS_DEFAULT, model.output_tokens_max)
         price = self._prices.lines.get(model.name)
-        return Terms(model=model.name, price=price, prices=self._prices.version, most=most)
+        version = self._prices.version
+        return Terms(model=model.name, price=price, prices=version, most=most, quota=quota)
 
     async def _open(
         self, targets: list[tuple[Target, RealtimeProvider]], call: SessionCall

@@ -174,7 +174,7 @@ def _headers(
         passed += _STREAM_HEADERS
     if side.headers is not None:
         passed += side.headers(
-            made.id, model=call.model, carried=call.carried, theirs=reached.answer.headers
+            made.id, model=call.named, carried=call.carried, theirs=reached.answer.headers
         )
     for standing in standings:
         passed += side.standing(standing, made.at_ns)

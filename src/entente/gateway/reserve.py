@@ -28,6 +28,7 @@ from entente.domain.errors import (
 )
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
+from entente.domain.quota import Quota
 from entente.domain.usage import NOTHING, Usage
 from entente.gateway.agreed import Allowed, InForce, marked
 from entente.gateway.outcome import Outcome, closing
@@ -69,6 +70,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     prices: str
     """Version of the price book."""
     most: Bound
+    quota: Quota | None = None
     listed: bool = True
     """The model stands in the configuration, so that its name may be a label."""
 
@@ -125,9 +127,7 @@ class Reserve:
 
     def check(self) -> None:
         """Refuse a session whose first response would be refused. Raises LimitError, Unpriced."""
-        limits, most = self._accounts.limits, self._terms.most
-        now_ms = self._accounts.now_ns() // NS_PER_MS
-        limits.withdraw(self.who, limits.admit(self.who, self._terms.model, most.total, now_ms))
+        self._accounts.limits.withdraw(self.who, self._admit())
         self._check_price()
 
     # ---- having a hold in hand ----
@@ -295,7 +295,9 @@ class Reserve:
         """Take a place in the limits of the key."""
         now_ms = self._accounts.now_ns() // NS_PER_MS
         terms = self._terms
-        return self._accounts.limits.admit(self.who, terms.model, terms.most.total, now_ms)
+        return self._accounts.limits.admit(
+            self.who, terms.model, terms.most.total, now_ms, terms.quota
+        )
 
     def _spend(self, admission: Admission | None) -> _Charge:
         """Take the hold in hand."""

@@ -24,6 +24,7 @@ from entente.wire import (
     azure,
     azure_errors,
     azure_filters,
+    azure_management_answers,
     bedrock,
     gemini,
     openai,
@@ -163,6 +164,10 @@ def _azure_extras(
     )
 
 
+def _management_extras(request_id: str, **_: object) -> Headers:
+    return ((b"x-ms-request-id", azure.guid(request_id).encode()),)
+
+
 CHAT: Final = ClientSide(
     codec=openai_chat,
     wording=wording.CHAT,
@@ -191,10 +196,16 @@ MESSAGES: Final = ClientSide(
     headers=_anthropic_extras,
 )
 COMPLETIONS: Final = msgspec.structs.replace(CHAT, codec=openai_completions)
+MANAGEMENT: Final = msgspec.structs.replace(
+    CHAT,
+    error=lambda error, _: azure_management_answers.render(error),
+    headers=_management_extras,
+)
 _OPENAI_SIDES: Final = {
     Surface.MESSAGES: MESSAGES,
     Surface.RESPONSES: RESPONSES,
     Surface.COMPLETIONS: COMPLETIONS,
+    Surface.MANAGEMENT: MANAGEMENT,
 }
 
 

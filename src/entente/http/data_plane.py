@@ -28,9 +28,10 @@ from entente.domain.principal import Principal
 from entente.gateway.sides import client_side
 from entente.http.exchange import ClientGone, Exchange
 from entente.http.handler import JSON, Handler, is_anthropics, presented_key
-from entente.http.routes import Match, Route, Router
+from entente.http.routes import NO_DEPLOYMENTS, Match, Route, Router
+from entente.routing.deployments import Deployments
 from entente.telemetry.metrics import Monitor
-from entente.wire import azure
+from entente.wire import azure, azure_management
 from entente.wire.carried import carried
 
 OPEN_WHILE_STOPPING: Final = frozenset({"/healthz", "/readyz"})
@@ -64,6 +65,7 @@ class DataPlane:
         monitor: Monitor,
         ids: Ids,
         inflight_max: int,
+        deployments: Deployments = NO_DEPLOYMENTS,
     ) -> None:
         """Take the parts, all made and owned by `app`."""
         self._router = router
@@ -74,6 +76,7 @@ class DataPlane:
         self._monitor = monitor
         self._ids = ids
         self._inflight_max = inflight_max
+        self._deployments = deployments
         self.inflight = 0
         """Requests being served now."""
         self.stopping = False
@@ -110,13 +113,20 @@ class DataPlane:
             raise Overloaded(_FULL)
         if azure.is_azure(exchange.path):
             return self._find_azure(exchange)
+        if azure_management.is_management(exchange.path):
+            return self._router.find(exchange.method, azure_management.route_of(exchange.path))
         return self._router.find(exchange.method, exchange.path)
 
     def _find_azure(self, exchange: Exchange) -> Match:
         """Find the route that a path of Azure's stands for."""
         place = azure.locate(exchange.path, exchange.query.decode("latin-1"))
         match = self._router.find(exchange.method, place.path)
-        return msgspec.structs.replace(match, front=Front.AZURE, deployment=place.deployment)
+        return msgspec.structs.replace(
+            match,
+            front=Front.AZURE,
+            deployment=place.deployment,
+            deployments=self._deployments,
+        )
 
     async def _authorise(self, route: Route, exchange: Exchange) -> Principal | None:
         """Find who is asking and whether the route is theirs. None on routes for anyone."""

@@ -15,6 +15,7 @@ from entente.gateway.pipeline import Gateway
 from entente.http.exchange import Exchange
 from entente.http.handler import Handler, somebody
 from entente.http.routes import Match
+from entente.routing.deployments import Deployed
 from entente.wire import (
     anthropic,
     azure,
@@ -79,6 +80,21 @@ def named(body: bytes, match: Match) -> bytes:
 def as_sent(exchange: Exchange, match: Match, call: Call) -> Call:
     """Note whom the client takes us for, and what of its headers may go on."""
     kept = carried(exchange.headers)
+    deployed = match.deployments.get(call.model)
+    if deployed is not None:
+        call = _deployed(call, deployed)
     if match.front is Front.OPENAI and not kept:
         return call
     return msgspec.structs.replace(call, front=match.front, carried=kept)
+
+
+def _deployed(call: Call, deployed: Deployed) -> Call:
+    """Name the model that a deployment stands for, in the body as well."""
+    name = msgspec.Raw(msgspec.json.encode(deployed.model))
+    return msgspec.structs.replace(
+        call,
+        model=deployed.model,
+        body=azure.name_model(call.body, deployed.model),
+        members={**call.members, "model": name},
+        quota=deployed.quota,
+    )

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final, TypeAlias
 
+import msgspec
+
 from entente.domain.chat import Call, Surface
 from entente.domain.principal import Principal
 from entente.gateway.pipeline import Gateway
@@ -75,5 +77,9 @@ class Media:
         if match.deployment is not None:
             body = with_value(body, kind, "model", match.deployment.encode())
         call = decode_form(surface, whole_form(body, kind), body, kind)
+        deployed = match.deployments.get(call.model)
+        if deployed is not None:
+            named_so = with_value(body, kind, "model", deployed.model.encode())
+            call = msgspec.structs.replace(call, body=named_so)
         call = as_sent(exchange, match, call)
         await self._gateway.chat(somebody(who), call, exchange.request_id, exchange)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from entente.auth.session_keys import SessionKey, SessionKeys, SessionTerms
 from entente.domain.chat import Surface
 from entente.domain.errors import InvalidKey, InvalidParameter
@@ -44,6 +46,9 @@ class RealtimeRoutes:
         upgrade = Upgrade(exchange, spoken=events.SPOKEN, message_bytes_max=self._message_bytes_max)
         wanted = events.read_query(exchange.query.decode("latin-1"), match.deployment)
         call = _call(exchange, wanted, await self._bound(exchange))
+        deployed = match.deployments.get(call.model)
+        if deployed is not None:
+            call = msgspec.structs.replace(call, model=deployed.model, quota=deployed.quota)
         said = client_side(Surface.REALTIME, match.front).headers
 
         def grant() -> Socket:

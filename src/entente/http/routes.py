@@ -15,6 +15,8 @@ import msgspec
 from entente.domain.chat import Front, Surface
 from entente.domain.errors import MethodNotAllowed, UnknownRoute
 from entente.domain.principal import Role
+from entente.routing.deployments import Deployments
+from entente.wire.azure_management import is_management
 
 ANYONE: Final[frozenset[Role]] = frozenset()
 ALL_ROLES: Final = frozenset(Role)
@@ -24,6 +26,15 @@ ANTHROPIC_PREFIX: Final = "/anthropic/"
 _COMPLETION: Final = "/v1/chat/completions/{id}"
 _RESPONSE: Final = "/v1/responses/{id}"
 _CONVERSATION: Final = "/v1/conversations/{id}"
+
+
+_COGNITIVE: Final = "providers/Microsoft.CognitiveServices"
+_ACCOUNT: Final = (
+    f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/{_COGNITIVE}/accounts/{{account}}"
+)
+_LOCATION: Final = f"/subscriptions/{{subscription}}/{_COGNITIVE}/locations/{{location}}"
+_DEPLOYMENTS: Final = f"{_ACCOUNT}/deployments"
+_DEPLOYMENT: Final = f"{_DEPLOYMENTS}/{{deployment}}"
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -117,10 +128,21 @@ ROUTES: Final = (
             ("GET", "/{id}/results", "get_message_batch_results"),
         )
     ),
+    Route("GET", _DEPLOYMENTS, Surface.MANAGEMENT, "list_deployments", ADMINS),
+    Route("GET", _DEPLOYMENT, Surface.MANAGEMENT, "get_deployment", ADMINS),
+    Route("PUT", _DEPLOYMENT, Surface.MANAGEMENT, "put_deployment", ADMINS),
+    Route("DELETE", _DEPLOYMENT, Surface.MANAGEMENT, "delete_deployment", ADMINS),
+    Route("GET", f"{_ACCOUNT}/models", Surface.MANAGEMENT, "list_deployable_models", ADMINS),
+    Route("GET", f"{_ACCOUNT}/usages", Surface.MANAGEMENT, "list_quota", ADMINS),
+    Route("GET", f"{_LOCATION}/models", Surface.MANAGEMENT, "list_deployable_models", ADMINS),
+    Route("GET", f"{_LOCATION}/usages", Surface.MANAGEMENT, "list_quota", ADMINS),
     Route("GET", "/healthz", Surface.OPERATIONS, "health", ANYONE),
     Route("GET", "/readyz", Surface.OPERATIONS, "ready", ANYONE),
     Route("GET", "/metrics", Surface.OPERATIONS, "metrics", ADMINS),
 )
+
+
+NO_DEPLOYMENTS: Final = Deployments()
 
 
 class Match(msgspec.Struct, frozen=True):
@@ -134,6 +156,8 @@ class Match(msgspec.Struct, frozen=True):
     front: Front = Front.OPENAI
     deployment: str | None = None
     """The model's name, where the path of a front has it."""
+    deployments: Deployments = NO_DEPLOYMENTS
+    """Names that stand for models, where the front has such."""
 
 
 class Router:
@@ -158,6 +182,8 @@ class Router:
         for pattern, route in self._patterns:
             if pattern.fullmatch(path):
                 return route.surface
+        if is_management(path):
+            return Surface.MANAGEMENT
         return Surface.MESSAGES if path.startswith(ANTHROPIC_PREFIX) else Surface.OPERATIONS
 
     def find(self, method: str, path: str) -> Match:

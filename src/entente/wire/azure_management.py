@@ -27,6 +27,7 @@ from msgspec import Meta
 from entente.domain.errors import InvalidParameter, MalformedJson, UnknownRoute
 from entente.wire.azure import QUERY_FIELDS_MAX, is_dated
 
+PREFIX: Final = "/subscriptions/"
 FIRST_VERSION: Final = date(2023, 5, 1)
 """The first that knows of quota."""
 PART_CHARS_MAX: Final = 260
@@ -110,6 +111,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     version_upgrade: str = "NoAutoUpgrade"
     created_ns: int
     changed_ns: int
+    read_only: bool = False
+    """It is one of the configuration's."""
 
 
 class DeploymentLimits(msgspec.Struct, frozen=True):
@@ -146,6 +149,17 @@ def locate(path: str, query: str) -> Place:
             code="InvalidApiVersionParameter",
         )
     return place
+
+
+def is_management(path: str) -> bool:
+    """Say whether a path belongs to the control plane."""
+    return path[: len(PREFIX)].lower() == PREFIX
+
+
+def route_of(path: str) -> str:
+    """Give a path as the route table has it, its fixed words in Azure's own case."""
+    place = _place(path)
+    return place.id if place is not None else path
 
 
 def _place(path: str) -> Place | None:

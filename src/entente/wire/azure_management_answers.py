@@ -20,9 +20,11 @@ from entente.domain.errors import (
     MalformedJson,
     MethodNotAllowed,
     ModelNotFound,
+    ObjectNotFound,
     Overloaded,
     PermissionDenied,
     RequestError,
+    StorageUnavailable,
     UnknownRoute,
 )
 from entente.wire.azure_management import (
@@ -51,7 +53,7 @@ class AvailableModel(msgspec.Struct, frozen=True, kw_only=True):
     capacity_max: int = CAPACITY_MAX
 
 
-class Quota(msgspec.Struct, frozen=True):
+class QuotaUse(msgspec.Struct, frozen=True):
     """How much of a model's quota is deployed, in units of capacity."""
 
     sku: str
@@ -76,6 +78,7 @@ def _deployment(place: Place, deployment: Deployment) -> Mapping[str, object]:
     model = {"format": deployment.model.format, "name": deployment.model.name}
     if deployment.model.version:
         model["version"] = deployment.model.version
+    managed = {"tags": {"managed-by": "entente.toml"}} if deployment.read_only else {}
     return {
         "id": own.id,
         "type": TYPE,
@@ -95,6 +98,7 @@ def _deployment(place: Place, deployment: Deployment) -> Mapping[str, object]:
             "createdAt": _moment(deployment.created_ns),
             "lastModifiedAt": _moment(deployment.changed_ns),
         },
+        **managed,
     }
 
 
@@ -138,7 +142,7 @@ def _model(available: AvailableModel) -> Mapping[str, object]:
     return found
 
 
-def write_usages(quotas: Iterable[Quota]) -> bytes:
+def write_usages(quotas: Iterable[QuotaUse]) -> bytes:
     """Write how much of each quota is deployed."""
     listed = [
         {
@@ -164,6 +168,7 @@ def _usage(sku: str, model: str) -> str:
 
 ERRORS: Final[Mapping[type[EntenteError], tuple[int, str]]] = {
     RequestError: (400, "BadRequest"),
+    ObjectNotFound: (404, "ResourceNotFound"),
     MalformedJson: (400, "InvalidRequestContent"),
     BodyTooLarge: (413, "RequestEntityTooLarge"),
     BodyTimeout: (408, "RequestTimeout"),
@@ -175,10 +180,13 @@ ERRORS: Final[Mapping[type[EntenteError], tuple[int, str]]] = {
     ModelNotFound: (404, "ResourceNotFound"),
     LimitError: (429, "TooManyRequests"),
     LedgerError: (503, "ServiceUnavailable"),
+    StorageUnavailable: (503, "ServiceUnavailable"),
     Overloaded: (503, "ServiceUnavailable"),
     EntenteError: (500, "InternalServerError"),
 }
 """Status and code by class; a class without a row takes the row of its nearest base."""
+_CONFLICTS: Final = {"ReadOnlyDeployment": 409}
+"""Statuses of codes that are about the state of a resource."""
 
 
 def render(error: EntenteError) -> ErrorReply:
@@ -190,13 +198,14 @@ def render(error: EntenteError) -> ErrorReply:
     match error:
         case InvalidParameter():
             body["code"] = error.code or code
+            status = _CONFLICTS.get(error.code or "", status)
             if error.param is not None:
                 body["target"] = error.param
         case MethodNotAllowed():
             headers.append((b"allow", ", ".join(error.allow).encode()))
         case LimitError():
             retry_after_ms = error.retry_after_ms
-        case LedgerError() | Overloaded():
+        case LedgerError() | StorageUnavailable() | Overloaded():
             retry_after_ms = OVERLOADED_RETRY_MS
     if retry_after_ms is not None:
         headers.append((b"retry-after", b"%d" % -(-retry_after_ms // _MS_PER_S)))
