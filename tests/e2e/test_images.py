@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from entente.domain.usage import Usage
+from tests.support.server import wait_until
 from tests.support.standins.media import PICTURE
 from tests.wire.responses_schema import vendor_defects
 
@@ -153,3 +154,18 @@ def test_moderation_without_a_model(desk: Desk) -> None:
     with pytest.raises(openai.NotFoundError) as missing:
         desk.openai(desk.key()).moderations.create(input="x")
     assert "omni-moderation-latest" in missing.value.message
+
+
+def test_pictures_in_a_batch(desk: Desk) -> None:
+    """The same surface, asked from a file, at the price of the configuration."""
+    key = desk.key()
+    client = desk.openai(key, strict=False)
+    url: Any = "/v1/images/generations"
+    line = {"custom_id": "a", "method": "POST", "url": url}
+    body = {"model": "dalle", "prompt": "A cat", "n": 2}
+    data = json.dumps({**line, "body": body}).encode()
+    file = client.files.create(file=("in.jsonl", data), purpose="batch")
+    batch = client.batches.create(input_file_id=file.id, endpoint=url, completion_window="24h")
+    wait_until(lambda: client.batches.retrieve(batch.id).status == "completed", "the batch")
+    entry = desk.settlement(key)
+    assert (entry.usage, entry.cost_nano) == (Usage(images=2), 80_000_000)

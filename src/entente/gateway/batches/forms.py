@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -34,8 +35,9 @@ def _chat(body: bytes) -> Call:
     return openai_stored.without_store(openai.decode_chat(body))
 
 
-def _moderations(body: bytes) -> Call:
-    return decode_json(Surface.MODERATIONS, body)
+def _media(surface: Surface) -> Serving:
+    """Serve a surface whose requests in JSON are read by one function."""
+    return Serving(surface, partial(decode_json, surface))
 
 
 ROUTES: Final[Mapping[str, Serving]] = {
@@ -43,7 +45,9 @@ ROUTES: Final[Mapping[str, Serving]] = {
     "/v1/responses": Serving(Surface.RESPONSES, openai_responses.decode_responses),
     "/v1/embeddings": Serving(Surface.EMBEDDINGS, decode_embeddings),
     "/v1/completions": Serving(Surface.COMPLETIONS, decode_completions),
-    "/v1/moderations": Serving(Surface.MODERATIONS, _moderations),
+    "/v1/moderations": _media(Surface.MODERATIONS),
+    "/v1/images/generations": _media(Surface.IMAGE_GENERATIONS),
+    "/v1/images/edits": _media(Surface.IMAGE_EDITS),
     "/v1/messages": Serving(Surface.MESSAGES, anthropic.decode_messages),
 }
 """What can be asked in a batch."""
