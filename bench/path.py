@@ -5,6 +5,7 @@
     python -m bench.path --body-bytes N     a request with a body of N bytes
     python -m bench.path --client messages  a small request that crosses dialects; or --provider
     python -m bench.path --profile          where the time goes, by part of the path
+    python -m bench.path --agreement        the small request without and with an agreement
 
 Everything between the bytes of a client and the bytes of a provider is the product's own
 and is put together as `app` does. Transports on both sides are stand-ins that answer at
@@ -38,12 +39,17 @@ import uvloop
 from bench.nginx import MESSAGE
 from bench.traffic import KEY, MESSAGES_MODEL, MODEL, chat_body, stream_body
 from bench.translation import PATHS, SAME, Way, paced_body, whole_body
+from entente.agreement.decide import Rules
+from entente.agreement.occasions import NOTHING
 from entente.auth import KeyRing
 from entente.auth.keys import digest_of
+from entente.config.agreements import load_agreement
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal, Role
 from entente.domain.secret import Secret
+from entente.gateway.agreed import Agreed
 from entente.gateway.counting import Counting
+from entente.gateway.enforcing import Enforcer
 from entente.gateway.keeping.keeping import keeping_for
 from entente.gateway.pipeline import Gateway
 from entente.http.data_plane import DataPlane
@@ -73,6 +79,7 @@ CHUNKS: Final = 50
 BODY_BYTES: Final = 1_000
 READ_BYTES: Final = 128 * 1024
 """How much of a request comes in one read."""
+AGREEMENT: Final = Path(__file__).parents[1] / "examples/agreements/two-storefronts/agreement.yaml"
 FUNCTIONS_SHOWN: Final = 40
 US_PER_S: Final = 1_000_000
 
@@ -159,6 +166,8 @@ class _Loop(uvloop.Loop):
 
     body_bytes = 0
     answer: list[bytes]
+    agreed: Agreed | None = None
+    """What decides where requests may go, where that is measured, too."""
 
     async def create_connection(  # type: ignore[override]
         self, factory: Callable[[], asyncio.Protocol], *_: object, **__: object
@@ -276,6 +285,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
         ledger=Ledger(_Journal(loop), Books(), now_ns=time.time_ns, budget_wait_s=30.0),
         monitor=monitor,
         now_ns=time.time_ns,
+        agreed=loop.agreed,
     )
     ids = Ids(time.time_ns, random.Random(1).getrandbits)  # noqa: S311
     counting = Counting(gateway, {}, Limits(), time.time_ns)
@@ -431,6 +441,27 @@ def _profiled(measure: Callable[[], float]) -> None:
         print(f"{share:6.1%}  {part}")
 
 
+def _enforcer() -> Enforcer:
+    """Make an agreement that has a say in every request: the library's two storefronts."""
+    book = load_agreement(AGREEMENT)
+    traits = {"provider": {"main": {"host": "lab-cloud", "seller": "lab", "region": "eu"}}}
+    rules = Rules(book.versions())
+    return Enforcer(rules, NOTHING, traits, enforces=False, count=lambda _: None)
+
+
+def _with_agreement(whole: Callable[[int], float], rounds: int) -> None:
+    """Print the request without and with an agreement, measured in turns."""
+    enforcer = _enforcer()
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for agreed, found in zip((None, enforcer), times, strict=True):
+            _Loop.agreed = agreed
+            found.append(whole(1))
+    without, with_ = min(times[0]), min(times[1])
+    print(f"{without:.1f} µs per request without an agreement, {with_:.1f} with one: ", end="")
+    print(f"{(with_ / without - 1):+.1%}")
+
+
 def main() -> None:
     """Measure and print one line, or a profile."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -442,6 +473,7 @@ def main() -> None:
     parser.add_argument(
         "--provider", choices=("chat", "messages"), default=SAME.provider, help="its dialect"
     )
+    parser.add_argument("--agreement", action="store_true", help="what deciding costs")
     options = parser.parse_args()
     way = Way(options.client, options.provider)
     if options.stream and way.provider != SAME.provider:
@@ -450,7 +482,9 @@ def main() -> None:
     def whole(rounds: int) -> float:
         return unary(options.body_bytes, rounds) if way == SAME else crossing(way, rounds)
 
-    if options.profile:
+    if options.agreement:
+        _with_agreement(whole, options.rounds)
+    elif options.profile:
         _profiled(partial(stream, CHUNKS, 1, way) if options.stream else partial(whole, 1))
     elif options.stream:
         one = stream(1, options.rounds, way)

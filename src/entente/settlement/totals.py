@@ -18,7 +18,8 @@ FAR_NS: Final = 1 << 63
 def met(book: Book, log: Log, now_ns: int) -> tuple[tuple[Reading, ...], int]:
     """Give a reading for each trigger that is met, and when to look again.
 
-    The last period that is over is settled, as it is known now. Raises ConfigError where the
+    What was met at the end of a period is so from the beginning of the next one, so the period
+    that runs is settled, as it is known now. Raises ConfigError where the
     document has triggers and no one `statement` to say what a period is.
     """
     last = book.versions(now_ns)[-1].agreement
@@ -29,11 +30,8 @@ def met(book: Book, log: Log, now_ns: int) -> tuple[tuple[Reading, ...], int]:
         )
         raise ConfigError(message)
     running = period_of(now_ns, last.statements[0].period, book.zone)
-    before = period_of(running.begins_ns - 1, last.statements[0].period, book.zone)
-    if before.ends_ns <= book.first.effective_ns:
-        return (), running.ends_ns
     try:
-        stated = settle(book, log, period=before.label, known_ns=now_ns).statement
+        stated = settle(book, log, period=running.label, known_ns=now_ns).statement
     except InvalidParameter as error:
         message = f"{book.id}: its triggers cannot be read: {error.message}"
         raise ConfigError(message) from error
