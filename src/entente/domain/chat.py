@@ -20,6 +20,7 @@ class Surface(StrEnum):
     CHAT = "chat.completions"
     MESSAGES = "messages"
     RESPONSES = "responses"
+    COMPACTION = "responses.compact"
     REALTIME = "realtime"
     EMBEDDINGS = "embeddings"
     COMPLETIONS = "completions"

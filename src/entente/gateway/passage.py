@@ -15,6 +15,7 @@ from entente.domain.chat import Call, Front, Surface
 from entente.domain.errors import OperationNotSupported
 from entente.domain.features import OnLoss
 from entente.gateway.passages.base import Passage
+from entente.gateway.passages.compaction import CompactionPassage
 from entente.gateway.passages.completions import AzureCompletions, CompletionsPassage
 from entente.gateway.passages.crossing import AzurePassage, Crossing
 from entente.gateway.passages.media import (
@@ -86,6 +87,8 @@ NATIVE: Final[Mapping[_Way, Passage]] = {
     (Surface.CHAT, Front.AZURE, "openai"): ChatPassage(_for_azure),
     (Surface.CHAT, Front.OPENAI, "azure"): AzurePassage(CHAT, PROVIDERS["azure"]),
     (Surface.CHAT, Front.AZURE, "azure"): _CHAT,
+    (Surface.COMPACTION, Front.OPENAI, "openai"): CompactionPassage(as_it_is),
+    (Surface.COMPACTION, Front.AZURE, "openai"): CompactionPassage(_for_azure),
     (Surface.RESPONSES, Front.OPENAI, "openai"): _RESPONSES,
     (Surface.RESPONSES, Front.AZURE, "openai"): ResponsesPassage(_for_azure),
     (Surface.RESPONSES, Front.OPENAI, "azure"): ResponsesPassage(

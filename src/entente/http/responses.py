@@ -71,6 +71,7 @@ class Responses:
             "cancel_response": self._cancel,
             "list_input_items": self._input_items,
             "count_input": self._count,
+            "compact_response": self._compact,
         }
 
     async def _create(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
@@ -108,6 +109,13 @@ class Responses:
         about: Headers = (ESTIMATED,) if count.is_estimated else ()
         about += _front_headers(exchange, match)
         await exchange.answer(200, (JSON, *about), msgspec.json.encode(written))
+
+    async def _compact(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
+        """POST /v1/responses/compact: by a provider that has it."""
+        who = somebody(who)
+        call = await self._asked_of(exchange, who, match, stored.COMPACTED)
+        call = stored.compaction(call)
+        await self._gateway.chat(who, call, exchange.request_id, exchange)
 
     async def _asked_of(
         self, exchange: Exchange, who: Principal, match: Match, names: Collection[str]

@@ -56,6 +56,7 @@ ROUTES: Final = (
     Route("DELETE", _COMPLETION, Surface.CHAT, "delete_completion", ALL_ROLES),
     Route("GET", f"{_COMPLETION}/messages", Surface.CHAT, "list_completion_messages", ALL_ROLES),
     Route("POST", "/v1/responses", Surface.RESPONSES, "responses", ALL_ROLES),
+    Route("POST", "/v1/responses/compact", Surface.RESPONSES, "compact_response", ALL_ROLES),
     Route("POST", "/v1/responses/input_tokens", Surface.RESPONSES, "count_input", ALL_ROLES),
     Route("GET", _RESPONSE, Surface.RESPONSES, "get_response", ALL_ROLES),
     Route("DELETE", _RESPONSE, Surface.RESPONSES, "delete_response", ALL_ROLES),

@@ -27,6 +27,7 @@ from entente.wire.quirks import Quirks
 PATHS: Final = {
     Surface.CHAT: b"/chat/completions",
     Surface.RESPONSES: b"/responses",
+    Surface.COMPACTION: b"/responses/compact",
     Surface.COMPLETIONS: b"/completions",
     Surface.EMBEDDINGS: b"/embeddings",
     Surface.MODERATIONS: b"/moderations",
@@ -63,6 +64,8 @@ class OpenAIProvider:
         `lists_to_anyone`: its list of models says nothing about the key. `also`: what it serves
         besides chat completions.
         """
+        if Surface.RESPONSES in also:
+            also |= {Surface.COMPACTION}
         self.surfaces = also | {Surface.CHAT}
         self.name = name
         self.quirks = quirks

@@ -27,6 +27,7 @@ Refusal = Callable[[int, bytes, str], bytes]
 SOUND: Final = (b"audio/", b"application/octet-stream", b"video/")
 """Content types of an answer that is sound."""
 OPERATIONS: Final[Mapping[Surface, str]] = {
+    Surface.COMPACTION: "compaction of responses",
     Surface.EMBEDDINGS: "embeddings",
     Surface.MODERATIONS: "moderations",
     Surface.TRANSCRIPTIONS: "audio transcriptions",

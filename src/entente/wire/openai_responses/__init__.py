@@ -23,7 +23,13 @@ from entente.wire.openai_responses.decode import (
 )
 from entente.wire.openai_responses.faults import render, stream_error
 from entente.wire.openai_responses.head import ResponsesHead, head
-from entente.wire.openai_responses.passing import ResponsesStream, Retelling, read_end, retelling
+from entente.wire.openai_responses.passing import (
+    ResponsesStream,
+    Retelling,
+    read_compaction,
+    read_end,
+    retelling,
+)
 from entente.wire.openai_responses.request_reader import read_request
 from entente.wire.openai_responses.request_writer import write_request
 from entente.wire.openai_responses.stream_reader import (
@@ -44,6 +50,7 @@ __all__ = [
     "head",
     "input_items",
     "read_answer",
+    "read_compaction",
     "read_end",
     "read_error",
     "read_request",

@@ -64,6 +64,25 @@ def read_end(body: bytes) -> End | None:
     return End(status, read_usage(response.usage))
 
 
+class _Compaction(msgspec.Struct):
+    """What settling needs of a compaction."""
+
+    output: list[Raw]
+    usage: Raw = Raw(b"null")
+
+
+_compaction_decoder = msgspec.json.Decoder(_Compaction)
+
+
+def read_compaction(body: bytes) -> End | None:
+    """Read what a compaction used; None when the body is none."""
+    try:
+        found = _compaction_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return End(Status.COMPLETE, read_usage(found.usage))
+
+
 class Retelling(msgspec.Struct, frozen=True):
     """What response objects say in another way than the provider does; mostly nothing."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from entente.domain.chat import Call
+from entente.domain.chat import Call, Surface
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.dialect import Head
 from entente.wire.members import changed, split
@@ -42,6 +42,19 @@ COUNTED: Final = frozenset(
     }
 )
 """What of a request has a bearing on the tokens of its input."""
+COMPACTED: Final = frozenset(
+    {
+        "input",
+        "instructions",
+        "model",
+        "previous_response_id",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "service_tier",
+    }
+)
+"""What a request for a compaction can have."""
 NEW_ITEMS_MAX: Final = 20
 """Items that one request can add to a conversation."""
 
@@ -303,3 +316,11 @@ def with_input(call: Call, items: Iterable[Raw]) -> Call:
     """Give the call with other items as its input."""
     members = {**call.members, "input": Raw(_encode(list(items)))}
     return msgspec.structs.replace(call, body=_encode(members), members=members)
+
+
+def compaction(call: Call) -> Call:
+    """Make a call for a compaction of one that has all that is to be compacted."""
+    members = {name: raw for name, raw in call.members.items() if name != "previous_response_id"}
+    return msgspec.structs.replace(
+        call, surface=Surface.COMPACTION, body=_encode(members), members=members
+    )
