@@ -154,7 +154,7 @@ def test_errors_are_the_clients_own(client: anthropic.Anthropic) -> None:
         )
     assert cast("Any", unknown.value.body)["error"]["type"] == "authentication_error"
     with pytest.raises(anthropic.NotFoundError):
-        client.messages.batches.list()
+        client.messages.batches.retrieve("msgbatch_nothing")
 
 
 @pytest.mark.parametrize(

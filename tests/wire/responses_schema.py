@@ -1,103 +1,23 @@
 """What a response and each of its stream events has to look like, and a checker of it.
 
-The schemas are our own reading of OpenAI's API, cut to what we write. Where the vendor's own
-specification lies beside the repository, everything is checked against that one, too.
+The schemas are our own reading of OpenAI's API, cut to what we write, and stricter than its
+specification, against which everything is checked, too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.kit.house import ROOT
+from tests.support.contract.schemas import Schema, defects, is_known, named
+from tests.support.contract.schemas import a_list as _list
+from tests.support.contract.schemas import an_object as _object
+from tests.support.contract.schemas import maybe as _maybe
+from tests.support.contract.schemas import one_of as _one
 
-SPECIFICATION: Final = ROOT.parent / "shared" / "api" / "specs" / "openai.json"
 NULL_ON_THE_WIRE: Final = frozenset({"usage", "user", "top_logprobs"})
 """Members that the live API has as null although its specification does not say so."""
-
-Schema = Mapping[str, Any]
-
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "array": (list,),
-    "object": (dict,),
-    "null": (type(None),),
-}
-
-
-def defects(value: Any, schema: Schema, root: Schema, at: str = "$") -> Iterator[str]:
-    """Give what is wrong with a value; `root` is where references point."""
-    for part in _parts(schema, root):
-        yield from defects(value, part, root, at)
-    for word in ("anyOf", "oneOf"):
-        tries = [list(defects(value, part, root, at)) for part in schema.get(word, ())]
-        if tries and all(tries):
-            yield min(tries, key=len)[0]
-    if "enum" in schema and value not in schema["enum"]:
-        yield f"{at} is {value!r}, not one of {schema['enum']}"
-    if not _is_of_type(value, schema.get("type")):
-        yield f"{at} is {value!r}, not of type {schema['type']}"
-    elif isinstance(value, dict):
-        yield from _object_defects(value, schema, root, at)
-    elif isinstance(value, list) and "items" in schema:
-        for number, item in enumerate(value):
-            yield from defects(item, schema["items"], root, f"{at}[{number}]")
-
-
-def _parts(schema: Schema, root: Schema) -> Iterator[Schema]:
-    """Give what else a value has to be: what a schema refers to, and what it adds up from."""
-    if "$ref" in schema:
-        found: Any = root
-        for name in schema["$ref"].removeprefix("#/").split("/"):
-            found = found[name]
-        yield found
-    yield from schema.get("allOf", ())
-
-
-def _is_of_type(value: Any, kinds: str | list[str] | None) -> bool:
-    if kinds is None:
-        return True
-    wanted = [
-        kind for name in ([kinds] if isinstance(kinds, str) else kinds) for kind in _TYPES[name]
-    ]
-    return type(value) in wanted
-
-
-def _object_defects(
-    value: Mapping[str, Any], schema: Schema, root: Schema, at: str
-) -> Iterator[str]:
-    for name in schema.get("required", ()):
-        if name not in value:
-            yield f"{at}.{name} is missing"
-    for name, inner in schema.get("properties", {}).items():
-        if name in value:
-            yield from defects(value[name], inner, root, f"{at}.{name}")
-
-
-def _object(optional: Mapping[str, Any] | None = None, **required: Any) -> Schema:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **(optional or {})},
-    }
-
-
-def _list(items: Any) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _one(*words: str) -> Schema:
-    return {"type": "string", "enum": list(words)}
-
-
-def _maybe(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
-
 
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer"}
@@ -221,21 +141,9 @@ EVENTS: Final[Mapping[str, Schema]] = {
 }
 
 
-@cache
-def _specification() -> Schema | None:
-    """Read the vendor's own specification, where it is at hand."""
-    if not SPECIFICATION.exists():
-        return None
-    read: Schema = json.loads(SPECIFICATION.read_bytes())
-    return read
-
-
 def vendor_defects(value: Any, name: str) -> list[str]:
     """Give what is wrong with a value by a schema of the vendor's, where that is at hand."""
-    root = _specification()
-    if root is None:
-        return []
-    return list(defects(value, {"$ref": f"#/components/schemas/{name}"}, root))
+    return named(value, name) if is_known(name) else []
 
 
 def as_specified(response: Any) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.wire.responses_schema import RESPONSE, Schema, as_specified, defects, vendor_defects
+from tests.support.contract.schemas import Schema, defects
+from tests.support.contract.schemas import one_of as _one
+from tests.wire.responses_schema import RESPONSE, as_specified, vendor_defects
 
 _TEXT: Final = {"type": "string"}
 _COUNT: Final = {"type": "integer"}
@@ -18,10 +20,6 @@ _METADATA: Final = {"type": ["object", "null"]}
 
 def _object(**members: Any) -> Schema:
     return {"type": "object", "required": list(members), "properties": members}
-
-
-def _one(word: str) -> Schema:
-    return {"type": "string", "enum": [word]}
 
 
 def _list(items: Schema) -> Schema:

@@ -5,31 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from tests.support.contract.schemas import Schema, defects
+from tests.support.contract.schemas import a_list as _list
+from tests.support.contract.schemas import an_object as _object
+from tests.support.contract.schemas import maybe as _maybe
+from tests.support.contract.schemas import one_of as _one
 
 _OK: Final = 200
-
-
-def _object(optional: Mapping[str, Any] | None = None, **required: Any) -> Schema:
-    return {
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **(optional or {})},
-    }
-
-
-def _list(items: Any) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _one(*words: str) -> Schema:
-    return {"type": "string", "enum": list(words)}
-
-
-def _maybe(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 _TEXT: Final = {"type": "string"}

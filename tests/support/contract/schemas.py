@@ -41,6 +41,35 @@ def named(value: Any, name: str) -> list[str]:
     return list(defects(value, {"$ref": f"#/components/schemas/{name}"}, components()))
 
 
+def is_known(name: str) -> bool:
+    """Say whether there is a schema of this name, which for requests needs the whole file."""
+    return name in components()["components"]["schemas"]
+
+
+def an_object(optional: Mapping[str, Any] | None = None, **required: Any) -> Schema:
+    """Write the schema of an object with these members."""
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def a_list(items: Any) -> Schema:
+    """Write the schema of a list."""
+    return {"type": "array", "items": items}
+
+
+def one_of(*words: str) -> Schema:
+    """Write the schema of one of some words."""
+    return {"type": "string", "enum": list(words)}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Write the schema of something that may be null."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def defects(value: Any, schema: Schema, root: Schema, at: str = "$") -> Iterator[str]:
     """Give what is wrong with a value; `root` is where references point."""
     if value is None and schema.get("nullable"):
