@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import io
+import json
 import os
 import re
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import openai
@@ -181,8 +185,8 @@ def test_wrong_fields_are_named(
 
 def test_bodies_that_are_no_form(files_server: EntenteServer, project: Key) -> None:
     """JSON, a form cut short, two files, no file: each is refused with what is wrong."""
-    json = files_server.ask("POST", FILES, key=project.secret, body=b"{}")
-    assert (json.status, "multipart/form-data" in json.error["message"]) == (400, True)
+    other = files_server.ask("POST", FILES, key=project.secret, body=b"{}")
+    assert (other.status, "multipart/form-data" in other.error["message"]) == (400, True)
     whole = _form({"purpose": "evals"})
     assert _post(files_server, project, whole[:-9]).status == 400
     two = whole.removesuffix(b"--b--\r\n") + whole
@@ -339,6 +343,26 @@ def test_azure_clients_have_the_same_files(files_server: EntenteServer, project:
         assert classic.files.delete(made.id).deleted
         with pytest.raises(openai.NotFoundError):
             v1.files.retrieve(made.id)
+
+
+def test_a_large_file_does_not_have_to_fit_into_memory(tmp_path: Path) -> None:
+    """Many times as large as what the server may grow by, in and out."""
+    piece, count = bytes(1024 * 1024), 96
+    head, tail = _form({"purpose": "vision"}, data=b"CUT").split(b"CUT")
+    with EntenteServer(tmp_path, "[files]\nfree_bytes_min = 0\n") as server:
+        before = server.memory_bytes_peak()
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        with contextlib.closing(connection):
+            size = len(head) + count * len(piece) + len(tail)
+            asked = {"authorization": f"Bearer {ADMIN_KEY}", "content-length": str(size), **FORM}
+            connection.request("POST", FILES, chain([head], repeat(piece, count), [tail]), asked)
+            made = json.loads(connection.getresponse().read())
+            assert made["bytes"] == count * len(piece)
+            del asked["content-length"]
+            connection.request("GET", f"{FILES}/{made['id']}/content", headers=asked)
+            answer = connection.getresponse()
+            assert sum(map(len, iter(lambda: answer.read(65536), b""))) == made["bytes"]
+        assert server.memory_bytes_peak() - before < 24 * 1024 * 1024
 
 
 def test_files_outlive_the_server_and_orphans_do_not(tmp_path: Path) -> None:
