@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from entente.auth import KeyRing
-from entente.config import Config
+from entente.config import Config, Validation
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.gateway.batches.asking import Asking
@@ -61,7 +61,13 @@ def filed_of(
     executor = Executor(
         Shop(
             files=files,
-            asking=Asking(gateway, files.ids, find_key, limits.price_factor),
+            asking=Asking(
+                gateway,
+                files.ids,
+                find_key,
+                limits.price_factor,
+                is_strict=config.server.validation is Validation.STRICT,
+            ),
             slots=asyncio.Semaphore(limits.requests_max),
             give_way=gives_way(busy, limits.gives_way_at),
             may_use=has_model,

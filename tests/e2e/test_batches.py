@@ -344,6 +344,18 @@ def test_cancelled_batches_keep_what_was_done(tmp_path: Path) -> None:
         server.verify_at_rest()
 
 
+def test_strict_servers_are_strict_in_batches(tmp_path: Path) -> None:
+    """A parameter that the vendor does not know fails its request."""
+    write_config(tmp_path)
+    with EntenteServer(tmp_path, CONFIG, server='validation = "strict"') as server:
+        with client_of(server, server.make_key()) as client:
+            batch = ended(client, begin(client, jsonl(line("a", zzz=1), line("b"))).id)
+            (bad,) = read(client, batch.error_file_id)
+            assert bad["response"]["body"]["error"]["param"] == "zzz"
+            assert [one["custom_id"] for one in read(client, batch.output_file_id)] == ["b"]
+        server.verify_at_rest()
+
+
 def test_a_batch_expires(tmp_path: Path) -> None:
     """What was not begun in time says so; what was done stays."""
     write_config(tmp_path)

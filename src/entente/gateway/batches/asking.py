@@ -51,8 +51,14 @@ class Asking:
         ids: Ids,
         find_key: Callable[[str], Principal | None],
         price_factor: Fraction,
+        *,
+        is_strict: bool = False,
     ) -> None:
-        """Take the parts; `find_key` gives the holder of a key that is valid now, by its id."""
+        """Take the parts; `find_key` gives the holder of a key that is valid now, by its id.
+
+        `is_strict` refuses what the vendor of a surface would.
+        """
+        self._is_strict = is_strict
         self._gateway = gateway
         self._ids = ids
         self._find_key = find_key
@@ -87,6 +93,8 @@ class Asking:
             who = self._find_key(key)
             if who is None:
                 raise InvalidKey(_KEY_GONE)
+            if self._is_strict and serving.check is not None:
+                serving.check(body, batch.is_azures)
             call = _decoded(serving.decode, body, front)
             entry = await self._gateway.chat(
                 who, call, request_id, got, price_factor=self._price_factor

@@ -17,6 +17,7 @@ from entente.wire import (
     openai_batches,
     openai_responses,
     openai_stored,
+    strict,
 )
 from entente.wire.embeddings import decode_embeddings
 from entente.wire.media.requests import decode_json
@@ -28,6 +29,8 @@ class Serving(msgspec.Struct, frozen=True):
 
     surface: Surface
     decode: Callable[[bytes], Call]
+    check: Callable[[bytes, bool], None] | None = None
+    """Refuses what the vendor would, for a client of Azure's or another one."""
 
 
 def _chat(body: bytes) -> Call:
@@ -40,15 +43,25 @@ def _media(surface: Surface) -> Serving:
     return Serving(surface, partial(decode_json, surface))
 
 
+def _check_chat(body: bytes, is_azures: bool) -> None:
+    strict.check_chat(body, is_azures=is_azures)
+
+
 ROUTES: Final[Mapping[str, Serving]] = {
-    "/v1/chat/completions": Serving(Surface.CHAT, _chat),
-    "/v1/responses": Serving(Surface.RESPONSES, openai_responses.decode_responses),
+    "/v1/chat/completions": Serving(Surface.CHAT, _chat, _check_chat),
+    "/v1/responses": Serving(
+        Surface.RESPONSES,
+        openai_responses.decode_responses,
+        lambda body, _: strict.check_responses(body),
+    ),
     "/v1/embeddings": Serving(Surface.EMBEDDINGS, decode_embeddings),
     "/v1/completions": Serving(Surface.COMPLETIONS, decode_completions),
     "/v1/moderations": _media(Surface.MODERATIONS),
     "/v1/images/generations": _media(Surface.IMAGE_GENERATIONS),
     "/v1/images/edits": _media(Surface.IMAGE_EDITS),
-    "/v1/messages": Serving(Surface.MESSAGES, anthropic.decode_messages),
+    "/v1/messages": Serving(
+        Surface.MESSAGES, anthropic.decode_messages, lambda body, _: strict.check_messages(body)
+    ),
 }
 """What can be asked in a batch."""
 MESSAGES: Final = "/v1/messages"
