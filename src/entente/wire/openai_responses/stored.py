@@ -67,6 +67,41 @@ _PREFIXES: Final[Mapping[str, str]] = {
     "reasoning": "rs",
     "compaction": "cmp",
 }
+_KINDS: Final = (
+    *_PREFIXES,
+    "additional_tools",
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "code_interpreter_call",
+    "computer_call",
+    "computer_call_output",
+    "file_search_call",
+    "image_generation_call",
+    "local_shell_call",
+    "local_shell_call_output",
+    "mcp_approval_request",
+    "mcp_approval_response",
+    "mcp_call",
+    "mcp_list_tools",
+    "program",
+    "program_output",
+    "shell_call",
+    "shell_call_output",
+    "tool_search_call",
+    "tool_search_output",
+    "web_search_call",
+)
+"""What an item of a conversation can be."""
+_PARTS: Final[Mapping[str, str | None]] = {
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "summary_text": "text",
+    "input_image": None,
+    "input_file": None,
+    "input_audio": "input_audio",
+}
+"""What a message can be made of, and the member that each part must have."""
 _WITH_STATUS: Final = (
     "message",
     "function_call",
@@ -105,6 +140,26 @@ class _Event(msgspec.Struct):
     response: Raw = Raw(b"null")
 
 
+class _Message(form.MessageItem):
+    """Somebody speaks, and says who."""
+
+    role: str = ""
+
+
+class _Reasoning(msgspec.Struct):
+    """A thought; it has a summary, if an empty one."""
+
+    summary: list[form.Part]
+
+
+_decoders: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
+    "message": msgspec.json.Decoder(_Message),
+    "function_call": msgspec.json.Decoder(form.CallItem),
+    "function_call_output": msgspec.json.Decoder(form.ResultItem),
+    "custom_tool_call": msgspec.json.Decoder(form.CustomCallItem),
+    "custom_tool_call_output": msgspec.json.Decoder(form.ResultItem),
+    "reasoning": msgspec.json.Decoder(_Reasoning),
+}
 _kept_decoder = msgspec.json.Decoder(Kept)
 _event_decoder = msgspec.json.Decoder(_Event)
 
@@ -242,20 +297,29 @@ def _check_item(item: Raw, path: str) -> None:
     kind = kind_of(item)
     if not kind:
         raise faults.wrong_type(path, "an input item", "an object")
-    if kind == REFERENCE:
-        raise faults.wrong_value(f"{path}.type", kind, tuple(_PREFIXES))
+    if kind not in _KINDS:
+        raise faults.wrong_value(f"{path}.type", kind, _KINDS)
+    decoder = _decoders.get(kind, _object_decoder)
     try:
-        said = _object_decoder.decode(item)
+        said = decoder.decode(item)
+    except msgspec.ValidationError as error:
+        raise faults.invalid(error, path) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedJson(MALFORMED) from None
-    if kind == "message":
-        for name in ("role", "content"):
-            if not said.get(name):
-                raise faults.missing(f"{path}.{name}")
-        if said["role"] not in form.ROLES:
-            raise faults.wrong_value(f"{path}.role", str(said["role"]), form.ROLES)
-        if not isinstance(said["content"], str | list):
-            raise faults.wrong_type(f"{path}.content", "a string or an array", "an object")
+    if isinstance(said, _Message):
+        _check_message(said, path)
+
+
+def _check_message(said: _Message, path: str) -> None:
+    if said.role not in form.ROLES:
+        raise faults.wrong_value(f"{path}.role", said.role, form.ROLES)
+    for number, part in enumerate(() if isinstance(said.content, str) else said.content):
+        within = f"{path}.content[{number}]"
+        if part.type not in _PARTS:
+            raise faults.wrong_value(f"{within}.type", part.type, tuple(_PARTS))
+        needed = _PARTS[part.type]
+        if needed is not None and getattr(part, needed) is None:
+            raise faults.missing(f"{within}.{needed}")
 
 
 def conversation(id: str, created_s: int, metadata: Mapping[str, str]) -> _Json:
