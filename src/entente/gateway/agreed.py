@@ -7,7 +7,7 @@ is `gateway.enforcing`; it is made only where the settings name a document.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,9 +16,9 @@ from entente.domain.principal import Principal
 from entente.ledger.model import Settlement
 from entente.routing.catalog import Model, Target
 
-STATEFUL_MEMBERS = ("previous_response_id", "conversation")
+STATEFUL_MEMBERS: Final = frozenset({"previous_response_id", "conversation"})
 """Members of a request that continue what is kept somewhere."""
-_NULL = b"null"
+_NULL: Final = b"null"
 
 
 class Decided(NamedTuple):
@@ -56,10 +56,10 @@ class InForce(Agreed, Protocol):
 
 def stateful(call: Call) -> bool:
     """Say whether a call keeps something, or continues what was kept."""
-    members = call.members
-    return call.stored or any(
-        name in members and bytes(members[name]) != _NULL for name in STATEFUL_MEMBERS
-    )
+    if call.stored:
+        return True
+    continued = STATEFUL_MEMBERS & call.members.keys()
+    return bool(continued) and any(bytes(call.members[name]) != _NULL for name in continued)
 
 
 def marked(entry: Settlement, allowed: Allowed | None, target: Target | None) -> Settlement:
