@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from bench import footprint, model, peers, report, subjects
+from bench import footprint, model, parts, peers, report, subjects
 from bench.machine import OthersWatch, alone, describe, raise_limits
 from bench.meter import Meter
 from bench.plan import FULL, INTERVAL_US, QUICK, Plan
@@ -30,7 +30,8 @@ from bench.process import needed
 from bench.suite import LOADS, Suite, steps
 from bench.wrk import Wrk
 
-STAGES: Final = (*LOADS, *footprint.STAGES)
+APART: Final = {**footprint.STAGES, **parts.STAGES}
+STAGES: Final = (*LOADS, *APART)
 BUSY_MAX: Final = 0.1
 """With more than this many processors busy besides there are no numbers to quote."""
 REST_S: Final = 3.0
@@ -49,6 +50,9 @@ def main() -> None:
     parser.add_argument("--subjects", nargs="+", choices=subjects.ALL, help="these subjects only")
     parser.add_argument("--litellm", default=peers.LITELLM, help="version of LiteLLM")
     parser.add_argument("--portkey", default=peers.PORTKEY, help="version of Portkey")
+    parser.add_argument(
+        "--into", action="store_true", help="put the stages of --only into the page's raw data"
+    )
     parser.add_argument("--check", action="store_true", help="fail if the page is not current")
     parser.add_argument("--raw", type=Path, help="where the raw data is, or goes")
     options = parser.parse_args()
@@ -80,7 +84,10 @@ def _run(options: argparse.Namespace) -> None:
     raw = options.raw or (peers.CACHE / "last.json" if partial else model.RAW)
     with alone():
         results = _measure(options, programs, raw, console)
-    if partial or options.raw:
+    if options.into:
+        model.save(model.merged(model.RAW, results, options.only or STAGES), model.RAW)
+        report.write(model.RAW)
+    elif partial or options.raw:
         sys.stdout.write(report.page(results))
         console.print(f"Raw data: {raw}", highlight=False)
     else:
@@ -140,8 +147,8 @@ def _stages(suite: Suite, wanted: list[str], save: Callable[[], None]) -> None:
                 LOADS[stage](suite)
                 save()
     for stage in wanted:
-        if stage in footprint.STAGES:
-            footprint.STAGES[stage](suite)
+        if stage in APART:
+            APART[stage](suite)
             save()
 
 

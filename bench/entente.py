@@ -38,6 +38,7 @@ durability = "{durability}"
 [providers.unary]
 kind = "openai"
 base_url = "http://127.0.0.1:{unary}/v1"
+{about_unary}
 [providers.stream]
 kind = "openai"
 base_url = "http://127.0.0.1:{stream}/v1"
@@ -58,11 +59,20 @@ price = {{ currency = "USD", per = "1M tokens", input = "0.15", output = "0.60" 
 
 @contextlib.contextmanager
 def entente(
-    folder: Path, unary: int, stream: int, durability: str
+    folder: Path,
+    unary: int,
+    stream: int,
+    durability: str,
+    *,
+    more: str = "",
+    about_unary: str = "",
 ) -> Iterator[tuple[Program, Target]]:
-    """Run the product in front of two providers, given by their ports, until it has answered."""
+    """Run the product in front of two providers, given by their ports, until it has answered.
+
+    `more` is added to the configuration, `about_unary` to what it says of the first provider.
+    """
     port = free_port()
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     config = folder / "entente.toml"
     config.write_text(
         _CONFIG.format(
@@ -74,7 +84,9 @@ def entente(
             model=MODEL,
             messages_model=MESSAGES_MODEL,
             stream_model=STREAM_MODEL,
+            about_unary=about_unary,
         )
+        + more
     )
     command = [_program(), "serve", "--config", str(config)]
     with running(command, folder / "entente.log", {"ENTENTE_ADMIN_KEY": KEY}) as program:

@@ -6,6 +6,7 @@ Names of subjects are those of `bench.subjects`. Nothing in it names the machine
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +108,35 @@ class Endurance(msgspec.Struct, frozen=True):
     failed: int
 
 
+class Crossed(msgspec.Struct, frozen=True):
+    """One closed loop from a client's dialect to a provider's."""
+
+    round: int
+    client: str
+    provider: str
+    load: Load
+
+
+class Agreed(msgspec.Struct, frozen=True):
+    """The same closed loop with an agreement that requests are decided by, and without."""
+
+    round: int
+    agreed: Load
+    free: Load
+
+
+class Work(msgspec.Struct, frozen=True):
+    """Something that is done off the path of requests."""
+
+    name: str
+    amount: int
+    """Of requests, or of paths."""
+    seconds: float
+    processor_s: float
+    grown_bytes: int
+    """What it added to resident memory at its peak."""
+
+
 class Check(msgspec.Struct, frozen=True):
     """A ledger, verified after a stage."""
 
@@ -131,7 +161,12 @@ class Results(msgspec.Struct):
     starts: list[Start] = []
     footprints: list[Footprint] = []
     endurance: list[Endurance] = []
+    crossed: list[Crossed] = []
+    agreed: list[Agreed] = []
+    works: list[Work] = []
     ledgers: list[Check] = []
+    runs: dict[str, str] = {}
+    """When, and of which commit, the stages were measured that were not in one run with others."""
 
 
 def save(results: Results, path: Path) -> None:
@@ -147,6 +182,35 @@ def save(results: Results, path: Path) -> None:
             text = msgspec.json.encode(value).decode()
         parts.append(f'"{name}": {text}')
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n")
+
+
+ROWS: Final = {
+    "unary": ("unary",),
+    "open": ("open",),
+    "paced": ("paced",),
+    "unpaced": ("unpaced",),
+    "start": ("starts",),
+    "footprint": ("footprints",),
+    "endurance": ("endurance",),
+    "crossings": ("crossed",),
+    "agreements": ("agreed",),
+    "works": ("works",),
+}
+"""What each stage measures."""
+
+
+def merged(path: Path, new: Results, stages: Iterable[str]) -> Results:
+    """Put stages that were measured apart into what is there, each with its date and commit."""
+    results = load(path) if path.exists() else Results(new.machine, new.plan, new.interval_us)
+    for stage in stages:
+        for name in ROWS[stage]:
+            setattr(results, name, getattr(new, name))
+        results.runs[stage] = f"{new.machine.date}, commit {new.machine.commit}"
+    fresh = {check.stage for check in new.ledgers}
+    results.ledgers = [c for c in results.ledgers if c.stage not in fresh] + new.ledgers
+    results.missing = results.missing | new.missing
+    results.machine = new.machine
+    return results
 
 
 def load(path: Path) -> Results:

@@ -39,6 +39,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Between two chunks of streams that are only held open, slow enough for every subject."""
     endurance_requests: int
     endurance_connections: int
+    settled_requests: int
 
 
 FULL: Final = Plan(
@@ -64,6 +65,7 @@ FULL: Final = Plan(
     held_us=1_000_000,
     endurance_requests=1_000_000,
     endurance_connections=32,
+    settled_requests=1_000_000,
 )
 
 QUICK: Final = Plan(
@@ -89,4 +91,5 @@ QUICK: Final = Plan(
     held_us=300_000,
     endurance_requests=10_000,
     endurance_connections=32,
+    settled_requests=50_000,
 )

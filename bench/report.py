@@ -64,6 +64,10 @@ _METHOD: Final = """\
   ERROR and its vendored price map; it records nothing. **Portkey** runs headless under Node.js
   with `@hono/node-server` held at 1.13.8, because with newer ones each stream fails
   (Portkey-AI/gateway#1389); it records nothing.
+- **From one dialect to another**: one Entente in front of providers of two dialects, a body of
+  1 KB, 32 connections; ways take turns, and what counts is the ratio to chat -> chat, whose bytes
+  pass, in the same round. **With an agreement**: two Ententes take turns, one of which decides
+  each request by the document of `examples/agreements/two-storefronts`.
 - Installed sizes leave out the interpreter (Python, Node.js), byte code and, for Entente, the
   optional local runtime with its model.
 """
@@ -93,6 +97,17 @@ def files(raw: Path) -> dict[Path, str]:
 def page(results: Results) -> str:
     """Write the page. Stages that were not measured are left out."""
     parts = [_HEAD, _conditions(results), "## Targets\n", tables.target_table(results)]
+    parts += _loads(results)
+    parts += _parts(results)
+    if results.ledgers:
+        parts += ["\n## Ledgers\n"]
+        parts += [f"- {check.stage}, {check.subject}: {check.words}" for check in results.ledgers]
+    return "\n".join(parts) + "\n\n" + _METHOD
+
+
+def _loads(results: Results) -> list[str]:
+    """Write about the loads that subjects took, and what that took of them."""
+    parts: list[str] = []
     drawn = plots(results)
     if results.unary:
         parts += ["\n## Whole answers\n", *_plot(drawn, "throughput.svg")]
@@ -113,10 +128,19 @@ def page(results: Results) -> str:
         parts += ["\n## Start, size, memory\n", tables.footprint_table(results)]
     if results.endurance:
         parts += ["\n## Many requests\n", *_endurance(results), *_plot(drawn, "memory.svg")]
-    if results.ledgers:
-        parts += ["\n## Ledgers\n"]
-        parts += [f"- {check.stage}, {check.subject}: {check.words}" for check in results.ledgers]
-    return "\n".join(parts) + "\n\n" + _METHOD
+    return parts
+
+
+def _parts(results: Results) -> list[str]:
+    """Write about parts of the product."""
+    parts: list[str] = []
+    if results.crossed:
+        parts += ["\n## From one dialect to another\n", tables.crossing_table(results)]
+    if results.agreed:
+        parts += ["\n## With an agreement\n", tables.agreement_table(results)]
+    if results.works:
+        parts += ["\n## Off the path of requests\n", tables.work_table(results)]
+    return parts
 
 
 def plots(results: Results) -> dict[str, str]:
@@ -200,6 +224,7 @@ def _conditions(results: Results) -> str:
     ]
     if max(before, during) > BUSY_MAX:
         lines.append("**The machine was busy: these numbers are not to be quoted.**")
+    lines += [f"{stage} measured apart: {run}" for stage, run in sorted(results.runs.items())]
     lines += [f"not measured: {reason}" for reason in results.missing.values()]
     return "## Conditions\n\n" + "".join(f"- {line}\n" for line in lines)
 

@@ -12,12 +12,16 @@ from __future__ import annotations
 import argparse
 import resource
 import sqlite3
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from bench.model import Work
 from entente.agreement.load import Book, Texts, load
 from entente.agreement.settle.settling import settle
 from entente.agreement.settle.statement import Statement
@@ -142,7 +146,9 @@ def main() -> None:
     """Write, settle, print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--requests", type=int, default=REQUESTS, metavar="N")
-    requests: int = parser.parse_args().requests
+    parser.add_argument("--json", type=int, metavar="N", help="N requests; figures for a program")
+    options = parser.parse_args()
+    requests: int = options.json or options.requests
     book = load(Texts({"agreement.yaml": AGREEMENT}), "agreement.yaml")
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / DATABASE_NAME
@@ -150,6 +156,11 @@ def main() -> None:
         before_mib = resident_mib()
         statement, took_s, worked_s = measure(database, book)
         grown_mib = resident_mib() - before_mib
+    if options.json:
+        grown = round(grown_mib * KIB_PER_MIB * KIB_PER_MIB)
+        work = Work("settling a quarter", requests, took_s, worked_s, grown)
+        sys.stdout.write(msgspec.json.encode(work).decode())
+        return
     print(f"{requests:,} requests, {format_nano(cost)} USD, in {2 * requests:,} entries")
     rate = requests / took_s
     print(

@@ -8,6 +8,9 @@ paths stands beside it. Figures are processor time of this machine.
 
 from __future__ import annotations
 
+import argparse
+import resource
+import sys
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -17,6 +20,7 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
+from bench.model import Work
 from entente.agreement.paths.engine import simulate
 from entente.agreement.paths.ladders import compile_ladder, settled
 from entente.agreement.paths.read import read
@@ -40,11 +44,23 @@ T = TypeVar("T")
 
 def main() -> None:
     """Measure, and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--json", type=int, metavar="N", help="N paths; figures for a program")
+    options = parser.parse_args()
+    paths: int = options.json or PATHS
     book = load_agreement(FOLDER / "agreement.yaml", scenario="compromise")
     plan, _ = read((FOLDER / "paths" / "compromise.yaml").read_bytes(), "compromise.yaml")
-    outline = msgspec.structs.replace(plan.scenario, paths=PATHS, steps=STEPS)
+    outline = msgspec.structs.replace(plan.scenario, paths=paths, steps=STEPS)
     plan = msgspec.structs.replace(plan, scenario=outline, sweeps=())
+    before_bytes = resident_bytes()
+    begun_s = time.perf_counter()
     outcome, whole_s = _least(lambda: simulate(book, plan))
+    if options.json:
+        took_s = (time.perf_counter() - begun_s) / ROUNDS
+        grown = resident_bytes() - before_bytes
+        work = Work(f"simulating {STEPS} quarters", paths, took_s, whole_s, grown)
+        sys.stdout.write(msgspec.json.encode(work).decode())
+        return
     _, summary_s = _least(lambda: summarise(outcome))
     terms = Terms(book, steps(outline, book.zone), ())
     version = book.versions()[-1].agreement
@@ -61,12 +77,17 @@ def main() -> None:
                 paid(path)
 
     _, exact_s = _least(exact)
-    cells = f"{PATHS:,} paths of {STEPS} quarters"
+    cells = f"{paths:,} paths of {STEPS} quarters"
     print(f"the ladder alone, {cells}: {ladder_s * MS_PER_S:.0f} ms")
     print(f"drawn, run through every clause, {cells}: {whole_s * MS_PER_S:.0f} ms")
     print(f"summed up: {summary_s * MS_PER_S:.0f} ms")
     each_ms = exact_s / EXACT_PATHS * MS_PER_S
     print(f"the exact engine, the ladder alone, for each path: {each_ms:.1f} ms")
+
+
+def resident_bytes() -> int:
+    """Give the most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _least(work: Callable[[], T]) -> tuple[T, float]:

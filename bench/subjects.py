@@ -69,6 +69,7 @@ class Stand(NamedTuple):
     starters: Mapping[str, Starter]
     missing: Mapping[str, str]
     installed: Mapping[str, Path]
+    ports: Providers
 
 
 @contextlib.contextmanager
@@ -112,7 +113,7 @@ def prepare(
     if PORTKEY in installed:
         starters[PORTKEY] = lambda folder: _portkey(installed[PORTKEY], folder, ports)
     kept = {name: starters[name] for name in ALL if name in starters and name in wanted}
-    return Stand(kept, missing, installed)
+    return Stand(kept, missing, installed, ports)
 
 
 @contextlib.contextmanager

@@ -130,6 +130,52 @@ def unpaced_table(results: Results) -> str:
     return table(["", "chunks/s", "of nginx's"], rows)
 
 
+def crossing_table(results: Results) -> str:
+    """Requests per second of each way between dialects."""
+    same = views.crossed(results, "chat", "chat")
+    ways = dict.fromkeys((row.client, row.provider) for row in results.crossed)
+    rows = []
+    for client, provider in ways:
+        rates = views.crossed(results, client, provider)
+        rows.append(
+            [
+                f"{client} -> {provider}",
+                _spread(views.over_rounds(rates)),
+                _spread(views.over_rounds(views.ratios(rates, same)), 2),
+            ]
+        )
+    return table(["", "requests/s", "of chat -> chat"], rows)
+
+
+def agreement_table(results: Results) -> str:
+    """Requests per second with and without an agreement."""
+    agreed, free = views.agreed(results)
+    rows = [
+        ["without an agreement", _spread(views.over_rounds(free)), "1"],
+        [
+            "decided by an agreement",
+            _spread(views.over_rounds(agreed)),
+            _spread(views.over_rounds(views.ratios(agreed, free)), 3),
+        ],
+    ]
+    return table(["", "requests/s", "of those without"], rows)
+
+
+def work_table(results: Results) -> str:
+    """Settling and simulating."""
+    rows = [
+        [
+            row.name,
+            f"{row.amount:,}",
+            f"{row.seconds:.2f}",
+            f"{row.processor_s:.2f}",
+            f"{row.grown_bytes / MB:.1f}",
+        ]
+        for row in results.works
+    ]
+    return table(["", "requests or paths", "s", "s of a processor", "MB added at most"], rows)
+
+
 def footprint_table(results: Results) -> str:
     """Time to start, disk and memory."""
     rows = []

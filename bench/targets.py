@@ -19,6 +19,8 @@ STREAM_KIB_MAX: Final = 48
 START_S_MAX: Final = 1.5
 GROWTH_BYTES_MAX: Final = 1
 """The smallest object that could be forgotten takes sixteen."""
+WORK_S_MAX: Final = {"settling": 30, "simulating": 2}
+"""For a million requests, and for ten thousand paths."""
 ADDED_MS_MAX: Final = {512: 5, 1024: 20}
 
 
@@ -32,7 +34,13 @@ class Target(NamedTuple):
 
 def targets(results: Results) -> list[Target]:
     """Give every line for which there is a measurement."""
-    return [*_throughput(results), *_latency(results), *_streams(results), *_resources(results)]
+    return [
+        *_throughput(results),
+        *_latency(results),
+        *_streams(results),
+        *_resources(results),
+        *_parts(results),
+    ]
 
 
 def _throughput(results: Results) -> Iterator[Target]:
@@ -116,6 +124,23 @@ def _resources(results: Results) -> Iterator[Target]:
             f"{slope:+.2f} ± {error:.2f} bytes: {growth.grown_bytes / MB:+.2f} MB over "
             f"{growth.requests:,.0f} requests, noise ± {growth.noise_bytes / MB:.2f} MB",
             slope < GROWTH_BYTES_MAX,
+        )
+
+
+def _parts(results: Results) -> Iterator[Target]:
+    """What dialects and agreements cost."""
+    same = views.crossed(results, "chat", "chat")
+    for client, provider in (("chat", "messages"), ("messages", "chat"), ("responses", "chat")):
+        found = views.ratios(views.crossed(results, client, provider), same)
+        text = f"{client} -> {provider}, 32 connections: at least 0.5 of chat -> chat"
+        yield from _line(text, found, least=0.5)
+    agreed, free = views.agreed(results)
+    text = "deciding by an agreement, 32 connections: at least 0.97 of the throughput without"
+    yield from _line(text, views.ratios(agreed, free), least=0.97)
+    for row in results.works:
+        most = WORK_S_MAX[row.name.split()[0]]
+        yield from _line(
+            f"{row.name}, {row.amount:,}: at most {most} s", {0: row.seconds}, most=most, unit=" s"
         )
 
 

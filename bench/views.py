@@ -31,6 +31,23 @@ def unary(
     }
 
 
+def crossed(results: Results, client: str, provider: str) -> Rounds:
+    """Requests per second from a client's dialect to a provider's, by round."""
+    return {
+        row.round: row.load.per_s
+        for row in results.crossed
+        if (row.client, row.provider) == (client, provider)
+    }
+
+
+def agreed(results: Results) -> tuple[Rounds, Rounds]:
+    """Requests per second with an agreement and without one, by round."""
+    return (
+        {row.round: row.agreed.per_s for row in results.agreed},
+        {row.round: row.free.per_s for row in results.agreed},
+    )
+
+
 def unpaced(results: Results, subject: str) -> Rounds:
     """Give the chunks per second of each round."""
     return {row.round: row.seen.per_s for row in results.unpaced if row.subject == subject}
