@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from entente.domain.errors import InvalidParameter, MalformedJson
-from entente.wire.members import split
+from entente.wire.members import is_text, split
 
 LIFE_S_DEFAULT: Final = 600
 LIFE_S_BETA: Final = 60
@@ -119,7 +119,7 @@ def _members(body: bytes) -> dict[str, Raw]:
         message = f"A session's configuration has at most {SESSION_BYTES_MAX} bytes."
         raise InvalidParameter(message, param="session", code="string_above_max_length")
     members = split(body)
-    if members is None:
+    if members is None or not is_text(body):
         raise MalformedJson(_NOT_JSON)
     return members
 
@@ -142,8 +142,8 @@ def _needed(members: Mapping[str, Raw], param: str) -> str:
 
 def _text(members: Mapping[str, Raw], name: str, param: str) -> str:
     """Give a text, "" where there is none."""
-    value = msgspec.json.decode(bytes(members.get(name, Raw(b'""'))))
-    if not isinstance(value, str):
+    try:
+        return msgspec.json.decode(bytes(members.get(name, Raw(b'""'))), type=str)
+    except msgspec.DecodeError:
         message = f"Invalid type for '{param}': expected a string."
-        raise InvalidParameter(message, param=param, code="invalid_type")
-    return value
+        raise InvalidParameter(message, param=param, code="invalid_type") from None

@@ -1,0 +1,211 @@
+"""A good body of every route that takes one, with some bytes changed: nothing breaks."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from entente.http.routes import ROUTES, Route
+from tests.e2e.test_batches import CONFIG, SCRIPT
+from tests.kit.run import PROPERTY
+from tests.support.matrix import fuzzing
+from tests.support.server import ADMIN_KEY, EntenteServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT: Final = {
+    "subscription": "sub",
+    "group": "people",
+    "account": "models",
+    "location": "home",
+    "deployment": "d",
+}
+AZURE: Final = """
+[azure]
+subscription = "sub"
+resource_group = "people"
+account = "models"
+location = "home"
+"""
+WITH_BODIES: Final = [route for route in ROUTES if route.method in ("POST", "PUT")]
+EMPTY: Final = frozenset(
+    {"cancel_response", "cancel_upload", "cancel_batch", "cancel_message_batch"}
+)
+"""Actions that take no body."""
+FORMS: Final = {
+    "create_file": ("file", {"purpose": "batch", "expires_after[anchor]": "created_at"}),
+    "add_upload_part": ("data", {}),
+    "transcriptions": ("file", {"model": "m", "response_format": "json"}),
+    "translations": ("file", {"model": "m"}),
+    "image_edits": ("image", {"model": "m", "prompt": "x", "stream": "true"}),
+    "image_variations": ("image", {"model": "m", "n": "1"}),
+}
+"""What is sent as a form: the name of its file, and its fields."""
+_USER: Final = {"role": "user", "content": [{"type": "text", "text": "hé"}]}
+_SAID: Final = {"type": "message", "role": "user", "content": "hé"}
+_MESSAGE: Final = {"model": "m", "max_tokens": 9, "messages": [_USER], "system": "Be brief."}
+_BODIES: Final[dict[str, Any]] = {
+    "chat": {"model": "m", "messages": [_USER], "n": 1, "store": True, "metadata": {"a": "b"}},
+    "update_completion": {"metadata": {"a": "b"}},
+    "responses": {
+        "model": "m",
+        "input": [_SAID],
+        "conversation": {"id": "CONVERSATION"},
+        "metadata": {"a": "b"},
+        "background": True,
+    },
+    "compact_response": {"model": "m", "input": [_SAID], "previous_response_id": "RESPONSE"},
+    "count_input": {"model": "m", "input": [_SAID], "previous_response_id": "RESPONSE"},
+    "create_conversation": {"items": [_SAID], "metadata": {"a": "b"}},
+    "update_conversation": {"metadata": {"a": "b"}},
+    "add_items": {"items": [_SAID]},
+    "messages": _MESSAGE,
+    "count_tokens": _MESSAGE,
+    "create_message_batch": {"requests": [{"custom_id": "a", "params": _MESSAGE}]},
+    "create_client_secret": {
+        "expires_after": {"anchor": "created_at", "seconds": 60},
+        "session": {"type": "realtime", "model": "m", "instructions": "Be brief."},
+    },
+    "create_realtime_session": {"model": "m", "instructions": "Be brief."},
+    "create_transcription_session": {"input_audio_transcription": {"model": "m"}},
+    "completions": {"model": "m", "prompt": ["a"], "stream_options": {}, "max_tokens": 5},
+    "embeddings": {"model": "m", "input": ["a", "b"], "encoding_format": "base64"},
+    "moderations": {"model": "m", "input": [{"type": "text", "text": "x"}]},
+    "speech": {"model": "m", "input": "x", "voice": "alloy", "stream_format": "sse"},
+    "image_generations": {"model": "m", "prompt": "x", "n": 1, "stream": True},
+    "create_upload": {"filename": "f", "purpose": "vision", "bytes": 9, "mime_type": "x/y"},
+    "complete_upload": {"part_ids": ["part_1"], "md5": "x"},
+    "create_batch": {
+        "input_file_id": "file-1",
+        "endpoint": "/v1/embeddings",
+        "completion_window": "24h",
+        "metadata": {"a": "b"},
+        "output_expires_after": {"anchor": "created_at", "seconds": 3600},
+    },
+    "put_deployment": {
+        "sku": {"name": "Standard", "capacity": 5},
+        "properties": {"model": {"format": "OpenAI", "name": "m", "version": "1"}},
+    },
+}
+FUZZ: Final = settings(PROPERTY, max_examples=25)
+DEPTH: Final = 20_000
+_HOLE: Final = re.compile(r"\{(\w+)\}")
+
+
+class World:
+    """A server with a response, a conversation and a completion in it."""
+
+    def __init__(self, server: EntenteServer) -> None:
+        """Make what bodies and paths name."""
+        self.server = server
+        talk = self.post("/v1/conversations", {}).json["id"]
+        response = self.post("/v1/responses", {"model": "m", "input": "x"}).json["id"]
+        upload = self.post("/v1/uploads", _BODIES["create_upload"]).json["id"]
+        self.named = {b"CONVERSATION": talk.encode(), b"RESPONSE": response.encode()}
+        self.ids = {
+            "conversations": talk,
+            "responses": response,
+            "uploads": upload,
+            "chat": server.chat(store=True).json["id"],
+        }
+
+    def post(self, path: str, body: Any) -> Any:
+        """Send a good body."""
+        got = self.server.ask("POST", path, key=ADMIN_KEY, body=json.dumps(body).encode())
+        assert got.status == 200, got.body
+        return got
+
+    def path(self, route: Route) -> str:
+        """Give the path of something that is there."""
+        parts = route.path.split("/")
+        mine = self.ids.get(parts[2], "x")
+        path = _HOLE.sub(lambda hole: ACCOUNT.get(hole[1], mine), route.path)
+        return path if parts[1] == "v1" else f"{path}?api-version=2025-06-01"
+
+    def good(self, route: Route) -> tuple[bytes, str]:
+        """Give a good body, and its content type."""
+        if route.action in FORMS:
+            return form(*FORMS[route.action]), "multipart/form-data; boundary=b"
+        body = json.dumps(_BODIES[route.action], ensure_ascii=False).encode()
+        for name, id in self.named.items():
+            body = body.replace(name, id)
+        return body, "application/json"
+
+
+def form(file: str, fields: dict[str, str]) -> bytes:
+    """Write a form with a file."""
+    head = '--b\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+    parts = [head.format(name, "", value) for name, value in fields.items()]
+    return "".join([*parts, head.format(file, '; filename="a.jsonl"', "{}"), "--b--\r\n"]).encode()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Run the server; at its end nothing is held, and nothing went wrong inside."""
+    folder = tmp_path_factory.mktemp("bytes")
+    (folder / "script.toml").write_text(SCRIPT, encoding="utf-8")
+    with EntenteServer(folder, CONFIG + AZURE, server="shutdown_s = 5") as server:
+        yield World(server)
+        assert server.stop() == 0
+        server.verify_at_rest()
+        assert server.err_log.read_text() == ""
+
+
+def refused_or_served(world: World, route: Route, body: bytes, kind: str) -> None:
+    """See that a body is answered, whatever it is."""
+    got = world.server.ask(
+        route.method,
+        world.path(route),
+        key=ADMIN_KEY,
+        body=body,
+        headers={"content-type": kind, "anthropic-version": "2023-06-01"},
+        as_specified=route.action != "embeddings",  # the schema has no base64
+    )
+    assert got.status < 500, got.body
+
+
+TAKING: Final = pytest.mark.parametrize(
+    "route",
+    [route for route in WITH_BODIES if route.action not in EMPTY],
+    ids=lambda route: f"{route.method} {route.path}",
+)
+
+
+@TAKING
+def test_bytes_that_are_changed(world: World, route: Route) -> None:
+    """Cut off, twice, or others, in JSON and in forms; half a character, too."""
+    good, kind = world.good(route)
+
+    @FUZZ
+    @given(st.data())
+    def holds(data: st.DataObject) -> None:
+        refused_or_served(world, route, data.draw(fuzzing.mutated(good)), kind)
+
+    holds()
+
+
+@TAKING
+def test_members_that_are_no_text(world: World, route: Route) -> None:
+    """Each member in turn has bytes that are no text, goes deeper than any stack, or is odd."""
+    if route.action in FORMS:
+        return
+    good, kind = world.good(route)
+    odd = [b'"\xff"', b'"\\ud800"', b'"\\u0000"', b"9" * 5000, b"[" * DEPTH + b"]" * DEPTH]
+    for name in json.loads(good):
+        whole = {key: value for key, value in json.loads(good).items() if key != name}
+        rest = json.dumps(whole).encode()[1:-1]
+        for value in (*odd, b'{"a":' * DEPTH + b"1" + b"}" * DEPTH):
+            body = b'{"%b":%b%b}' % (name.encode(), value, b"," + rest if rest else b"")
+            refused_or_served(world, route, body, kind)
+
+
+def test_every_route_that_takes_a_body_is_here() -> None:
+    """A new one has to say what a good body is."""
+    taking = {route.action for route in WITH_BODIES} - EMPTY
+    assert taking == {*_BODIES, *FORMS}
