@@ -407,15 +407,15 @@ def test_a_slow_reader_gets_its_whole_answer(
     thread.upstream.play = play
 
     async def sip() -> int:
-        """Take a sixteenth at a time, for several times as long as the patience lasts."""
+        """Take little by little, for several times as long as the patience lasts."""
         size = 0
         async with connection(server.port) as (reader, writer):
             writer.write(post(chat_body(), ADMIN_KEY))
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
             while size < length:
-                size += len(await reader.readexactly(min(2**20, length - size)))
-                await asyncio.sleep(0.25)
+                size += len(await reader.readexactly(min(2**18, length - size)))
+                await asyncio.sleep(0.06)
         return size
 
     assert run(sip()) > len(text)
