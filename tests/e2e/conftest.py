@@ -23,7 +23,7 @@ BENCH_KEYS: Final = 2000
 """Beside those of the matrix: for the fuzz most of all."""
 DESK_KEYS: Final = 1500
 BREAKS: Final = ("close", "eof", "stall", "idle_timeout", "error_event", "garbage", "no_done")
-RETRIED: Final = ("python", "node", "anthropic")
+RETRIED: Final = ("python", "node", "anthropic", "aio", "azure", "cloud", "v1 paths", "messenger")
 
 _SCRIPT: Final = """
 [[replies]]
