@@ -40,7 +40,9 @@ def opened(number: int, key: str, model: str, *, asset: str = "USD", nano: int =
     )
 
 
-def closed(entry: Hold, cost_nano: int | None, *, estimated: bool = False) -> Settlement:
+def closed(
+    entry: Hold, cost_nano: int | None, *, estimated: bool = False, target: str = "main/m"
+) -> Settlement:
     """Settle a hold at a cost."""
     return settlement(
         entry,
@@ -49,7 +51,7 @@ def closed(entry: Hold, cost_nano: int | None, *, estimated: bool = False) -> Se
         usage=Usage(input=3, cache_read=4, output=5, reasoning=6),
         cost_nano=cost_nano,
         provider="main",
-        target="main/m",
+        target=target,
         attempts=1,
         upstream_status=200,
         estimated=estimated,
@@ -70,7 +72,7 @@ def key_id(entente_: Runner, folder: Path) -> str:
         closed(holds[0], 40),
         closed(holds[1], None),
         closed(holds[2], 7, estimated=True),
-        closed(holds[3], 0),
+        closed(holds[3], 0, target=""),
     ]
     with closing(connect(folder / ".entente" / DATABASE_NAME)) as connection:
         append_now(connection, [*holds, *ends])
@@ -122,10 +124,17 @@ def test_usage_names_keys_for_people_and_gives_ids_to_machines(
 
 
 @pytest.mark.usefixtures("key_id")
+def test_usage_by_target_says_where_nothing_was_reached(entente_: Runner) -> None:
+    """As a dash."""
+    lines = entente_.ok("usage", "--group-by", "target,key", "--json").json
+    assert [(line["target"], line["requests"]) for line in lines] == [("-", 1), ("main/m", 3)]
+
+
+@pytest.mark.usefixtures("key_id")
 @pytest.mark.parametrize("groups", ["", "keys", "key,,week", "key,key"])
 def test_unknown_groups_are_refused(entente_: Runner, groups: str) -> None:
     """With the known ones."""
-    assert "key, model, day" in entente_.fails("usage", "--group-by", groups)
+    assert "key, model, target, day" in entente_.fails("usage", "--group-by", groups)
 
 
 def test_an_export_has_one_line_a_request(entente_: Runner, key_id: str) -> None:

@@ -1,4 +1,4 @@
-"""`entente usage`: tokens and cost by key, model and day, from the ledger."""
+"""`entente usage`: tokens and cost by key, model, target and day, from the ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def show_usage(
     *,
     config: ConfigOption = None,
     group_by: Annotated[
-        str, typer.Option(metavar="GROUPS", help="Any of key,model,day, with commas.")
+        str, typer.Option(metavar="GROUPS", help="Any of key,model,target,day, with commas.")
     ] = "key,model",
     as_json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger tells people: one line a request, and sums of usage by key, model or day.
+"""What the ledger tells people: one line a request, and sums of usage by key, model, target or day.
 
 Sums keep currencies apart and say how many requests had no price: unknown is not zero.
 """
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from entente.ledger.model import AnyEntry
 
-GROUPS: Final = ("key", "model", "day")
+GROUPS: Final = ("key", "model", "target", "day")
+NO_TARGET: Final = "-"
+"""Where no provider was reached."""
 _NS_PER_S: Final = 1_000_000_000
 _NS_PER_US: Final = 1000
 
@@ -96,7 +98,7 @@ def request_line(entry: Settlement) -> RequestLine:
 
 
 def parse_groups(text: str) -> tuple[str, ...]:
-    """Read `key,model,day`. Raises InvalidParameter for other words."""
+    """Read `key,model,target,day`. Raises InvalidParameter for other words."""
     groups = tuple(word.strip() for word in text.split(",") if word.strip())
     if not groups or not set(groups) <= set(GROUPS) or len(set(groups)) != len(groups):
         message = f"--group-by takes a list of {', '.join(GROUPS)}, such as key,model."
@@ -116,6 +118,7 @@ def usage(
         values = {
             "key": names.get(entry.key, entry.key),
             "model": entry.model,
+            "target": entry.target or NO_TARGET,
             "day": utc(entry.at_ns)[:10],
         }
         group = tuple(values[name] for name in groups)
