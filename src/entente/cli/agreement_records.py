@@ -33,7 +33,7 @@ from entente.settlement.filing import file as file_statement
 from entente.settlement.filing import place
 from entente.settlement.forms import StatementForm, written
 from entente.settlement.review import Review, review
-from entente.settlement.tables import money
+from entente.settlement.tables import account, exact, money, times
 from entente.settlement.traffic import traffic_log
 
 if TYPE_CHECKING:
@@ -166,12 +166,36 @@ def _write(folder: Path, stated: Statement, *, keep: bool) -> list[Path]:
 def _show(stated: Statement) -> None:
     state = "final" if stated.final else f"provisional; the books close {stated.closes}"
     say(f"{stated.agreement}, {stated.period} ({state})")
+    _show_clauses(stated)
     say_table(
         ("PAYER", "PAYEE", "FOR", stated.currency),
         [(p.payer, p.payee, p.of, money(p.nano, stated.scale)) for p in stated.payments],
     )
     for problem in stated.problems:
         say(f"open: {problem}")
+
+
+def _show_clauses(stated: Statement) -> None:
+    """Show how each clause was applied, exactly, and what it moved between whom."""
+    worked = [
+        (each.clause, line.what, exact(line.quantity), times(line.times), exact(line.amount))
+        for each in stated.applied
+        for line in each.lines
+    ]
+    if worked:
+        say_table(("CLAUSE", "OF", "QUANTITY", "TIMES", "AMOUNT"), worked)
+    posted = [
+        (
+            each.clause,
+            account(each.source),
+            account(each.destination),
+            f"{each.why} of {each.adjusts or stated.period}",
+            money(each.nano, stated.scale),
+        )
+        for each in stated.postings
+    ]
+    if posted:
+        say_table(("CLAUSE", "FROM", "TO", "WHAT", stated.currency), posted)
 
 
 def report(asked: Asked, since: str | None, *, as_json: bool) -> None:

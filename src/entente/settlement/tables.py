@@ -16,6 +16,8 @@ from entente.agreement.settle.statement import Applied, Posting, SourceNote, Sta
 from entente.agreement.values import NANO, shown
 
 EXACT_PLACES: Final = 9
+RATIO_DENOMINATOR_MAX: Final = 1_000
+"""Up to here a ratio says more than its decimals."""
 HASH_CHARS: Final = 12
 """Of a hash, where the whole of it stands elsewhere on the page."""
 
@@ -48,6 +50,14 @@ def money(nano: int, scale: int) -> str:
 def exact(number: Fraction | None) -> str:
     """Write an exact number; nothing where there is none."""
     return "" if number is None else shown(number, EXACT_PLACES)
+
+
+def times(number: Fraction | None) -> str:
+    """Write what a quantity is multiplied by, as a contract would: `0.2`, or `1/3`."""
+    text = exact(number)
+    if number is None or not text.endswith("…") or number.denominator > RATIO_DENOMINATOR_MAX:
+        return text
+    return f"{number.numerator:,}/{number.denominator}"
 
 
 def account(name: str) -> str:
@@ -168,7 +178,7 @@ def _measured(statement: Statement) -> Table:
 
 def _applied(statement: Statement, applied: Applied) -> Table:
     rows = [
-        (line.what, exact(line.quantity), exact(line.times), exact(line.amount))
+        (line.what, exact(line.quantity), times(line.times), exact(line.amount))
         for line in applied.lines
     ]
     own = frozenset(applied.postings)
