@@ -18,10 +18,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from entente.agreement.decide import Rules, decide
+from entente.agreement.load import Texts, load
+from entente.agreement.occasions import NOTHING
+from entente.agreement.values import instant_ns
 from tests.support.server import WAIT_S_MAX, wait_until
 from tests.support.system import free_port
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "agreement" / "tutorial.md"
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs" / "agreement" / "tutorial.md"
 FENCE: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CHANGE: Final = re.compile(r"[Ii]n `([^`]+)`, change `([^`]+)` to `([^`]+)`")
 FILE: Final = re.compile(r"(Write|Add to) `([^`]+)`:$")
@@ -247,3 +252,18 @@ def test_the_tutorial_works_as_it_is_written(tmp_path: Path) -> None:
     words = {step.what.split(" agreement.yaml")[0] for step in made if step.verb == "Run"}
     every = {f"entente agreement {name}" for name in ("check", "decide", "settle", "simulate")}
     assert words >= every
+
+
+def test_the_six_lines_of_the_readme_are_an_agreement() -> None:
+    """They load, and bar what they are there to bar."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (document,) = (content for kind, content in FENCE.findall(text) if kind == "yaml")
+    assert document.count("\n") == 6
+    book = load(Texts({"pact.yaml": document}), "pact.yaml")
+    rules, at_ns = Rules(book.versions()), instant_ns("2026-07-01", book.zone)
+    own, third = (
+        decide(rules, NOTHING, {"model": "frontier", "host": host}, at_ns)
+        for host in ("lab-hosts", "third-hosts")
+    )
+    assert own.allowed
+    assert (third.allowed, third.clauses) == (False, ("X1",))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zlib
+from fractions import Fraction
 from html.parser import HTMLParser
 
 import msgspec
@@ -14,7 +15,7 @@ from entente.agreement.settle.statement import Statement, canonical
 from entente.domain.errors import StartError
 from entente.settlement import paper
 from entente.settlement.forms import StatementForm, written
-from entente.settlement.tables import money, tables
+from entente.settlement.tables import money, tables, times
 from tests.settlement.stated import march
 
 VOID = {"meta"}
@@ -178,3 +179,18 @@ def test_pdf_without_its_library(statement: Statement, monkeypatch: pytest.Monke
 def test_money_at_a_scale(nano: int, scale: int, text: str) -> None:
     """As many places as the agreement has."""
     assert money(nano, scale) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (None, ""),
+        (Fraction(1, 5), "0.2"),
+        (Fraction(1, 3), "1/3"),
+        (Fraction(-4000, 3), "-4,000/3"),
+        (Fraction(1, 1001), "0.000999…"),
+    ],
+)
+def test_what_a_quantity_is_multiplied_by(number: Fraction | None, text: str) -> None:
+    """As a contract would say it; a ratio that nobody can read is cut."""
+    assert times(number) == text
