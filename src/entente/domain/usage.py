@@ -41,10 +41,6 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
         """Tokens by class, in the order of `TOKEN_CLASSES`."""
         return msgspec.structs.astuple(self)[:_TOKENS]
 
-    def measures(self) -> tuple[int, ...]:
-        """What is not counted in tokens, in the order of `MEASURES`."""
-        return msgspec.structs.astuple(self)[_TOKENS:]
-
     @property
     def input_total(self) -> int:
         """All tokens that went in."""

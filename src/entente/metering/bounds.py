@@ -26,6 +26,8 @@ _OUTPUT_CLASSES: Final = {
     Surface.IMAGE_VARIATIONS: "image_output",
 }
 """Where tokens of a surface are no text."""
+_MEASURED: Final = frozenset({*_INPUT_CLASSES, *_OUTPUT_CLASSES})
+"""Surfaces that are counted otherwise as well."""
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -47,7 +49,7 @@ class Bound(msgspec.Struct, frozen=True):
         """The bound as if it had all been used; or so many tokens of the output."""
         output = self.output_tokens if output_tokens is None else output_tokens
         surface = self.surface
-        if surface not in _INPUT_CLASSES and surface not in _OUTPUT_CLASSES:
+        if surface not in _MEASURED:
             return Usage(input=self.input_tokens, output=output)
         tokens = {
             _INPUT_CLASSES.get(surface, "input"): self.input_tokens,
@@ -76,13 +78,12 @@ def bound(
     per_choice = output_tokens_max if asked is None else asked
     if context_tokens is not None:
         per_choice = min(per_choice, context_tokens)
-    return Bound(
-        input_tokens, per_choice * call.choices, call.surface, _measured(call, audio_s_max)
-    )
+    measured = _measured(call, audio_s_max) if call.surface in _MEASURED else NOTHING
+    return Bound(input_tokens, per_choice * call.choices, call.surface, measured)
 
 
 def _measured(call: Call, audio_s_max: int) -> Usage:
-    """Give the most of what is not counted in tokens."""
+    """Give the most of what is not counted in tokens, for a surface that has such a thing."""
     if call.surface in _INPUT_CLASSES:
         return Usage(audio_ms=audio_s_max * MS_PER_S)
     kind = _OUTPUT_CLASSES.get(call.surface)

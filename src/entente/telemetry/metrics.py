@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Final, TypeAlias
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -40,13 +41,12 @@ _BOUNDS: Final = (*(repr(bound) for bound in DURATION_BUCKETS_S), "+Inf")
 class _Served:
     """What came of the requests of one model."""
 
-    __slots__ = ("buckets", "estimated", "measures", "statuses", "sum_s", "tokens")
+    __slots__ = ("buckets", "estimated", "statuses", "sum_s", "used")
 
     def __init__(self) -> None:
         self.statuses: dict[str, int] = defaultdict(int)
-        self.tokens = [0] * len(TOKEN_CLASSES)
-        """By class, in the order of `TOKEN_CLASSES`."""
-        self.measures = [0] * len(MEASURES)
+        self.used = [0] * (len(TOKEN_CLASSES) + len(MEASURES))
+        """In the order of `Usage`'s fields."""
         self.estimated = 0
         self.buckets = [0] * len(_BOUNDS)
         """How many took how long."""
@@ -78,12 +78,10 @@ class Monitor(Collector):
         """Count a settled request."""
         served = self._served[model]
         served.statuses[status] += 1
-        for place, tokens in enumerate(usage.counts()):
-            if tokens:
-                served.tokens[place] += tokens
-        for place, amount in enumerate(usage.measures()):
+        used = served.used
+        for place, amount in enumerate(msgspec.structs.astuple(usage)):
             if amount:
-                served.measures[place] += amount
+                used[place] += amount
         served.estimated += estimated
         served.buckets[bisect_left(DURATION_BUCKETS_S, duration_s)] += 1
         served.sum_s += duration_s
@@ -121,7 +119,7 @@ class Monitor(Collector):
             {
                 (name, kind): tokens
                 for name, of in served
-                for kind, tokens in zip(TOKEN_CLASSES, of.tokens, strict=True)
+                for kind, tokens in zip(TOKEN_CLASSES, of.used, strict=False)
                 if tokens
             },
         )
@@ -132,7 +130,7 @@ class Monitor(Collector):
             {
                 (name, kind): amount
                 for name, of in served
-                for kind, amount in zip(MEASURES, of.measures, strict=True)
+                for kind, amount in zip(MEASURES, of.used[len(TOKEN_CLASSES) :], strict=True)
                 if amount
             },
         )
