@@ -19,6 +19,7 @@ from entente.http.queries import read_query, wanted
 from entente.http.responses import check_include
 from entente.http.routes import Match
 from entente.http.stored_completions import CHANGED
+from entente.http.turns import Turns
 from entente.objects import Item, Order, StoredObject
 from entente.wire import openai_stored
 from entente.wire.members import split
@@ -36,6 +37,7 @@ class Conversations:
         self._objects = keeping.objects
         self._ids = keeping.ids
         self._now_ns = now_ns
+        self._turns = Turns()
 
     def handlers(self) -> Mapping[str, Handler]:
         """Give the handlers by the actions of the route table."""
@@ -75,9 +77,10 @@ class Conversations:
     async def _update(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/conversations/{id}: the metadata is what can change."""
         metadata = openai_stored.new_metadata(await exchange.body())
-        kept = msgspec.structs.replace(await self._found(who, match), metadata=metadata)
-        if not await self._objects.replace(somebody(who), kept):
-            raise Overloaded(CHANGED)
+        async with self._turns.of((await self._found(who, match)).id):
+            kept = msgspec.structs.replace(await self._found(who, match), metadata=metadata)
+            if not await self._objects.replace(somebody(who), kept):
+                raise Overloaded(CHANGED)
         await answer_json(exchange, _written(kept))
 
     async def _delete(self, exchange: Exchange, who: Principal | None, match: Match) -> None:

@@ -12,6 +12,7 @@ from entente.http.exchange import Exchange
 from entente.http.handler import Handler, answer_json, somebody
 from entente.http.queries import read_query, text, wanted
 from entente.http.routes import Match
+from entente.http.turns import Turns
 from entente.objects import Objects, Order, StoredObject
 from entente.wire import openai_stored
 from entente.wire.openai_stored import KIND
@@ -23,6 +24,7 @@ class StoredCompletions:
     def __init__(self, objects: Objects) -> None:
         """Take the store."""
         self._objects = objects
+        self._turns = Turns()
 
     def handlers(self) -> Mapping[str, Handler]:
         """Give the handlers by the actions of the route table."""
@@ -55,10 +57,11 @@ class StoredCompletions:
     async def _update(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/chat/completions/{id}: the metadata is what can change."""
         metadata = openai_stored.new_metadata(await exchange.body())
-        kept = await self._found(who, match)
-        kept = msgspec.structs.replace(kept, metadata=metadata)
-        if not await self._objects.replace(somebody(who), kept):
-            raise Overloaded(CHANGED)
+        async with self._turns.of((await self._found(who, match)).id):
+            kept = await self._found(who, match)
+            kept = msgspec.structs.replace(kept, metadata=metadata)
+            if not await self._objects.replace(somebody(who), kept):
+                raise Overloaded(CHANGED)
         await answer_json(exchange, bytes(openai_stored.shown(kept.body, kept.metadata)))
 
     async def _delete(self, exchange: Exchange, who: Principal | None, match: Match) -> None:

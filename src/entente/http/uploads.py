@@ -15,9 +15,17 @@ from entente.http.exchange import Exchange
 from entente.http.files import receive
 from entente.http.handler import Handler, answer_json, somebody
 from entente.http.routes import Match
-from entente.objects import Item, Order, StoredObject, Wanted
+from entente.http.turns import Turns
+from entente.objects import Item, Order, StoredObject, Wanted, Writing
 from entente.wire import openai_files
-from entente.wire.openai_files import PARTS_MAX, UPLOAD_EXPIRES_S, FileRecord, UploadRecord, Wish
+from entente.wire.openai_files import (
+    PARTS_MAX,
+    UPLOAD_EXPIRES_S,
+    Completion,
+    FileRecord,
+    UploadRecord,
+    Wish,
+)
 from entente.wire.openai_responses import faults
 
 KIND: Final = "upload"
@@ -38,6 +46,7 @@ class Uploads:
         self._ids = files.ids
         self._now_ns = files.now_ns
         self._bytes_max = bytes_max
+        self._turns = Turns()
 
     def handlers(self) -> Mapping[str, Handler]:
         """Give the handlers by the actions of the route table."""
@@ -82,23 +91,36 @@ class Uploads:
             await receive(
                 exchange, file, name="data", bytes_max=PART_BYTES_MAX, setting="64 MB a part"
             )
-            sent = sum((await self._sizes(who, record)).values())
-            if sent + file.bytes > SENT_PER_BYTE_MAX * record.bytes:
-                message = f"The parts have more bytes than the upload's {record.bytes}."
-                raise InvalidParameter(message, param="data", code=None)
-            await file.seal()
+            async with self._turns.of(record.id):
+                await self._keep_part(who, match, file, part)
+        made_s = self._now_ns() // NS_PER_S
+        await answer_json(exchange, openai_files.write_part(part, kept.id, made_s))
+
+    async def _keep_part(self, who: Principal, match: Match, file: Writing, part: str) -> None:
+        """Add a part that was received, if the upload still takes it."""
+        _, record = await self._pending(who, match)
+        sent = sum((await self._sizes(who, record)).values())
+        if sent + file.bytes > SENT_PER_BYTE_MAX * record.bytes:
+            message = f"The parts have more bytes than the upload's {record.bytes}."
+            raise InvalidParameter(message, param="data", code=None)
+        await file.seal()
         item = Item(part, b"%d" % file.bytes)
         if not await self._objects.append(who, KIND, record.id, [item], items_max=PARTS_MAX):
             await self._blobs.delete(f"{record.id}.{part}")
             raise openai_files.no_upload(record.id)
-        made_s = self._now_ns() // NS_PER_S
-        await answer_json(exchange, openai_files.write_part(part, kept.id, made_s))
 
     async def _complete(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/uploads/{id}/complete: the parts, in the client's order, become a file."""
         who = somebody(who)
-        kept, record = await self._pending(who, match)
+        _, record = await self._pending(who, match)
         asked = openai_files.read_completion(await exchange.body())
+        async with self._turns.of(record.id):
+            done = await self._completed(who, match, asked)
+        await answer_json(exchange, openai_files.write_upload(done))
+
+    async def _completed(self, who: Principal, match: Match, asked: Completion) -> UploadRecord:
+        """Make the file, and give what the upload is then."""
+        kept, record = await self._pending(who, match)
         sizes = await self._sizes(who, record)
         for part in asked.part_ids:
             if part not in sizes:
@@ -115,7 +137,7 @@ class Uploads:
             await self._blobs.delete(file.id)
             raise openai_files.not_pending(record)
         await self._blobs.delete(record.id)
-        await answer_json(exchange, openai_files.write_upload(done))
+        return done
 
     async def _join(
         self, who: Principal, record: UploadRecord, parts: Sequence[str], md5: str | None
@@ -138,11 +160,13 @@ class Uploads:
     async def _cancel(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/uploads/{id}/cancel."""
         who = somebody(who)
-        kept, record = await self._pending(who, match)
-        done = msgspec.structs.replace(record, status="cancelled")
-        if not await self._replace(who, kept, done):
-            raise openai_files.not_pending(record)
-        await self._blobs.delete(record.id)
+        _, record = await self._pending(who, match)
+        async with self._turns.of(record.id):
+            kept, record = await self._pending(who, match)
+            done = msgspec.structs.replace(record, status="cancelled")
+            if not await self._replace(who, kept, done):
+                raise openai_files.not_pending(record)
+            await self._blobs.delete(record.id)
         await answer_json(exchange, openai_files.write_upload(done))
 
     async def _pending(self, who: Principal, match: Match) -> tuple[StoredObject, UploadRecord]:
