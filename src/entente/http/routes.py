@@ -21,7 +21,7 @@ from entente.wire.azure_management import is_management
 ANYONE: Final[frozenset[Role]] = frozenset()
 ALL_ROLES: Final = frozenset(Role)
 ADMINS: Final = frozenset({Role.ADMIN})
-ANTHROPIC_PREFIX: Final = "/anthropic/"
+ANTHROPIC_PREFIXES: Final = ("/anthropic/", "/v1/messages/")
 
 _COMPLETION: Final = "/v1/chat/completions/{id}"
 _RESPONSE: Final = "/v1/responses/{id}"
@@ -185,7 +185,7 @@ class Router:
                 return route.surface
         if is_management(path):
             return Surface.MANAGEMENT
-        return Surface.MESSAGES if path.startswith(ANTHROPIC_PREFIX) else Surface.OPERATIONS
+        return Surface.MESSAGES if path.startswith(ANTHROPIC_PREFIXES) else Surface.OPERATIONS
 
     def find(self, method: str, path: str) -> Match:
         """Find the row. Raises UnknownRoute or MethodNotAllowed, worded as OpenAI does."""
