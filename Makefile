@@ -8,12 +8,14 @@ ARGS ?=
 # Test processes at once.
 JOBS ?= 2
 
-.PHONY: help setup serve test check format bench bench-quick soak lock clean
+.PHONY: help setup agreement serve test check format bench bench-quick soak lock clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: $(VENV)/.serve ## Prepare .venv with the product and the local runtime
+
+agreement: $(VENV)/.agreement ## Add what simulations, charts and statements as PDF need
 
 serve: $(VENV)/.serve ## Run the product; options by ARGS="--port 9000"
 	@$(BIN)/entente serve $(ARGS)
@@ -41,10 +43,11 @@ soak: $(VENV)/.dev ## Run the long drills, in about half an hour; a look by ARGS
 	$(BIN)/python -m soak $(ARGS)
 
 lock: ## Resolve the dependencies anew, with hashes (needs uv)
-	for set in build serve dev; do \
+	for set in build serve agreement dev; do \
 	  uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
 	    --no-header --no-emit-index-url --quiet \
 	    $$(case $$set in build) echo --extra build;; serve) echo --extra local;; \
+	       agreement) echo --extra local --extra agreement;; \
 	       dev) echo --extra local --extra agreement --extra dev --extra build;; esac) \
 	    -o requirements/$$set.txt || exit 1; \
 	done
@@ -63,6 +66,10 @@ $(VENV)/.serve: requirements/serve.txt requirements/build.txt pyproject.toml | $
 	@sh scripts/system-packages
 	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/serve.txt
 	@$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.agreement: requirements/agreement.txt $(VENV)/.serve
+	@$(PIP) install --require-hashes -r requirements/agreement.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.serve

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import errno
 import resource
+import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -55,7 +57,7 @@ from entente.sessions import make_sessions
 from entente.stored import Filed, answer_handlers, filed_of, keeping_of
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
-from entente.welcome import welcome
+from entente.welcome import called_as, welcome
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
@@ -274,7 +276,9 @@ def _greeting(
     """Write what the person at the console reads first."""
     host, port = listener.getsockname()[:2]
     given = bool(environ.get(ADMIN_KEY_VARIABLE))
-    return welcome(host=host, port=port, model=next(iter(config.models)), made=made, given=given)
+    program = called_as(sys.argv[0], shutil.which("entente"))
+    model = next(iter(config.models))
+    return welcome(host=host, port=port, model=model, made=made, given=given, program=program)
 
 
 def _limits(records: Records) -> Limits:

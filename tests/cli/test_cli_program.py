@@ -157,3 +157,10 @@ def test_the_version_is_shown(entente_: Runner) -> None:
     """For bug reports."""
     shown = entente_.ok("version").out.strip()
     assert entente_.ok("version", "--json").json == {"version": shown}
+
+
+def test_the_version_is_where_people_look_for_it(program: Callable[..., Ended]) -> None:
+    """As an option, as other programs have it, and as a command."""
+    asked, told = program("--version"), program("version")
+    assert (asked.status, asked.err) == (0, "")
+    assert asked.out == told.out != ""

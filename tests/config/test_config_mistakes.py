@@ -274,6 +274,12 @@ MISTAKES = {
         "models.m.shutdown_date",
         ('"2027-03-31"',),
     ),
+    "name with a dot": Mistake(
+        OPENAI + MODEL.replace("models.m", "models.gpt-4") + "[models.gpt-4.1]\n",
+        6,
+        "models.gpt-4.1",
+        ('in quotes: [models."gpt-4.1"]',),
+    ),
     "inline table": Mistake(
         'models = { m = { targets = [\n{ provider = "main", x = 1, model = "m" }] } }\n' + OPENAI,
         2,

@@ -91,6 +91,25 @@ def test_what_has_no_row_does_not_exist(server: EntenteServer, path: str) -> Non
         assert (got.status, got.error["message"]) == (404, f"Invalid URL (GET {path})")
 
 
+@pytest.mark.parametrize(
+    ("path", "meant", "where"),
+    [
+        ("/chat/completions", "/v1/chat/completions", "ends with"),
+        ("/v1/v1/messages", "/v1/messages", "ends before"),
+    ],
+)
+def test_a_base_url_that_is_wrong_is_recognised(
+    server: EntenteServer, path: str, meant: str, where: str
+) -> None:
+    """The commonest mistake of a new client is told to whoever made it."""
+    got = server.ask("POST", path, key=ADMIN_KEY, body=b"{}")
+    assert got.status == 404
+    assert got.error["message"] == (
+        f"Invalid URL (POST {path}) "
+        f"(HINT: Perhaps you meant {meant}? The base URL of this client {where} /v1.)"
+    )
+
+
 def test_head_has_no_body(server: EntenteServer) -> None:
     """HEAD is a method like the others: not allowed, and without a body as HTTP wants."""
     got = server.ask("HEAD", "/healthz")

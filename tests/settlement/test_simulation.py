@@ -194,6 +194,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert {"report.json", "payouts.csv", "charts.html", "payouts.png"} <= names
     report = msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes(), type=Report)
     assert report.summary.paths == 100
+    cloud = next(each.received for each in report.summary.parties if each.party == "cloud")
+    assert f" {cloud.p50[-1] // 100:,}.{cloud.p50[-1] % 100:02d} " in said
     assert run([*asked[:-2], "--json"]) == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=Report) == report
 
@@ -211,7 +213,9 @@ def test_the_command_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "altair", None)
     asked = ["agreement", "simulate", document, "--scenario", scenario, "--paths", "5"]
     assert run([*asked, "--out", str(tmp_path / "out")]) == 1
-    assert "pip install 'entente[agreement]'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "pip install 'entente[agreement]'" in said
+    assert "make agreement" in said
     assert run(asked) == 0
 
 

@@ -69,6 +69,12 @@ def _write(folder: Path, report: Report) -> int:
     return len(files)
 
 
+def _shown(units: int, scale: int) -> str:
+    """Write an amount for people, with its thousands apart."""
+    whole, point, part = decimal(abs(units), scale).partition(".")
+    return f"{'-' if units < 0 else ''}{int(whole):,}{point}{part}"
+
+
 def _show(report: Report) -> None:
     summary = report.summary
     say(
@@ -78,7 +84,7 @@ def _show(report: Report) -> None:
     rows = [
         (
             report.names.get(each.party, each.party),
-            *(decimal(units, summary.scale) for units in each.received.last()),
+            *(_shown(units, summary.scale) for units in each.received.last()),
         )
         for each in summary.parties
     ]

@@ -14,7 +14,7 @@ from entente.domain.errors import StartError
 if TYPE_CHECKING:
     from types import ModuleType
 
-EXTRA: Final = "pip install 'entente[agreement]'"
+EXTRA: Final = "pip install 'entente[agreement]', or, where Entente was cloned, make agreement"
 
 
 def register(app: typer.Typer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -28,7 +28,6 @@ INTERRUPTED: Final = 130
 """128 and the number of SIGINT, as shells have it."""
 
 app = typer.Typer(
-    help="A model platform that an organisation runs itself. `entente serve` starts it.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -36,12 +35,30 @@ app = typer.Typer(
 )
 for _module in (serve, models, usage, doctor):
     _module.register(app)
+
 app.add_typer(keys.app, name="keys")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(models.prices, name="prices")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
 app.add_typer(agreement.app, name="agreement")
+
+
+def _say_version(value: bool) -> None:
+    if value:
+        serve.show_version()
+        raise typer.Exit
+
+
+@app.callback()
+def begin(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Run a model platform of one's own. `entente serve` starts it."""
 
 
 def run(arguments: Sequence[str]) -> int:

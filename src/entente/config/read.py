@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from entente.config.problems import Problems
 
 NAME_CHARS_MAX: Final = 256
+_NAMED_DEPTH: Final = 2
+"""How deep a table stands that has a name of the user's, such as [models.m]."""
 
 _BAD_NAME: Final = f"a name must be 1 to {NAME_CHARS_MAX} printable characters: rename it"
 _WORDS: Final = (
@@ -97,7 +99,7 @@ class Reader:
             if key in fields:
                 read[key] = self.read(fields[key].type, item, (*path, key))
             else:
-                self._problems.add((*path, key), _unknown(key, fields, path))
+                self._problems.add((*path, key), _unknown(key, fields, path, item))
         for name, field in fields.items():
             if field.required and name not in value:
                 read[name] = self._bad(path, f"`{name}` is missing: add it")
@@ -236,10 +238,13 @@ def _rate(value: object) -> Fraction:
     return rate
 
 
-def _unknown(key: str, known: Mapping[str, object], path: KeyPath) -> str:
+def _unknown(key: str, known: Mapping[str, object], path: KeyPath, value: object) -> str:
     """Say that there is no such setting, with the nearest one or all of them."""
     place = setting_name(path) or "the file"
-    hint = did_you_mean(key, known) or f" Known here: {', '.join(known)}."
+    hint = did_you_mean(key, known)
+    if not hint and isinstance(value, dict) and len(path) == _NAMED_DEPTH:
+        hint = f' A name with a dot in it stands in quotes: [{path[0]}."{path[1]}.{key}"].'
+    hint = hint or f" Known here: {', '.join(known)}."
     return f"no such setting in {place}.{hint}"
 
 

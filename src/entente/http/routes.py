@@ -207,9 +207,22 @@ class Router:
             )
             raise MethodNotAllowed(message, allow=tuple(sorted(allowed)))
         message = f"Invalid URL ({method} {path})"
-        raise UnknownRoute(message)
+        raise UnknownRoute(message + self._hint(path))
+
+    def _hint(self, path: str) -> str:
+        """Say what the base URL lacks, or has twice, where that alone hides a row."""
+        if path.startswith(f"{_VERSION}{_VERSION}/"):
+            meant, where = path.removeprefix(_VERSION), "ends before"
+        else:
+            meant, where = _VERSION + path, "ends with"
+        if not any(row.path == meant for row in self.routes):
+            return ""
+        return (
+            f" (HINT: Perhaps you meant {meant}? The base URL of this client {where} {_VERSION}.)"
+        )
 
 
+_VERSION: Final = "/v1"
 _PARAMETER: Final = re.compile(r"\{(\w+)\}|/\*$")
 
 

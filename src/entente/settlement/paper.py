@@ -35,8 +35,8 @@ def pdf(statement: Statement) -> bytes:
     """Write the pages. Raises StartError where fpdf2 is not installed."""
     if FPDF is None:
         message = (
-            "PDF needs fpdf2. Install it with: pip install 'entente[agreement]' "
-            "(HTML, CSV and JSON work without it.)"
+            "PDF needs fpdf2. Install it with: pip install 'entente[agreement]', or, where Entente "
+            "was cloned, make agreement. (HTML, CSV and JSON work without it.)"
         )
         raise StartError(message)
     page = FPDF(orientation="landscape", unit="mm", format="A4")

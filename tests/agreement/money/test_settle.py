@@ -475,6 +475,12 @@ def test_what_cannot_be_settled(period: str, statement: str, message: str) -> No
         stated(book(agreement(bases=[REVENUE])), [], period, statement=statement)
 
 
+def test_an_agreement_without_statements_has_nothing_to_settle() -> None:
+    """And says so, instead of asking which one."""
+    with pytest.raises(InvalidParameter, match="has no statement, so there is nothing to settle"):
+        stated(book(agreement(bases=[REVENUE], statements=[])), [], "2026-Q1", statement="")
+
+
 def test_a_ladder_that_cannot_be_is_refused() -> None:
     """The document loader says so first; settling does not lose money either way."""
     waterfall = {

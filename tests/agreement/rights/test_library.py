@@ -120,6 +120,7 @@ def test_the_partnership_needs_a_reading() -> None:
     } <= set(lacking)
     assert "W1 cannot be read without it" in lacking["measured_on"]
     assert "--parameter measured_on=" in lacking["measured_on"]
+    assert "--scenario (cap_after_recoup, " in lacking["measured_on"]
 
 
 def test_an_unsourced_reading_cannot_slip_in() -> None:

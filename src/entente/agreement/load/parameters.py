@@ -7,7 +7,7 @@ for is a problem that names the clauses that ask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from entente.agreement.document import SECTIONS, Parameter, ParameterKind
@@ -28,7 +28,7 @@ from entente.agreement.values import parse as parse_exact
 
 REFERENCE: Final = "parameter"
 SHOWN_MAX: Final = 8
-"""Clauses that a message names."""
+"""Clauses, and scenarios, that a message names."""
 
 
 def resolve(
@@ -43,7 +43,7 @@ def resolve(
     """
     resolving = _Resolving(declared, given, problems)
     resolved = resolving.tree(tree, "")
-    lacking = resolving.report()
+    lacking = resolving.report(tuple(written_of(tree, "scenarios")))
     return resolved if isinstance(resolved, Fork) else tree, lacking
 
 
@@ -120,8 +120,9 @@ class _Resolving:
         value = self._values.get(name)
         return Leaf(None, mark) if value is None else _moved(value, mark)
 
-    def report(self) -> frozenset[str]:
+    def report(self, scenarios: Sequence[str]) -> frozenset[str]:
         """Note parameters that lack a value, and ones that nothing asks for."""
+        by = f"by --scenario ({', '.join(scenarios[:SHOWN_MAX])})" if scenarios else "by a scenario"
         lacking: set[str] = set()
         for name, (parameter, written) in self._declared.items():
             asked = self._asked[name]
@@ -133,7 +134,7 @@ class _Resolving:
                 clauses = ", ".join(sorted(asked)[:SHOWN_MAX])
                 text = (
                     f"has no value, and {clauses} cannot be read without it ({parameter.meaning}): "
-                    f"give it by --parameter {name}=…, by a scenario, or as `value` here"
+                    f"give it by --parameter {name}=…, {by}, or as `value` here"
                     f"{_of(parameter)}"
                 )
                 self._problems.add(written.mark, text, clause=name)

@@ -155,8 +155,12 @@ def _terms(versions: Sequence[Version], id: str) -> Terms:
         return found[id]
     if not id and len(found) == 1:
         return next(iter(found.values()))
-    names = ", ".join(found) or "none"
-    message = f"Say which statement: the agreement has {names}."
+    message = (
+        f"Say which statement: the agreement has {', '.join(found)}."
+        if found
+        else "This agreement has no statement, so there is nothing to settle: add one under "
+        "`statements`."
+    )
     raise InvalidParameter(message, param="statement", code=None)
 
 
