@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from entente.http.routes import ROUTES, Route
 from tests.e2e.test_batches import CONFIG, SCRIPT
 from tests.kit.run import PROPERTY
+from tests.support.bodies import BODIES, EMPTY, FORMS, form
 from tests.support.matrix import fuzzing
 from tests.support.server import ADMIN_KEY, EntenteServer
 
@@ -33,66 +34,7 @@ resource_group = "people"
 account = "models"
 location = "home"
 """
-WITH_BODIES: Final = [route for route in ROUTES if route.method in ("POST", "PUT")]
-EMPTY: Final = frozenset(
-    {"cancel_response", "cancel_upload", "cancel_batch", "cancel_message_batch"}
-)
-"""Actions that take no body."""
-FORMS: Final = {
-    "create_file": ("file", {"purpose": "batch", "expires_after[anchor]": "created_at"}),
-    "add_upload_part": ("data", {}),
-    "transcriptions": ("file", {"model": "m", "response_format": "json"}),
-    "translations": ("file", {"model": "m"}),
-    "image_edits": ("image", {"model": "m", "prompt": "x", "stream": "true"}),
-    "image_variations": ("image", {"model": "m", "n": "1"}),
-}
-"""What is sent as a form: the name of its file, and its fields."""
-_USER: Final = {"role": "user", "content": [{"type": "text", "text": "hé"}]}
-_SAID: Final = {"type": "message", "role": "user", "content": "hé"}
-_MESSAGE: Final = {"model": "m", "max_tokens": 9, "messages": [_USER], "system": "Be brief."}
-_BODIES: Final[dict[str, Any]] = {
-    "chat": {"model": "m", "messages": [_USER], "n": 1, "store": True, "metadata": {"a": "b"}},
-    "update_completion": {"metadata": {"a": "b"}},
-    "responses": {
-        "model": "m",
-        "input": [_SAID],
-        "conversation": {"id": "CONVERSATION"},
-        "metadata": {"a": "b"},
-        "background": True,
-    },
-    "compact_response": {"model": "m", "input": [_SAID], "previous_response_id": "RESPONSE"},
-    "count_input": {"model": "m", "input": [_SAID], "previous_response_id": "RESPONSE"},
-    "create_conversation": {"items": [_SAID], "metadata": {"a": "b"}},
-    "update_conversation": {"metadata": {"a": "b"}},
-    "add_items": {"items": [_SAID]},
-    "messages": _MESSAGE,
-    "count_tokens": _MESSAGE,
-    "create_message_batch": {"requests": [{"custom_id": "a", "params": _MESSAGE}]},
-    "create_client_secret": {
-        "expires_after": {"anchor": "created_at", "seconds": 60},
-        "session": {"type": "realtime", "model": "m", "instructions": "Be brief."},
-    },
-    "create_realtime_session": {"model": "m", "instructions": "Be brief."},
-    "create_transcription_session": {"input_audio_transcription": {"model": "m"}},
-    "completions": {"model": "m", "prompt": ["a"], "stream_options": {}, "max_tokens": 5},
-    "embeddings": {"model": "m", "input": ["a", "b"], "encoding_format": "base64"},
-    "moderations": {"model": "m", "input": [{"type": "text", "text": "x"}]},
-    "speech": {"model": "m", "input": "x", "voice": "alloy", "stream_format": "sse"},
-    "image_generations": {"model": "m", "prompt": "x", "n": 1, "stream": True},
-    "create_upload": {"filename": "f", "purpose": "vision", "bytes": 9, "mime_type": "x/y"},
-    "complete_upload": {"part_ids": ["part_1"], "md5": "x"},
-    "create_batch": {
-        "input_file_id": "file-1",
-        "endpoint": "/v1/embeddings",
-        "completion_window": "24h",
-        "metadata": {"a": "b"},
-        "output_expires_after": {"anchor": "created_at", "seconds": 3600},
-    },
-    "put_deployment": {
-        "sku": {"name": "Standard", "capacity": 5},
-        "properties": {"model": {"format": "OpenAI", "name": "m", "version": "1"}},
-    },
-}
+WITHBODIES: Final = [route for route in ROUTES if route.method in ("POST", "PUT")]
 FUZZ: Final = settings(PROPERTY, max_examples=25)
 DEPTH: Final = 20_000
 _HOLE: Final = re.compile(r"\{(\w+)\}")
@@ -106,7 +48,7 @@ class World:
         self.server = server
         talk = self.post("/v1/conversations", {}).json["id"]
         response = self.post("/v1/responses", {"model": "m", "input": "x"}).json["id"]
-        upload = self.post("/v1/uploads", _BODIES["create_upload"]).json["id"]
+        upload = self.post("/v1/uploads", BODIES["create_upload"]).json["id"]
         self.named = {b"CONVERSATION": talk.encode(), b"RESPONSE": response.encode()}
         self.ids = {
             "conversations": talk,
@@ -132,17 +74,10 @@ class World:
         """Give a good body, and its content type."""
         if route.action in FORMS:
             return form(*FORMS[route.action]), "multipart/form-data; boundary=b"
-        body = json.dumps(_BODIES[route.action], ensure_ascii=False).encode()
+        body = json.dumps(BODIES[route.action], ensure_ascii=False).encode()
         for name, id in self.named.items():
             body = body.replace(name, id)
         return body, "application/json"
-
-
-def form(file: str, fields: dict[str, str]) -> bytes:
-    """Write a form with a file."""
-    head = '--b\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
-    parts = [head.format(name, "", value) for name, value in fields.items()]
-    return "".join([*parts, head.format(file, '; filename="a.jsonl"', "{}"), "--b--\r\n"]).encode()
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +107,7 @@ def refused_or_served(world: World, route: Route, body: bytes, kind: str) -> Non
 
 TAKING: Final = pytest.mark.parametrize(
     "route",
-    [route for route in WITH_BODIES if route.action not in EMPTY],
+    [route for route in WITHBODIES if route.action not in EMPTY],
     ids=lambda route: f"{route.method} {route.path}",
 )
 
@@ -207,5 +142,5 @@ def test_members_that_are_no_text(world: World, route: Route) -> None:
 
 def test_every_route_that_takes_a_body_is_here() -> None:
     """A new one has to say what a good body is."""
-    taking = {route.action for route in WITH_BODIES} - EMPTY
-    assert taking == {*_BODIES, *FORMS}
+    taking = {route.action for route in WITHBODIES} - EMPTY
+    assert taking == {*BODIES, *FORMS}

@@ -11,6 +11,7 @@ import pytest
 from entente.domain.principal import Role
 from entente.http.routes import ROUTES, Route
 from tests.e2e.test_batches import CONFIG, jsonl, line, write_config
+from tests.support.bodies import BODIES, FORMS, form
 from tests.support.server import EntenteServer, Key, wait_until
 
 if TYPE_CHECKING:
@@ -266,3 +267,37 @@ def test_every_kind_of_list_is_asked() -> None:
     owners = {path.partition("/{id}")[0] for path in kinds}
     listed = {r.path for r in ROUTES if r.method == "GET" and r.path in owners}
     assert listed == set(LISTS.values())
+
+
+NAMING: Final = [
+    route
+    for route in ROUTES
+    if route.method == "POST"
+    and "{id}" not in route.path
+    and b'"m"' in json.dumps(BODIES.get(route.action, {})).encode()
+    and route.action != "create_message_batch"  # each of its requests is refused by itself
+] + [route for route in ROUTES if "model" in FORMS.get(route.action, ("", {}))[1]]
+"""Routes whose body says which model is asked."""
+BUILDS_ON: Final = ("conversation", "previous_response_id")
+
+
+@pytest.mark.parametrize("route", NAMING, ids=lambda route: f"{route.method} {route.path}")
+def test_a_model_that_is_not_the_keys_is_none(world: World, route: Route) -> None:
+    """A key with a list of models reaches no other by any route, and learns of none."""
+    key = world.server.make_key(models=("other",))
+    said = []
+    for model in ("m", "none"):
+        asked = {k: v for k, v in BODIES.get(route.action, {}).items() if k not in BUILDS_ON}
+        body = json.dumps(asked).replace('"m"', f'"{model}"').encode()
+        headers = dict(ANTHROPIC)
+        if route.action in FORMS:
+            file, fields = FORMS[route.action]
+            body, headers = form(file, {**fields, "model": model}), FORM
+        got = world.server.ask("POST", route.path, key=key.secret, body=body, headers=headers)
+        text = re.sub(r"req_\w+", "REQUEST", got.body.decode())
+        said.append((got.status, re.sub(rf"\b{model}\b", "MODEL", text)))
+    theirs, nobodys = said
+    assert theirs == nobodys
+    assert theirs[0] in (400, 404)
+    assert "MODEL" in theirs[1]
+    assert world.server.settlements(key) == []

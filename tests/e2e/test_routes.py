@@ -120,8 +120,11 @@ def test_key_may_come_in_either_header(server: EntenteServer, key: Key) -> None:
     """`Authorization: Bearer` in any case, or `api-key`."""
     for header in ({"Authorization": f"bEaReR  {key.secret} "}, {"Api-Key": key.secret}):
         assert server.ask("GET", "/v1/models", headers=header).status == 200
-    basic = {"Authorization": f"Basic {key.secret}"}
-    assert server.ask("GET", "/v1/models", headers=basic).status == 401
+    for other in (
+        {"Authorization": f"Basic {key.secret}"},
+        {"Sec-WebSocket-Protocol": f"openai-insecure-api-key.{key.secret}"},  # for realtime only
+    ):
+        assert server.ask("GET", "/v1/models", headers=other).status == 401
 
 
 def test_models_of_others_do_not_exist(server: EntenteServer) -> None:

@@ -21,6 +21,12 @@ ADMIN: Final = "sk-canary-of-the-admin-77aa55cc33ee11ff"
 PROXY: Final = "canary-of-the-proxy-password"
 SHOWN_CHARS_MAX: Final = 16
 """What may be seen of a key: its ends."""
+_HANDSHAKE: Final = {
+    "connection": "Upgrade",
+    "upgrade": "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 _SECOND: Final = """
 [providers.second]
 kind = "openai"
@@ -91,6 +97,13 @@ def _provoke(server: EntenteServer, key: Key) -> bytes:
     said = b"".join(a.body + json.dumps(dict(a.headers)).encode() for a in answers)
     raw = run(exchange(server.port, post(chat_body(stream=True, text="break"), key.secret)))
     assert {a.status for a in answers} >= {200, 401, 403, 404, 502}
+    for who in (key.secret, almost, ADMIN):
+        offered = f"realtime, openai-insecure-api-key.{who}"
+        opening = server.ask(
+            "GET", "/v1/realtime?model=m", headers={**_HANDSHAKE, "sec-websocket-protocol": offered}
+        )
+        assert opening.status in (401, 502)
+        said += opening.body + json.dumps(dict(opening.headers)).encode()
     return said + raw.body
 
 

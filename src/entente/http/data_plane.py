@@ -132,7 +132,7 @@ class DataPlane:
         """Find who is asking and whether the route is theirs. None on routes for anyone."""
         if not route.roles:
             return None
-        presented = presented_key(exchange)
+        presented = presented_key(exchange, handshake=route.action == "realtime")
         if presented is None:
             raise MissingKey(_NO_KEY)
         who = self._ring().find(presented) or await self._holder(presented, route)

@@ -45,10 +45,10 @@ def is_anthropics(exchange: Exchange, surface: Surface) -> bool:
     return any(name == b"anthropic-version" for name, _ in exchange.headers)
 
 
-def presented_key(exchange: Exchange) -> bytes | None:
+def presented_key(exchange: Exchange, *, handshake: bool = False) -> bytes | None:
     """Give the key of `Authorization: Bearer KEY`, `api-key` or `x-api-key`, None for none.
 
-    On a WebSocket's handshake it may stand among the subprotocols instead.
+    On a WebSocket's `handshake` it may stand among the subprotocols instead.
     """
     offered: bytes | None = None
     for name, value in exchange.headers:
@@ -58,7 +58,7 @@ def presented_key(exchange: Exchange) -> bytes | None:
                 return key
         elif name in _KEY_HEADERS and value:
             return value.strip()
-        elif name == b"sec-websocket-protocol":
+        elif handshake and name == b"sec-websocket-protocol":
             offered = _offered(value) or offered
     return offered
 

@@ -64,7 +64,7 @@ class RealtimeRoutes:
 
     async def _bound(self, exchange: Exchange) -> SessionKey | None:
         """Give what the client's key is bound to, None where it is an ordinary one."""
-        presented = presented_key(exchange)
+        presented = presented_key(exchange, handshake=True)
         return await self._keys.find(presented) if presented is not None else None
 
     def _secret(self, read: Callable[[bytes], secrets.Asked]) -> Handler:
