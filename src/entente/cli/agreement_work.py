@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import typer
 
+from entente.agreement.check.conditions import unheard
 from entente.agreement.decide import Rules
 from entente.agreement.decide import decide as decide_request
 from entente.agreement.load import AgreementProblems, Book, load_facts
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 HASH_CHARS_SHOWN: Final = 12
 
+_NAMED: Final = ("model", "host", "surface")
+"""Attributes with an option of their own."""
 _TRUTHS: Final = ("true", "false")
 
 
@@ -97,6 +100,7 @@ def decide(
     request: dict[str, Scalar] = dict(named)
     for name, text in pairs("--set", said).items():
         request[name] = _scalar(version, name, text)
+    _refuse_unheard(book, request)
     decision = decide_request(Rules(book.versions(known_ns)), happened, request, at_ns)
     if as_json:
         say_json(decision)
@@ -155,6 +159,16 @@ def _facts(path: Path, zone: ZoneInfo) -> Facts:
     except OSError as error:
         message = f"{path} cannot be read ({error.strerror}): check the path given to --facts."
         raise ConfigError(message) from error
+
+
+def _refuse_unheard(book: Book, request: Mapping[str, Scalar]) -> None:
+    """Refuse a word that no clause can mean: misspelt, it would be allowed. InvalidParameter."""
+    declared = {each.id: each for v in book.versions() for each in v.agreement.attributes}
+    for name, value in request.items():
+        if what := unheard(name, value, declared.values()):
+            option = f"--{name}" if name in _NAMED else f"--set {name}"
+            message = f"{option}: {what}."
+            raise InvalidParameter(message, param=option, code=None)
 
 
 def _scalar(version: Version, name: str, text: str) -> Scalar:

@@ -13,6 +13,7 @@ from tests.agreement.rights.documents import BASE
 from tests.agreement.rights.worked import LIBRARY
 
 PARTNERSHIP = str(LIBRARY / "microsoft-openai" / "agreement.yaml")
+STOREFRONTS = str(LIBRARY / "two-storefronts" / "agreement.yaml")
 READING = ("--scenario", "cap_after_recoup")
 
 
@@ -124,6 +125,7 @@ def test_decide_takes_attributes_facts_and_knowledge(
         (("--known", "2026-02-30"), "--known: "),
         (("--set", "size"), "--set takes NAME=VALUE, not 'size'."),
         (("--set", "size=big"), "--set size: 'big' is not a number"),
+        (("--set", "hots=two"), "--set hots: `hots` is no usual attribute: did you mean `host`?"),
         (("--facts", "absent.yaml"), "absent.yaml cannot be read"),
         (("--parameter", "x=1"), "there is no parameter `x`"),
         (("--scenario", "x"), "there is no scenario `x`. There is none."),
@@ -137,6 +139,26 @@ def test_misuse_is_one_line(
     assert (status, out) == (1, "")
     (line,) = err.splitlines()
     assert what in line
+
+
+def test_a_misspelt_choice_is_not_allowed_but_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """No clause could be about it, which would read as permission."""
+    asked = (
+        "decide",
+        STOREFRONTS,
+        "--model",
+        "frontier-1",
+        "--host",
+        "third-cloud",
+        "--at",
+        "2026-02-01",
+        "--surface",
+    )
+    status, out, _ = run(capsys, *asked, "api_stateless")
+    assert (status, out[:11]) == (0, "Not allowed")
+    status, out, err = run(capsys, *asked, "api_statless")
+    assert (status, out) == (1, "")
+    assert "--surface: `surface` has no choice `api_statless`: did you mean `api_stateless`?" in err
 
 
 def test_facts_that_are_wrong(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Final
 
@@ -82,6 +82,19 @@ def check(agreement: Agreement) -> Iterator[Finding]:
     for clause, path, name in _named(agreement):
         if not _is_known(name, declared):
             yield Finding(clause, path, _unknown(name, declared))
+
+
+def unheard(name: str, value: object, attributes: Iterable[Attribute]) -> str:
+    """Say why no clause could mean this word of a request; nothing where one could."""
+    declared = {each.id: each for each in attributes}
+    if not _is_known(name, declared):
+        return _unknown(name, declared)
+    choices = declared[name].choices if name in declared else ()
+    if not choices or value in choices:
+        return ""
+    near = get_close_matches(str(value), choices, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(sorted(choices))}"
+    return f"`{name}` has no choice `{value}`: {hint}"
 
 
 def _named(agreement: Agreement) -> Iterator[tuple[str, Path, str]]:
