@@ -18,7 +18,12 @@ ZERO: Final = Fraction(0)
 
 def ladder_of(clause: Waterfall, cut: Cut) -> Ladder:
     """Make the ladder as it is in a stretch. Raises ValueError for one that loses money."""
-    return Ladder(tuple(_rung(tier, cut) for tier in clause.tiers))
+    return Ladder(rungs_of(clause, cut))
+
+
+def rungs_of(clause: Waterfall, cut: Cut) -> tuple[Rung, ...]:
+    """Give the tiers with their limits as numbers, as they are in a stretch."""
+    return tuple(_rung(tier, cut) for tier in clause.tiers)
 
 
 def _rung(tier: Tier, cut: Cut) -> Rung:
@@ -68,22 +73,34 @@ class WaterfallWork(Work):
         super().__init__()
         self.path = ladders.START
         self._ladder: Ladder | None = None
+        self._paid: dict[str, Fraction] = {}
+        self._left: dict[str, Fraction] = {}
+        """Up to each limit of the tier that the path has come to."""
 
     def step(self, clause: Waterfall, cut: Cut) -> None:
         """Run the profit of a stretch down the ladder."""
-        self._ladder = ladder_of(clause, cut)
+        ladder = self._ladder_in(clause, cut)
         amount = cut.base(clause.base) if cut.holds(clause) else Amount()
         self.used.merge(amount)
-        before, after = self.path, ladders.advance(self._ladder, self.path, amount.value)
+        before, after = self.path, ladders.advance(ladder, self.path, amount.value)
         self.path = after
-        was, now = ladders.paid(before), ladders.paid(after)
+        was, now = self._paid, ladders.paid(after)
+        self._paid = now
         payer = party(clause.payer)
-        for name in dict.fromkeys((*self._ladder.parties(), *now, *was)):
+        for name in dict.fromkeys((*ladder.parties(), *now, *was)):
             due = now.get(name, ZERO) - was.get(name, ZERO)
             self.flow(payer, party(name), "payout", due)
-        capped = ladders.capped(self._ladder, after)
-        self.closed = frozenset((payer, party(name), "payout") for name in capped)
+        self._left = ladders.headroom(ladder, after)
+        at_limit = (name for name, left in self._left.items() if not left)
+        self.closed = frozenset((payer, party(name), "payout") for name in at_limit)
         self._explain(clause.base, before, after)
+
+    def _ladder_in(self, clause: Waterfall, cut: Cut) -> Ladder:
+        """Give the ladder; one that has not changed need not be checked again."""
+        rungs = rungs_of(clause, cut)
+        if self._ladder is None or self._ladder.rungs != rungs:
+            self._ladder = Ladder(rungs)
+        return self._ladder
 
     def _explain(self, base: str, before: Path, after: Path) -> None:
         for (tier, split), profit in _differences(before, after):
@@ -93,11 +110,8 @@ class WaterfallWork(Work):
 
     def balances(self) -> tuple[Balance, ...]:
         """Say what each has received, what its limit leaves, and what loss is open."""
-        received = ladders.paid(self.path)
-        found: list[Balance] = [(f"paid to {name}", own) for name, own in received.items()]
-        if self._ladder is not None:
-            left = ladders.headroom(self._ladder, self.path)
-            found += [(f"left to the limit of {name}", own) for name, own in left.items()]
+        found: list[Balance] = [(f"paid to {name}", own) for name, own in self._paid.items()]
+        found += [(f"left to the limit of {name}", own) for name, own in self._left.items()]
         if self.path.deficit:
             found.append(("loss to be earned again", self.path.deficit))
         return tuple(found)

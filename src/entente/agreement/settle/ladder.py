@@ -12,7 +12,7 @@ path that was run stays as it is and counts towards the limits of the new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Final, Literal, TypeAlias
 
@@ -124,6 +124,8 @@ def _check(rung: Rung, ids: list[str]) -> None:
 
 def advance(ladder: Ladder, path: Path, amount: Fraction) -> Path:
     """Run an amount of profit, or of loss, down (or back up) the ladder."""
+    if not amount:
+        return path
     if amount < 0:
         return _retreat(path, -amount)
     made_up = min(amount, path.deficit)
@@ -165,10 +167,7 @@ def payouts(ladder: Ladder, profit: Fraction) -> dict[str, Fraction]:
 
 def capped(ladder: Ladder, path: Path) -> frozenset[str]:
     """Name the parties that stand at a limit of the tier that the path has come to."""
-    state = _State(ladder, path.stretches)
-    rung, _, _ = state.here()
-    reached = {bound.party for bound in rung.bounds if state.left(bound) <= 0}
-    return frozenset(reached)
+    return frozenset(party for party, room in headroom(ladder, path).items() if not room)
 
 
 def headroom(ladder: Ladder, path: Path) -> dict[str, Fraction]:
@@ -229,9 +228,9 @@ class _State:
     def here(self) -> tuple[Rung, Split, Fraction | None]:
         """Give the tier that is being run, its split, and the profit up to the next bend."""
         for rung in self._rungs:
-            left = {bound: self.left(bound) for bound in rung.bounds}
-            reached = {bound.party for bound, room in left.items() if room <= 0}
-            open_bounds = {b: room for b, room in left.items() if b.party not in reached}
+            rooms = [(bound, self.left(bound)) for bound in rung.bounds]
+            reached = {bound.party for bound, room in rooms if room <= 0}
+            open_bounds = [(b, room) for b, room in rooms if b.party not in reached]
             at_once = rung.on_cap is not None and bool(rung.on_cap.next_tier)
             if rung.bounds and (not open_bounds or (reached and at_once)):
                 continue
@@ -263,10 +262,12 @@ def _effective(rung: Rung, reached: set[str]) -> Split:
     return tuple((party, share / (ONE - freed)) for party, share in open_shares.items())
 
 
-def _room(left: Mapping[Bound, Fraction], shares: Mapping[str, Fraction]) -> Fraction | None:
+def _room(
+    left: Iterable[tuple[Bound, Fraction]], shares: Mapping[str, Fraction]
+) -> Fraction | None:
     """Give the profit after which the first of the open limits is reached."""
     rooms = [
         room / shares[bound.party] if bound.measured_on == "payouts" else room
-        for bound, room in left.items()
+        for bound, room in left
     ]
     return min(rooms, default=None)
