@@ -14,3 +14,5 @@ THOROUGH: Final = settings(
     suppress_health_check=[HealthCheck.too_slow],
 )
 """For calculators, which are quick."""
+HALF: Final = settings(THOROUGH, max_examples=5_000)
+"""For properties that take two tests, one for small and one for larger examples."""

@@ -16,7 +16,7 @@ from entente.agreement.settle.statement import Statement, canonical
 from entente.agreement.values import floor_then_first, split
 from tests.agreement.money.documents import NANO, QUARTERLY, agreement, book, ns
 from tests.agreement.money.ladders import F
-from tests.agreement.money.profile import THOROUGH
+from tests.agreement.money.profile import HALF, THOROUGH
 
 SECTIONS: dict[str, Any] = {
     "bases": [{"id": "R", "owner": "lab", "when": {"flow": "revenue"}, "measure": "gross"}],
@@ -69,6 +69,8 @@ def facts_of(data: bytes) -> list[AnyFact]:
     return found
 
 
+FEW, MANY = st.binary(min_size=6, max_size=17), st.binary(min_size=18, max_size=30)
+"""One or two facts, and three to five."""
 DATA = st.binary(min_size=6, max_size=30)
 
 
@@ -99,9 +101,21 @@ def test_money_is_kept(data: bytes) -> None:
     assert found.get(("S", "party:cloud"), 0) <= 60 * NANO
 
 
-@THOROUGH
-@given(DATA)
-def test_cutting_a_period_changes_a_unit_at_most(data: bytes) -> None:
+@HALF
+@given(FEW)
+def test_cutting_a_period_of_few_facts_changes_a_unit_at_most(data: bytes) -> None:
+    """Where most months are empty."""
+    check_cutting(data)
+
+
+@HALF
+@given(MANY)
+def test_cutting_a_period_of_many_facts_changes_a_unit_at_most(data: bytes) -> None:
+    """Where caps are reached, and losses earned again."""
+    check_cutting(data)
+
+
+def check_cutting(data: bytes) -> None:
     """A quarter against its months: per party one unit of rounding, and not one before it."""
     facts = [each for each in facts_of(data) if isinstance(each, Measured)]
     now = [Measured(id=f.id, at_ns=f.at_ns, known_ns=f.at_ns, attributes=f.attributes, nano=f.nano,
@@ -118,9 +132,24 @@ def test_cutting_a_period_changes_a_unit_at_most(data: bytes) -> None:
     assert lines == sum((line.amount for each in whole.applied for line in each.lines), F(0))
 
 
-@THOROUGH
-@given(DATA, st.integers(0, 120), st.integers(0, 5))
-def test_replay_is_incremental_and_order_is_nothing(data: bytes, day: int, turn: int) -> None:
+DAYS, TURNS = st.integers(0, 120), st.integers(0, 5)
+
+
+@HALF
+@given(FEW, DAYS, TURNS)
+def test_replay_of_few_facts_is_incremental_in_any_order(data: bytes, day: int, turn: int) -> None:
+    """Where what is late often is all that there is."""
+    check_replay(data, day, turn)
+
+
+@HALF
+@given(MANY, DAYS, TURNS)
+def test_replay_of_many_facts_is_incremental_in_any_order(data: bytes, day: int, turn: int) -> None:
+    """Where corrections come before and after what they correct."""
+    check_replay(data, day, turn)
+
+
+def check_replay(data: bytes, day: int, turn: int) -> None:
     """What was settled from what was known then, is settled so from everything, in any order."""
     facts, known_ns = facts_of(data), BEGIN_NS + day * DAY_NS
     then = [each for each in facts if each.known_ns <= known_ns]
