@@ -35,6 +35,7 @@ SECTIONS: dict[str, Any] = {
 }  # fmt: skip
 MONTHS = book(agreement(**SECTIONS, statements=[QUARTERLY | {"period": "month"}]))
 QUARTERS = book(agreement(**SECTIONS))
+SHARED = book(agreement(bases=SECTIONS["bases"], shares=SECTIONS["shares"]))
 BEGIN_NS, DAY_NS = ns("2026-01-01"), 86_400 * NANO
 AFTER_NS = ns("2027-01-01")
 CENT = NANO // 100
@@ -160,6 +161,17 @@ def check_replay(data: bytes, day: int, turn: int) -> None:
     first = settle(MONTHS, Log.of(then), period="2026-02", known_ns=known_ns).statement
     again = settle(MONTHS, log, period="2026-02", known_ns=known_ns).statement
     assert canonical(first) == canonical(again)
+
+
+@THOROUGH
+@given(DATA, st.integers(0, 5))
+def test_what_is_told_twice_counts_once(data: bytes, turn: int) -> None:
+    """And what is settled twice is settled once: the statement has the same bytes."""
+    facts = facts_of(data)
+    told = [*facts[turn:], *reversed(facts), *facts]
+    once = settle(SHARED, Log.of(facts), period="2026-Q1", known_ns=AFTER_NS).statement
+    twice = settle(SHARED, Log.of(told), period="2026-Q1", known_ns=AFTER_NS).statement
+    assert canonical(once) == canonical(twice)
 
 
 AMOUNTS = st.binary(max_size=6).map(lambda data: [F(3 * byte - 250, 7) for byte in data])
