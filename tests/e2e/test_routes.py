@@ -110,6 +110,13 @@ def test_a_base_url_that_is_wrong_is_recognised(
     )
 
 
+def test_a_deployment_has_no_list(server: EntenteServer) -> None:
+    """Stored completions are no deployment's, so that Azure has no such path."""
+    path = "/openai/deployments/m/chat/completions?api-version=2024-10-21"
+    got = server.get(path, key=ADMIN_KEY)
+    assert (got.status, got.error["code"]) == (404, "404")
+
+
 def test_head_has_no_body(server: EntenteServer) -> None:
     """HEAD is a method like the others: not allowed, and without a body as HTTP wants."""
     got = server.ask("HEAD", "/healthz")

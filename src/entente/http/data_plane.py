@@ -22,6 +22,7 @@ from entente.domain.errors import (
     MissingKey,
     Overloaded,
     PermissionDenied,
+    UnknownRoute,
 )
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
@@ -121,6 +122,9 @@ class DataPlane:
         """Find the route that a path of Azure's stands for."""
         place = azure.locate(exchange.path, exchange.query.decode("latin-1"))
         match = self._router.find(exchange.method, place.path)
+        if place.deployment is not None and match.route.action == "list_completions":
+            message = f"Invalid URL ({exchange.method} {exchange.path})"
+            raise UnknownRoute(message)  # a deployment is asked; what is kept is the project's
         return msgspec.structs.replace(
             match,
             front=Front.AZURE,
