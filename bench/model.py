@@ -117,6 +117,14 @@ class Crossed(msgspec.Struct, frozen=True):
     load: Load
 
 
+class CrossedStreams(msgspec.Struct, frozen=True):
+    """Paced streams from a client's dialect to chat."""
+
+    client: str
+    streams: int
+    seen: stream_client.Outcome
+
+
 class Agreed(msgspec.Struct, frozen=True):
     """The same closed loop with an agreement that requests are decided by, and without."""
 
@@ -162,6 +170,7 @@ class Results(msgspec.Struct):
     footprints: list[Footprint] = []
     endurance: list[Endurance] = []
     crossed: list[Crossed] = []
+    crossed_streams: list[CrossedStreams] = []
     agreed: list[Agreed] = []
     works: list[Work] = []
     ledgers: list[Check] = []
@@ -192,7 +201,7 @@ ROWS: Final = {
     "start": ("starts",),
     "footprint": ("footprints",),
     "endurance": ("endurance",),
-    "crossings": ("crossed",),
+    "crossings": ("crossed", "crossed_streams"),
     "agreements": ("agreed",),
     "works": ("works",),
 }

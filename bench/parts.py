@@ -16,13 +16,14 @@ from typing import Final
 import msgspec
 
 from bench import entente, settling, simulating, subjects, translation
-from bench.model import Agreed, Check, Crossed, Work
+from bench.model import Agreed, Check, Crossed, CrossedStreams, Work
 from bench.plan import KB
 from bench.process import clean_environment
 from bench.suite import Suite
 from bench.traffic import MODEL, Target, chat_body
 
 CONNECTIONS: Final = 32
+STREAMING: Final = ("chat", "messages", "responses")
 DOCUMENT: Final = (
     Path(__file__).parents[1] / "examples" / "agreements" / "two-storefronts" / "agreement.yaml"
 )
@@ -42,6 +43,11 @@ def crossings(suite: Suite) -> None:
                 load = suite.wrk.load(target, body, CONNECTIONS, plan.unary_s)
                 results.crossed.append(Crossed(number, way.client, way.provider, load))
                 endpoint.rest()
+        for client in STREAMING:
+            suite.meter.step(f"{translation.STREAMS} paced streams: {client} -> chat")
+            seen = translation.paced(client, endpoint.stream.port)
+            results.crossed_streams.append(CrossedStreams(client, translation.STREAMS, seen))
+            endpoint.rest()
 
 
 def agreements(suite: Suite) -> None:

@@ -136,6 +136,8 @@ def _parts(results: Results) -> list[str]:
     parts: list[str] = []
     if results.crossed:
         parts += ["\n## From one dialect to another\n", tables.crossing_table(results)]
+    if results.crossed_streams:
+        parts += ["", tables.crossed_streams_table(results)]
     if results.agreed:
         parts += ["\n## With an agreement\n", tables.agreement_table(results)]
     if results.works:

@@ -199,7 +199,7 @@ def steps(plan: Plan, stand: Stand) -> dict[str, int]:
         "start": plan.start_rounds * started,
         "footprint": started,
         "endurance": 1,
-        "crossings": plan.rounds * 4,
+        "crossings": plan.rounds * 4 + 3,
         "agreements": plan.rounds * 2,
         "works": 2,
     }

@@ -147,6 +147,21 @@ def crossing_table(results: Results) -> str:
     return table(["", "requests/s", "of chat -> chat"], rows)
 
 
+def crossed_streams_table(results: Results) -> str:
+    """Paced streams that cross, and those that do not."""
+    rows = [
+        [
+            f"{row.client} -> chat",
+            f"{row.streams:,}",
+            f"{row.seen.served:,}",
+            f"{row.seen.chunk_p50_us * MS_PER_US:.2f}",
+            f"{row.seen.chunk_p99_us * MS_PER_US:.2f}",
+        ]
+        for row in results.crossed_streams
+    ]
+    return table(["", "paced streams", "served whole", "chunk p50 ms", "chunk p99 ms"], rows)
+
+
 def agreement_table(results: Results) -> str:
     """Requests per second with and without an agreement."""
     agreed, free = views.agreed(results)

@@ -146,7 +146,8 @@ def _print_ratio(way: Way, rates: Mapping[Way, list[float]], connections: int) -
     )
 
 
-def _print_streams(client: str, port: int) -> None:
+def paced(client: str, port: int) -> stream_client.Outcome:
+    """Take streams at the pace of a model, from a client's dialect to chat."""
     order = stream_client.Order(
         Target(port, path=PATHS[client]),
         STREAMS,
@@ -165,7 +166,11 @@ def _print_streams(client: str, port: int) -> None:
         check=True,
         timeout=length_s * 2,
     )
-    seen = msgspec.json.decode(done.stdout, type=stream_client.Outcome)
+    return msgspec.json.decode(done.stdout, type=stream_client.Outcome)
+
+
+def _print_streams(client: str, port: int) -> None:
+    seen = paced(client, port)
     print(
         f"{client} -> chat, {STREAMS} streams of {CHUNKS} chunks, one every "
         f"{INTERVAL_US / _MS:g} ms: {seen.served} served whole, a chunk's way p50 "
