@@ -134,11 +134,11 @@ def _parts(results: Results) -> Iterator[Target]:
         found = views.ratios(views.crossed(results, client, provider), same)
         text = f"{client} -> {provider}, 32 connections: at least 0.5 of chat -> chat"
         yield from _line(text, found, least=0.5)
-    for row in results.crossed_streams:
+    for streamed in results.crossed_streams:
         yield Target(
-            f"{row.client} -> chat, {row.streams} paced streams: all are served",
-            f"{row.seen.served}",
-            row.seen.served == row.streams,
+            f"{streamed.client} -> chat, {streamed.streams} paced streams: all are served",
+            f"{streamed.seen.served}",
+            streamed.seen.served == streamed.streams,
         )
     agreed, free = views.agreed(results)
     text = "deciding by an agreement, 32 connections: at least 0.97 of the throughput without"
