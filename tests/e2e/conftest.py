@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.support import media
+from tests.support import batches, media
 from tests.support.matrix.bench import Bench, running
 from tests.support.matrix.page import KEYS as MATRIX_KEYS
 from tests.support.server import EntenteServer, Key
@@ -177,3 +177,21 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     """Run one server in front of stand-ins for what is no conversation."""
     with media.running(tmp_path_factory.mktemp("desk"), keys=DESK_KEYS) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def batching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntenteServer]:
+    """Run a server for the batches of one file; its journal is checked at the end."""
+    folder = tmp_path_factory.mktemp("batches")
+    batches.write_config(folder)
+    with EntenteServer(folder, batches.CONFIG, server="shutdown_s = 1") as server:
+        yield server
+        assert server.stop() == 0
+        server.verify_at_rest()
+        assert server.err_log.read_text() == ""
+
+
+@pytest.fixture
+def owner(batching: EntenteServer, request: pytest.FixtureRequest) -> Key:
+    """Give a key of a project of the test's own, on the server for batches."""
+    return batching.make_key(project=f"p{abs(hash(request.node.name))}")

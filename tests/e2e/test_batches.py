@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import openai
 import pytest
 
+from tests.support.batches import CHAT, CONFIG, SCRIPT, jsonl, line, write_config
 from tests.support.server import ADMIN_KEY, EntenteServer, Key, wait_until
 from tests.wire.responses_schema import response_defects, vendor_defects
 
@@ -18,69 +19,7 @@ if TYPE_CHECKING:
 
     from openai.types import Batch
 
-CHAT: Final = "/v1/chat/completions"
 ENDED: Final = frozenset({"completed", "failed", "expired", "cancelled"})
-SCRIPT: Final = """
-[[replies]]
-when = { contains = "broken" }
-error = { status = 400, message = "The request is broken." }
-
-[[replies]]
-when = { contains = "busy once" }
-times = 1
-error = { status = 429, headers = { retry-after-ms = "1" } }
-
-[[replies]]
-when = { contains = "never ends" }
-first_delay_ms = 600000
-text = "late"
-
-[[replies]]
-echo = true
-"""
-CONFIG: Final = """
-[providers.fake]
-kind = "scripted"
-script = "script.toml"
-
-[models."m"]
-targets = [{ provider = "fake", model = "m" }]
-price = { currency = "USD", per = "1M tokens", input = "1", output = "3" }
-output_tokens_max = 1000
-
-[models."other"]
-targets = [{ provider = "fake", model = "o" }]
-
-[files]
-free_bytes_min = 0
-
-[batches]
-price_factor = "1/2"
-requests_max = 4
-"""
-
-
-def write_config(folder: Path) -> None:
-    """Write the script beside the configuration."""
-    (folder / "script.toml").write_text(SCRIPT, encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntenteServer]:
-    """Run a server for the batches of this file; its journal is checked at the end."""
-    folder = tmp_path_factory.mktemp("batches")
-    write_config(folder)
-    with EntenteServer(folder, CONFIG, server="shutdown_s = 1") as server:
-        yield server
-        assert server.stop() == 0
-        server.verify_at_rest()
-        assert server.err_log.read_text() == ""
-
-
-@pytest.fixture
-def owner(running: EntenteServer, request: pytest.FixtureRequest) -> Key:
-    """Give a key of a project of the test's own."""
-    return running.make_key(project=f"p{abs(hash(request.node.name))}")
 
 
 def client_of(server: EntenteServer, key: Key) -> openai.OpenAI:
@@ -95,25 +34,10 @@ def client_of(server: EntenteServer, key: Key) -> openai.OpenAI:
 
 
 @pytest.fixture
-def client(running: EntenteServer, owner: Key) -> Iterator[openai.OpenAI]:
+def client(batching: EntenteServer, owner: Key) -> Iterator[openai.OpenAI]:
     """Give the client of the test's project."""
-    with client_of(running, owner) as made:
+    with client_of(batching, owner) as made:
         yield made
-
-
-def line(custom_id: str, text: str = "a b", *, url: str = CHAT, **fields: Any) -> dict[str, Any]:
-    """Write a request of a batch."""
-    body: dict[str, Any] = {"model": "m"}
-    if url.endswith("responses"):
-        body["input"] = text
-    else:
-        body["messages"] = [{"role": "user", "content": text}]
-    return {"custom_id": custom_id, "method": "POST", "url": url, "body": body | fields}
-
-
-def jsonl(*lines: dict[str, Any]) -> bytes:
-    """Write the input file."""
-    return b"".join(json.dumps(one).encode() + b"\n" for one in lines)
 
 
 def begin(client: openai.OpenAI, data: bytes, **wish: Any) -> Batch:
@@ -143,7 +67,7 @@ def read(client: openai.OpenAI, file: str | None) -> list[dict[str, Any]]:
 
 
 def test_a_batch_from_its_file_to_its_results(
-    client: openai.OpenAI, running: EntenteServer, owner: Key
+    client: openai.OpenAI, batching: EntenteServer, owner: Key
 ) -> None:
     """Good and bad requests end in their files; each is held, settled and costs half."""
     data = jsonl(line("one"), line("two", "broken"), line("three", "c d e"))
@@ -173,7 +97,7 @@ def test_a_batch_from_its_file_to_its_results(
     assert (failed["custom_id"], failed["error"]) == ("two", None)
     assert failed["response"]["status_code"] == 400
     assert failed["response"]["body"]["error"]["message"] == "The request is broken."
-    entries = {entry.id: entry for entry in running.settlements(owner)}
+    entries = {entry.id: entry for entry in batching.settlements(owner)}
     named = [one["response"]["request_id"] for one in good + bad]
     assert set(entries) == set(named)
     assert {entry.price_factor for entry in entries.values()} == {"1/2"}
@@ -241,7 +165,7 @@ def test_limits_and_overloads_are_waited_out(client: openai.OpenAI) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_input_fails_the_batch(
-    client: openai.OpenAI, running: EntenteServer, owner: Key,
+    client: openai.OpenAI, batching: EntenteServer, owner: Key,
     data: bytes, code: str, number: int | None,
 ) -> None:  # fmt: skip
     """With the line and the reason, before any request is asked."""
@@ -252,7 +176,7 @@ def test_a_wrong_input_fails_the_batch(
     (fault,) = batch.errors.data or []
     assert (fault.code, fault.line) == (code, number)
     assert (batch.output_file_id, batch.error_file_id) == (None, None)
-    assert running.settlements(owner) == []
+    assert batching.settlements(owner) == []
 
 
 def test_many_faults_are_cut_off(client: openai.OpenAI) -> None:
@@ -378,14 +302,14 @@ def test_lists_have_pages(client: openai.OpenAI) -> None:
 
 
 def test_answers_are_as_the_specification_says(
-    running: EntenteServer, owner: Key, client: openai.OpenAI
+    batching: EntenteServer, owner: Key, client: openai.OpenAI
 ) -> None:
     """Batch and list, running and ended, against the vendor's schemas."""
     begun = begin(client, jsonl(line("a"), line("b", "broken")))
     ended(client, begun.id)
-    one = running.get(f"/v1/batches/{begun.id}", key=owner.secret).json
+    one = batching.get(f"/v1/batches/{begun.id}", key=owner.secret).json
     assert vendor_defects(_said(one), "Batch") == []
-    listed = running.get("/v1/batches", key=owner.secret).json
+    listed = batching.get("/v1/batches", key=owner.secret).json
     listed["data"] = [_said(batch) for batch in listed["data"]]
     assert vendor_defects(listed, "ListBatchesResponse") == []
 
@@ -395,30 +319,30 @@ def _said(batch: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in batch.items() if value is not None}
 
 
-def test_other_projects_see_nothing(client: openai.OpenAI, running: EntenteServer) -> None:
+def test_other_projects_see_nothing(client: openai.OpenAI, batching: EntenteServer) -> None:
     """On every route a batch of another project is one that does not exist."""
     begun = begin(client, jsonl(line("a")))
-    stranger = running.make_key(project="strangers")
+    stranger = batching.make_key(project="strangers")
     create = {"input_file_id": begun.input_file_id, "endpoint": CHAT, "completion_window": "24h"}
     for key in (stranger.secret, ADMIN_KEY):
         for method, path in (("GET", ""), ("POST", "/cancel")):
             got, other = (
-                running.ask(method, f"/v1/batches/{id}{path}", key=key)
+                batching.ask(method, f"/v1/batches/{id}{path}", key=key)
                 for id in (begun.id, "batch_0")
             )
             assert got.status == other.status == 404
             assert got.body.replace(begun.id.encode(), b"batch_0") == other.body
-        assert running.get("/v1/batches", key=key).json["data"] == []
-        assert running.get(f"/v1/batches?after={begun.id}", key=key).json["data"] == []
-        got = running.ask("POST", "/v1/batches", key=key, body=json.dumps(create).encode())
+        assert batching.get("/v1/batches", key=key).json["data"] == []
+        assert batching.get(f"/v1/batches?after={begun.id}", key=key).json["data"] == []
+        got = batching.ask("POST", "/v1/batches", key=key, body=json.dumps(create).encode())
         assert (got.status, got.error["code"]) == (400, "invalid_input_file")
     assert ended(client, begun.id).status == "completed"
 
 
-def test_budgets_and_limits_are_the_keys(running: EntenteServer) -> None:
+def test_budgets_and_limits_are_the_keys(batching: EntenteServer) -> None:
     """A budget that is used up fails what is left of a batch, and is never exceeded."""
-    key = running.make_key(budget_nano=4_000_000, project="poor")
-    with client_of(running, key) as client:
+    key = batching.make_key(budget_nano=4_000_000, project="poor")
+    with client_of(batching, key) as client:
         data = jsonl(*(line(f"n{n}", max_tokens=1000) for n in range(3)))
         batch = ended(client, begin(client, data).id)
         assert batch.status == "completed"
@@ -433,22 +357,22 @@ def test_budgets_and_limits_are_the_keys(running: EntenteServer) -> None:
 
 
 def test_a_key_that_waits_for_its_limit_does_not_keep_others_waiting(
-    running: EntenteServer, client: openai.OpenAI
+    batching: EntenteServer, client: openai.OpenAI
 ) -> None:
     """Requests that wait for the next minute give their places to those of other batches."""
-    slow = running.make_key(project="slow", requests_per_minute=1)
-    with client_of(running, slow) as waiting:
+    slow = batching.make_key(project="slow", requests_per_minute=1)
+    with client_of(batching, slow) as waiting:
         begun = begin(waiting, jsonl(*(line(f"n{n}") for n in range(12)))).id
-        wait_until(lambda: len(_holds(running, slow)) == 1, "the first of the minute")
+        wait_until(lambda: len(_holds(batching, slow)) == 1, "the first of the minute")
         batch = ended(client, begin(client, jsonl(line("a"), line("b"))).id)
         assert batch.status == "completed"
-        assert running.settlements(slow) != []
+        assert batching.settlements(slow) != []
         waiting.batches.cancel(begun)
 
 
-def test_azures_paths(running: EntenteServer, owner: Key, client: openai.OpenAI) -> None:
+def test_azures_paths(batching: EntenteServer, owner: Key, client: openai.OpenAI) -> None:
     """Endpoints as Azure writes them, on the classic surface and on v1; answers are Azure's."""
-    base = running.base_url.removesuffix("/v1")
+    base = batching.base_url.removesuffix("/v1")
     data = jsonl(line("a", url="/chat/completions"), line("b", url=CHAT))
     with openai.AzureOpenAI(
         azure_endpoint=base, api_version="2024-10-21", api_key=owner.secret, max_retries=0,
@@ -496,8 +420,8 @@ def test_a_revoked_key_fails_what_is_left(tmp_path: Path) -> None:
             assert {one["response"]["status_code"] for one in errors} == {401}
 
 
-def test_metrics_tell_of_batches(running: EntenteServer) -> None:
+def test_metrics_tell_of_batches(batching: EntenteServer) -> None:
     """Both gauges are there."""
-    text = running.get("/metrics", key=ADMIN_KEY).body.decode()
+    text = batching.get("/metrics", key=ADMIN_KEY).body.decode()
     assert "\nentente_batches " in text
     assert "\nentente_batch_requests " in text

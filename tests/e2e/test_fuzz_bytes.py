@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from entente.http.routes import ROUTES, Route
-from tests.e2e.test_batches import CONFIG, SCRIPT
 from tests.kit.run import PROPERTY
+from tests.support.batches import CONFIG, SCRIPT
 from tests.support.bodies import BODIES, EMPTY, FORMS, form
 from tests.support.matrix import fuzzing
 from tests.support.server import ADMIN_KEY, EntenteServer

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from entente.http.routes import ROUTES
-from tests.e2e.test_batches import CONFIG, jsonl, line, write_config
+from tests.support.batches import CONFIG, jsonl, line, write_config
 from tests.support.server import EntenteServer, Key
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from entente.domain.principal import Role
 from entente.http.routes import ROUTES, Route
-from tests.e2e.test_batches import CONFIG, jsonl, line, write_config
+from tests.support.batches import CONFIG, jsonl, line, write_config
 from tests.support.bodies import BODIES, FORMS, form
 from tests.support.server import EntenteServer, Key, wait_until
 

@@ -8,30 +8,11 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import pytest
 
-from tests.e2e.test_batches import CONFIG, write_config
+from tests.support.batches import CONFIG, write_config
 from tests.support.server import ADMIN_KEY, EntenteServer, Key, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EntenteServer]:
-    """Run a server for the batches of this file; its journal is checked at the end."""
-    folder = tmp_path_factory.mktemp("messages")
-    write_config(folder)
-    with EntenteServer(folder, CONFIG, server="shutdown_s = 1") as server:
-        yield server
-        assert server.stop() == 0
-        server.verify_at_rest()
-        assert server.err_log.read_text() == ""
-
-
-@pytest.fixture
-def owner(running: EntenteServer, request: pytest.FixtureRequest) -> Key:
-    """Give a key of a project of the test's own."""
-    return running.make_key(project=f"p{abs(hash(request.node.name))}")
 
 
 def client_of(server: EntenteServer, key: Key, prefix: str = "") -> anthropic.Anthropic:
@@ -68,10 +49,10 @@ def ended(client: anthropic.Anthropic, id: str) -> Any:
 
 @pytest.mark.parametrize("prefix", ["", "/anthropic"])
 def test_a_message_batch_from_its_requests_to_its_results(
-    running: EntenteServer, owner: Key, prefix: str
+    batching: EntenteServer, owner: Key, prefix: str
 ) -> None:
     """Each request succeeds or errs by itself, with the answer that it would have had alone."""
-    with client_of(running, owner, prefix) as client:
+    with client_of(batching, owner, prefix) as client:
         begun = client.messages.batches.create(
             requests=[asked("one"), asked("two", "broken"), asked("three", max_tokens="x")]
         )
@@ -96,9 +77,9 @@ def test_a_message_batch_from_its_requests_to_its_results(
         assert client.messages.batches.delete(begun.id).type == "message_batch_deleted"
         with pytest.raises(anthropic.NotFoundError):
             client.messages.batches.retrieve(begun.id)
-    assert len(running.settlements(owner)) == 2
-    assert {entry.price_factor for entry in running.settlements(owner)} == {"1/2"}
-    assert not list(running.data_dir.glob(f"files/{begun.id}*"))
+    assert len(batching.settlements(owner)) == 2
+    assert {entry.price_factor for entry in batching.settlements(owner)} == {"1/2"}
+    assert not list(batching.data_dir.glob(f"files/{begun.id}*"))
 
 
 @pytest.mark.parametrize(
@@ -116,21 +97,21 @@ def test_a_message_batch_from_its_requests_to_its_results(
     ],
 )
 def test_wrong_requests_are_refused(
-    running: EntenteServer, owner: Key, requests: Any, said: str
+    batching: EntenteServer, owner: Key, requests: Any, said: str
 ) -> None:
     """In Anthropic's words, and there is no batch."""
     body = json.dumps({} if requests is None else {"requests": requests}).encode()
     path = "/v1/messages/batches"
-    got = running.ask("POST", path, key=owner.secret, body=body)
+    got = batching.ask("POST", path, key=owner.secret, body=body)
     assert (got.status, got.error["type"]) == (400, "invalid_request_error")
     assert got.error["message"].startswith(said)
-    assert running.get(path, key=owner.secret).json["data"] == []
-    assert not list(running.data_dir.glob("files/*.new"))
+    assert batching.get(path, key=owner.secret).json["data"] == []
+    assert not list(batching.data_dir.glob("files/*.new"))
 
 
-def test_lists_and_the_beta_paths(running: EntenteServer, owner: Key) -> None:
+def test_lists_and_the_beta_paths(batching: EntenteServer, owner: Key) -> None:
     """Newest first, in pages; the beta client asks the same paths with `?beta=true`."""
-    with client_of(running, owner) as client:
+    with client_of(batching, owner) as client:
         made = [client.messages.batches.create(requests=[asked("a")]).id for _ in range(3)]
         assert [one.id for one in client.messages.batches.list(limit=2)] == made[::-1]
         page = client.beta.messages.batches.list(before_id=made[0], limit=2)
@@ -167,19 +148,19 @@ def test_cancelling(tmp_path: Path) -> None:
         server.verify_at_rest()
 
 
-def test_other_projects_see_nothing(running: EntenteServer, owner: Key) -> None:
+def test_other_projects_see_nothing(batching: EntenteServer, owner: Key) -> None:
     """On every route a batch of another project is one that does not exist."""
-    with client_of(running, owner) as client:
+    with client_of(batching, owner) as client:
         begun = client.messages.batches.create(requests=[asked("a")])
         ended(client, begun.id)
-    stranger = running.make_key(project="strangers")
+    stranger = batching.make_key(project="strangers")
     for key in (stranger.secret, ADMIN_KEY):
         for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/results")):
             got, other = (
-                running.ask(method, f"/v1/messages/batches/{id}{path}", key=key)
+                batching.ask(method, f"/v1/messages/batches/{id}{path}", key=key)
                 for id in (begun.id, "msgbatch_0")
             )
             assert got.status == other.status == 404
             assert got.error["message"].replace(begun.id, "msgbatch_0") == other.error["message"]
-        assert running.get("/v1/messages/batches", key=key).json["data"] == []
-    assert running.get(f"/v1/messages/batches/{begun.id}", key=owner.secret).status == 200
+        assert batching.get("/v1/messages/batches", key=key).json["data"] == []
+    assert batching.get(f"/v1/messages/batches/{begun.id}", key=owner.secret).status == 200

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.e2e.test_batches import CONFIG, write_config
+from tests.support.batches import CONFIG, write_config
 from tests.support.server import EntenteServer
 
 if TYPE_CHECKING:

@@ -31,11 +31,6 @@ async def stream_form(
     reader.close()
 
 
-async def read_form(exchange: Exchange) -> Form:
-    """Read a whole form into memory, within `server.body_bytes_max`. Raises as `stream_form`."""
-    return whole_form(await exchange.body(), exchange.header(b"content-type"))
-
-
 def whole_form(body: bytes, content_type: bytes) -> Form:
     """Read a form that is there already. Raises RequestError for what is none."""
     reader = FormReader(content_type)

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 
-from entente.domain.chat import Status
-from entente.domain.usage import Usage
-from entente.wire.progress import EventReader
+from entente.wire.progress import EventReader, Followed
 from entente.wire.sse import Splitter, events
 
 
-class Follower:
+class Follower(Followed):
     """What has come of one stream so far, and what it means."""
 
-    __slots__ = ("_bytes_seen", "_notable", "_reader", "_splitter", "end")
+    __slots__ = ("_bytes_seen", "_notable", "_splitter", "end")
 
     def __init__(self, reader: EventReader, notable: re.Pattern[bytes]) -> None:
         """Start before the first byte; `notable` is found in every event that may matter."""
+        super().__init__(reader)
         self._splitter = Splitter()
-        self._reader = reader
         self._notable = notable
         self._bytes_seen = 0
         self.end = b""
@@ -69,26 +67,6 @@ class Follower:
             self.end += rest
             return b""
         return rest if self.whole else b""
-
-    @property
-    def done(self) -> bool:
-        """Whether the end marker has come."""
-        return self._reader.done
-
-    @property
-    def whole(self) -> bool:
-        """Whether the answer came to an end of its own."""
-        return self._reader.whole
-
-    @property
-    def status(self) -> Status:
-        """How the stream ended, once no more comes. The end of the bytes alone is no end."""
-        return self._reader.status
-
-    @property
-    def usage(self) -> Usage | None:
-        """What the provider reported for the whole answer; None is unknown."""
-        return self._reader.usage
 
     @property
     def output_tokens_bound(self) -> int:

@@ -159,17 +159,22 @@ def encode_chat(call: Call, *, model: str, output_tokens_max: int | None) -> byt
     A stream is made to report its usage. `output_tokens_max` is a bound to add where the
     client gave none; None adds nothing.
     """
+    return encode(call, "max_completion_tokens", model=model, output_tokens_max=output_tokens_max)
+
+
+def encode(call: Call, bound: str, *, model: str, output_tokens_max: int | None) -> bytes:
+    """Write a call whose API calls its bound on output tokens `bound`; see `encode_chat`."""
     changes: dict[str, bytes] = {}
     if model != call.model:
         changes["model"] = msgspec.json.encode(model)
     if call.stream and not call.wants_usage:
-        changes["stream_options"] = options_with_usage(call.members)
+        changes["stream_options"] = _options_with_usage(call.members)
     if output_tokens_max is not None and call.output_tokens_max is None:
-        changes["max_completion_tokens"] = b"%d" % output_tokens_max
+        changes[bound] = b"%d" % output_tokens_max
     return rewrite(call, changes)
 
 
-def options_with_usage(members: Mapping[str, Raw]) -> bytes:
+def _options_with_usage(members: Mapping[str, Raw]) -> bytes:
     """Write the options of a stream so that it reports its usage."""
     options = members.get("stream_options")
     merged = msgspec.json.decode(options, type=dict[str, Raw] | None) if options else None

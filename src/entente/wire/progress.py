@@ -21,6 +21,7 @@ from entente.domain.events import (
 )
 from entente.domain.inference import STATUSES, Stop
 from entente.domain.usage import Usage
+from entente.wire.dialect import StreamReader
 from entente.wire.sse import Splitter, events, payload
 
 _ORDER: Final = (Status.FILTERED, Status.LENGTH)
@@ -93,6 +94,36 @@ class Progress:
     def output_tokens_bound(self) -> int:
         """An upper bound of the output tokens so far: a byte of text each, and one a delta."""
         return self._output_bytes
+
+
+class Followed:
+    """What holds a reader and is as far as that has come."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: StreamReader) -> None:
+        """Take the reader."""
+        self._reader = reader
+
+    @property
+    def done(self) -> bool:
+        """Whether the provider's end marker has come."""
+        return self._reader.done
+
+    @property
+    def whole(self) -> bool:
+        """Whether the answer came to an end of its own."""
+        return self._reader.whole
+
+    @property
+    def status(self) -> Status:
+        """How the stream ended, once no more comes. The end of the bytes alone is no end."""
+        return self._reader.status
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider reported for the whole answer; None is unknown."""
+        return self._reader.usage
 
 
 class EventReader(Progress, ABC):

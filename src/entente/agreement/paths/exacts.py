@@ -117,12 +117,6 @@ def most(left: Exacts, right: Exacts) -> Exacts:
     return where(less(left, right), right, left)
 
 
-def nth(numbers: Exacts, row: int, column: int) -> Fraction:
-    """Give one number as a fraction."""
-    whole, part = numbers.whole[row, column], numbers.part[row, column]
-    return Fraction(int(whole)) + Fraction(int(part), numbers.of)
-
-
 def rounded(parts: Sequence[Exacts], closed: Sequence[Flags]) -> tuple[Ints, ...]:
     """Round to whole units as `values.floor_then_first` does, number by number.
 

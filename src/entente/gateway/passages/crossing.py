@@ -9,13 +9,12 @@ from entente.domain.chat import Call, Status
 from entente.domain.errors import EntenteError, UpstreamProtocolError
 from entente.domain.features import OnLoss
 from entente.domain.inference import ChatAnswer
-from entente.domain.usage import Usage
 from entente.gateway.client import Headers
 from entente.gateway.passages.base import NO_HEADERS, Stream, Whole
 from entente.gateway.sides import ClientSide, Made, ProviderSide
 from entente.wire import azure_errors, openai, openai_errors
 from entente.wire.dialect import StreamReader, StreamWriter, Written
-from entente.wire.progress import status_of
+from entente.wire.progress import Followed, status_of
 
 NO_ANSWER: Final = "The provider's answer is not one of its API's."
 
@@ -94,14 +93,14 @@ class AzurePassage(Crossing):
         return azure_errors.for_openai(status, body)
 
 
-class CrossingStream:
+class CrossingStream(Followed):
     """A stream that is read in one dialect and written in another."""
 
-    __slots__ = ("_reader", "_write", "_writer")
+    __slots__ = ("_write", "_writer")
 
     def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         """Take both ends."""
-        self._reader = reader
+        super().__init__(reader)
         self._writer = writer
         self._write = writer.feed
 
@@ -121,26 +120,6 @@ class CrossingStream:
     def end(self) -> bytes:
         """The end marker, or the error that the provider gave in its place."""
         return self._writer.end()
-
-    @property
-    def done(self) -> bool:
-        """Whether the provider's end marker has come."""
-        return self._reader.done
-
-    @property
-    def whole(self) -> bool:
-        """Whether the answer came to an end of its own."""
-        return self._reader.whole
-
-    @property
-    def status(self) -> Status:
-        """How the stream ended, once no more comes."""
-        return self._reader.status
-
-    @property
-    def usage(self) -> Usage | None:
-        """What the provider reported; None is unknown."""
-        return self._reader.usage
 
     @property
     def output_tokens_bound(self) -> int:

@@ -11,8 +11,8 @@ from msgspec import Raw
 from entente.domain.chat import Call, Surface
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.domain.inference import ChatRequest, Message, Role, Sampling, Text
-from entente.wire.members import is_text, rewrite, split
-from entente.wire.openai import CHOICES_MAX, OUTPUT_TOKENS_MAX, options_with_usage, wants_usage
+from entente.wire.members import is_text, split
+from entente.wire.openai import CHOICES_MAX, OUTPUT_TOKENS_MAX, encode, wants_usage
 from entente.wire.parameters import (
     MALFORMED,
     boolean,
@@ -98,19 +98,8 @@ def decode_completions(body: bytes) -> Call:
 
 
 def encode_completions(call: Call, *, model: str, output_tokens_max: int | None) -> bytes:
-    """Write the call for a provider that knows the model as `model`.
-
-    A stream is made to report its usage. `output_tokens_max` is a bound to add where the
-    client gave none; None adds nothing.
-    """
-    changes: dict[str, bytes] = {}
-    if model != call.model:
-        changes["model"] = msgspec.json.encode(model)
-    if call.stream and not call.wants_usage:
-        changes["stream_options"] = options_with_usage(call.members)
-    if output_tokens_max is not None and call.output_tokens_max is None:
-        changes["max_tokens"] = b"%d" % output_tokens_max
-    return rewrite(call, changes)
+    """Write the call for a provider that knows the model as `model`; see `encode_chat`."""
+    return encode(call, "max_tokens", model=model, output_tokens_max=output_tokens_max)
 
 
 def _prompt(members: Mapping[str, Raw]) -> Prompt:
