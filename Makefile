@@ -48,7 +48,8 @@ lock: ## Resolve the dependencies anew, with hashes (needs uv)
 	    --no-header --no-emit-index-url --quiet \
 	    $$(case $$set in build) echo --extra build;; serve) echo --extra local;; \
 	       agreement) echo --extra local --extra agreement;; \
-	       dev) echo --extra local --extra agreement --extra dev --extra build;; esac) \
+	       dev) echo --extra local --extra agreement --extra export --extra postgres --extra dev \
+	         --extra build;; esac) \
 	    -o requirements/$$set.txt || exit 1; \
 	done
 
