@@ -7,17 +7,20 @@ what is presented is always hashed first.
 
 from __future__ import annotations
 
+import time
 from base64 import urlsafe_b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from entente.domain.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
+    from entente.domain.ids import NowNs
     from entente.domain.principal import Principal
 
 Entropy: TypeAlias = Callable[[int], bytes]
@@ -29,6 +32,7 @@ HINT_HEAD_CHARS: Final = 3
 HINT_TAIL_CHARS: Final = 4
 HINT_SHOWN_FRACTION: Final = 4
 """A hint shows at most one character in this many of a key made elsewhere."""
+NO_ENDS: Final[Mapping[bytes, int]] = MappingProxyType({})
 
 
 def new_secret(token_bytes: Entropy) -> Secret:
@@ -61,12 +65,20 @@ class KeyRing:
     Two rings of the same `generation` hold the same keys.
     """
 
-    __slots__ = ("_named", "_principals", "generation", "limited")
+    __slots__ = ("_ends", "_named", "_now_ns", "_principals", "generation", "limited")
 
-    def __init__(self, principals: Mapping[bytes, Principal], generation: int) -> None:
-        """Take principals by digest."""
+    def __init__(
+        self,
+        principals: Mapping[bytes, Principal],
+        generation: int,
+        ends: Mapping[bytes, int] = NO_ENDS,
+        now_ns: NowNs = time.time_ns,
+    ) -> None:
+        """Take principals by digest, and when those digests end that do so by themselves."""
         self._principals = dict(principals)
         self._named = _by_name(self._principals.values())
+        self._ends = dict(ends)
+        self._now_ns = now_ns
         self.limited = any(
             who.requests_per_minute is not None or who.tokens_per_minute is not None
             for who in self._principals.values()
@@ -75,20 +87,28 @@ class KeyRing:
         self.generation = generation
 
     def __len__(self) -> int:
-        """Count the valid keys."""
+        """Count the keys that are not revoked."""
         return len(self._principals)
 
     def find(self, presented: bytes) -> Principal | None:
         """Give who presents this key, None if no valid key reads so. O(1)."""
-        return self._principals.get(sha256(presented).digest())
+        digest = sha256(presented).digest()
+        if self._ends and self._has_passed(self._ends.get(digest)):
+            return None
+        return self._principals.get(digest)
 
     def named(self, handle: str) -> Principal | None:
         """Give the holder of the key with this id or name; None for a name of several. O(1)."""
-        return self._named.get(handle)
+        who = self._named.get(handle)
+        return None if who is None or self._has_passed(who.expires_ns) else who
+
+    def _has_passed(self, end_ns: int | None) -> bool:
+        """Say whether an end has come."""
+        return end_ns is not None and end_ns <= self._now_ns()
 
 
 def _by_name(principals: Collection[Principal]) -> dict[str, Principal]:
     """Index principals by what they can be called without doubt: an id goes before a name."""
-    times = Counter(who.name for who in principals)
-    named = {who.name: who for who in principals if times[who.name] == 1}
-    return named | {who.key_id: who for who in principals}
+    keys = {who.key_id: who for who in principals}  # a rotated key has two digests
+    times = Counter(who.name for who in keys.values())
+    return {who.name: who for who in keys.values() if times[who.name] == 1} | keys

@@ -8,8 +8,9 @@ here as LedgerUnavailable.
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,25 +20,39 @@ from entente.domain.errors import InvalidParameter, LedgerUnavailable, Permissio
 from entente.domain.principal import Principal, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from entente.domain.ids import NowNs
 
 KEYS_LISTED_MAX: Final = 100_000
 ID_PREFIX_CHARS_MIN: Final = 8
 
+_SETTABLE: Final = (
+    "name", "owner", "tags", "models", "requests_per_minute", "tokens_per_minute", "expires_ns",
+)  # fmt: skip
+"""What may be changed of a key; every change of a row adds to its `revision`."""
 _COLUMNS: Final = (
-    "id, name, role, project, budgeted, models, requests_per_minute, tokens_per_minute,"
-    " hint, created_ns, revoked_ns"
+    f"{', '.join(_SETTABLE)}, id, role, project, budgeted, hint, created_ns, revoked_ns"
 )
 # These texts are made of the constants here and of nothing that anyone sends.
 _SELECT: Final = f"SELECT {_COLUMNS} FROM keys"  # noqa: S608
-_INSERT: Final = f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-_SELECT_GENERATION: Final = (
-    "SELECT count(*) + count(revoked_ns) + coalesce(sum(budgeted), 0) FROM keys"
+_INSERT: Final = f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_UPDATE: Final = (
+    f"UPDATE keys SET {', '.join(f'{name} = ?' for name in _SETTABLE)},"  # noqa: S608
+    " revision = revision + 1 WHERE id = ? AND revoked_ns IS NULL"
 )
-"""Grows with every change, because rows only ever come, are revoked or get a budget."""
-_SELECT_RING: Final = f"SELECT ({_SELECT_GENERATION}), digest, {_COLUMNS} FROM keys"  # noqa: S608
-
-_Row = tuple[str, str, str, str, int, str | None, int | None, int | None, str, int, int | None]
+_SELECT_GENERATION: Final = (
+    "SELECT (SELECT count(*) + coalesce(sum(revision), 0) FROM keys)"
+    " + (SELECT count(archived_ns) FROM projects)"
+)
+"""Grows with every change: rows only ever come, are changed, or have their project archived."""
+_SELECT_RING: Final = (
+    f"SELECT generation, digest, {_COLUMNS}"  # noqa: S608
+    f" FROM (SELECT {_SELECT_GENERATION.removeprefix('SELECT ')} AS generation) AS now"
+    " LEFT JOIN keys ON revoked_ns IS NULL"
+    " AND project NOT IN (SELECT id FROM projects WHERE archived_ns IS NOT NULL)"
+)
+"""One statement, so that the number and the rows belong to the same moment."""
 
 
 class KeyStore:
@@ -47,9 +62,20 @@ class KeyStore:
         """Work on an open, migrated database in autocommit mode."""
         self._connection = connection
 
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for what is written together with a key."""
+        return self._connection
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make what happens inside one change, excluding every other writer."""
+        """Make what happens inside one change, excluding every other writer.
+
+        Inside another one it is a part of that.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
         with _errors_mapped():
             self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -64,36 +90,50 @@ class KeyStore:
         """Add a key. Raises InvalidParameter if the same secret was ever used."""
         _admit(actor)
         who = record.principal
-        models = None if who.models is None else msgspec.json.encode(who.models).decode()
+        values = (
+            *_settable(who),
+            *(who.key_id, str(who.role), who.project, int(who.budgeted)),
+            *(record.hint, record.created_ns, record.revoked_ns),
+        )
+        if self._is_former(digest):
+            raise _in_use()
         try:
             with _errors_mapped():
-                self._connection.execute(
-                    _INSERT,
-                    (
-                        who.key_id,
-                        who.name,
-                        str(who.role),
-                        who.project,
-                        int(who.budgeted),
-                        models,
-                        who.requests_per_minute,
-                        who.tokens_per_minute,
-                        record.hint,
-                        record.created_ns,
-                        record.revoked_ns,
-                        digest,
-                    ),
-                )
+                self._connection.execute(_INSERT, (*values, digest))
         except sqlite3.IntegrityError as error:
-            message = "This key is in use or was revoked: choose another."
-            raise InvalidParameter(message, param="key", code=None) from error
+            raise _in_use() from error
+
+    def change(self, actor: Principal, who: Principal) -> bool:
+        """Give a valid key other attributes; role, project and budget stay. False for none."""
+        _admit(actor)
+        with _errors_mapped():
+            changed = self._connection.execute(_UPDATE, (*_settable(who), who.key_id))
+        return changed.rowcount == 1
+
+    def rotate(
+        self, actor: Principal, key_id: str, digest: bytes, hint: str, *, until_ns: int
+    ) -> None:
+        """Give a valid key another secret; the one that it had is good until `until_ns`."""
+        _admit(actor)
+        with _errors_mapped():
+            self._connection.execute(
+                "INSERT INTO former_secrets (digest, key, until_ns)"
+                " SELECT digest, id, ? FROM keys WHERE id = ? AND revoked_ns IS NULL",
+                (until_ns, key_id),
+            )
+            self._connection.execute(
+                "UPDATE keys SET digest = ?, hint = ?, revision = revision + 1"
+                " WHERE id = ? AND revoked_ns IS NULL",
+                (digest, hint, key_id),
+            )
 
     def revoke(self, actor: Principal, key_id: str, now_ns: int) -> bool:
         """End a key from now on; False if it was revoked before or does not exist."""
         _admit(actor)
         with _errors_mapped():
             changed = self._connection.execute(
-                "UPDATE keys SET revoked_ns = ? WHERE id = ? AND revoked_ns IS NULL",
+                "UPDATE keys SET revoked_ns = ?, revision = revision + 1"
+                " WHERE id = ? AND revoked_ns IS NULL",
                 (now_ns, key_id),
             )
         return changed.rowcount == 1
@@ -102,7 +142,9 @@ class KeyStore:
         """Put a key under a hard budget. There is no way back but another key."""
         _admit(actor)
         with _errors_mapped():
-            self._connection.execute("UPDATE keys SET budgeted = 1 WHERE id = ?", (key_id,))
+            self._connection.execute(
+                "UPDATE keys SET budgeted = 1, revision = revision + 1 WHERE id = ?", (key_id,)
+            )
 
     def list(self, actor: Principal, *, with_revoked: bool = False) -> tuple[KeyRecord, ...]:
         """Give the keys, oldest first, at most KEYS_LISTED_MAX."""
@@ -117,10 +159,18 @@ class KeyStore:
         return found[0] if found else None
 
     def by_digest(self, actor: Principal, digest: bytes) -> KeyRecord | None:
-        """Give the key with this digest, revoked or not."""
+        """Give the key that has or had this digest, revoked or not."""
         _admit(actor)
         found = self._select("WHERE digest = ?", digest)
+        found = found or self._select(
+            "WHERE id IN (SELECT key FROM former_secrets WHERE digest = ?)", digest
+        )
         return found[0] if found else None
+
+    def _is_former(self, digest: bytes) -> bool:
+        with _errors_mapped():
+            query = "SELECT 1 FROM former_secrets WHERE digest = ?"
+            return self._connection.execute(query, (digest,)).fetchone() is not None
 
     def resolve(self, actor: Principal, handle: str) -> KeyRecord:
         """Give the key that a person means: by id, name of a valid key, or start of an id.
@@ -147,13 +197,21 @@ class KeyStore:
             (number,) = self._connection.execute(_SELECT_GENERATION).fetchone()
         return int(number)
 
-    def load_ring(self) -> KeyRing:
-        """Take a snapshot of the valid keys, for the server itself."""
-        # One statement, so that the number and the rows belong to the same moment.
+    def load_ring(self, now_ns: NowNs = time.time_ns) -> KeyRing:
+        """Take a snapshot of the keys that are not revoked, for the server itself."""
         with _errors_mapped():
             rows = self._connection.execute(_SELECT_RING).fetchall()
-        principals = {digest: _record(row).principal for _, digest, *row in rows if row[-1] is None}
-        return KeyRing(principals, rows[0][0] if rows else 0)
+            former = self._connection.execute(
+                "SELECT digest, key, until_ns FROM former_secrets WHERE until_ns > ?", (now_ns(),)
+            ).fetchall()
+        principals = {digest: _record(row).principal for _, digest, *row in rows if digest}
+        ends = {d: who.expires_ns for d, who in principals.items() if who.expires_ns is not None}
+        keys = {who.key_id: who for who in principals.values()}
+        for digest, key, until_ns in former:
+            if key in keys:
+                principals[digest] = keys[key]
+                ends[digest] = min(until_ns, keys[key].expires_ns or until_ns)
+        return KeyRing(principals, rows[0][0], ends, now_ns)
 
     def _select(self, rest: str, *values: object) -> tuple[KeyRecord, ...]:
         with _errors_mapped():
@@ -168,35 +226,47 @@ def _admit(actor: Principal) -> None:
         raise PermissionDenied(message)
 
 
-def _record(row: _Row) -> KeyRecord:
-    (
-        key_id,
-        name,
-        role,
-        project,
-        budgeted,
+def _settable(who: Principal) -> tuple[object, ...]:
+    """Give the values of what may be changed, in the order of the columns."""
+    models = None if who.models is None else msgspec.json.encode(who.models).decode()
+    return (
+        who.name,
+        who.user,
+        msgspec.json.encode(who.tags).decode(),
         models,
-        requests,
-        tokens,
-        hint,
-        created_ns,
-        revoked_ns,
-    ) = row
+        who.requests_per_minute,
+        who.tokens_per_minute,
+        who.expires_ns,
+    )
+
+
+def _record(row: Sequence[Any]) -> KeyRecord:
+    """Read the columns."""
+    name, owner, tags, models, requests, tokens, expires_ns, *rest = row
+    key_id, role, project, budgeted, hint, created_ns, revoked_ns = rest
     return KeyRecord(
         principal=Principal(
             key_id=key_id,
             name=name,
             role=Role(role),
             project=project,
+            user=owner,
+            tags=msgspec.json.decode(tags, type=tuple[str, ...]),
             budgeted=bool(budgeted),
             models=None if models is None else msgspec.json.decode(models, type=tuple[str, ...]),
             requests_per_minute=requests,
             tokens_per_minute=tokens,
+            expires_ns=expires_ns,
         ),
         hint=hint,
         created_ns=created_ns,
         revoked_ns=revoked_ns,
     )
+
+
+def _in_use() -> InvalidParameter:
+    message = "This key is in use or was revoked: choose another."
+    return InvalidParameter(message, param="key", code=None)
 
 
 @contextmanager

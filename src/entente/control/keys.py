@@ -42,6 +42,9 @@ class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     role: Role = Role.MEMBER
     project: str = DEFAULT_PROJECT
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    expires_ns: int | None = None
     budgeted: bool = False
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
@@ -126,6 +129,9 @@ class Keys:
                 name=wish.name or f"key-{key_id[-6:]}",
                 role=wish.role,
                 project=wish.project,
+                user=wish.user,
+                tags=wish.tags,
+                expires_ns=wish.expires_ns,
                 budgeted=wish.budgeted,
                 models=wish.models,
                 requests_per_minute=wish.requests_per_minute,

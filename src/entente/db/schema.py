@@ -44,4 +44,26 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT""",
     ),
     ("ALTER TABLE keys ADD COLUMN project TEXT NOT NULL DEFAULT 'default'",),
+    (
+        "ALTER TABLE keys ADD COLUMN owner TEXT",
+        "ALTER TABLE keys ADD COLUMN tags TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE keys ADD COLUMN expires_ns INTEGER",
+        "ALTER TABLE keys ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+        # What a key was before it was rotated, and until when that still opens.
+        """CREATE TABLE former_secrets (
+            digest BLOB PRIMARY KEY,
+            key TEXT NOT NULL,
+            until_ns INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE projects (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            archived_ns INTEGER
+        ) STRICT""",
+        """INSERT INTO projects (id, name, created_ns)
+           SELECT project, project, min(created_ns) FROM keys GROUP BY project""",
+        """INSERT INTO projects (id, name, created_ns) VALUES ('default', 'default', 0)
+           ON CONFLICT DO NOTHING""",
+    ),
 )
