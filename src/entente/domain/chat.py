@@ -103,6 +103,16 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """The answer is kept here, to be fetched and continued, and says so to the client."""
     carried: Mapping[bytes, bytes] = _NO_HEADERS
     """Headers of the client's that may go on to a provider of its dialect, by lower-case name."""
+    end_user: str = ""
+    """Whom the client serves, in its own words; empty where it does not say."""
+    tags: tuple[str, ...] = ()
+    """What the client puts the call down to, in alphabetical order, each once."""
+    service_tier: str = ""
+    """What the client asks for, in the words of its dialect."""
+    size: str = ""
+    """Of pictures, where the client says it."""
+    is_batch: bool = False
+    """It is one of many that nobody waits for."""
 
     @property
     def named(self) -> str:

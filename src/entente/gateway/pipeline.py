@@ -32,6 +32,7 @@ from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.gateway.agreed import Agreed, Allowed, marked, stateful
 from entente.gateway.client import Client
+from entente.gateway.origin import origin_of
 from entente.gateway.outcome import Outcome, closing
 from entente.gateway.passage import adapted, way_to
 from entente.gateway.relay import Reached, Reply, Tail, finish, relay
@@ -105,7 +106,7 @@ class Gateway:
             context_tokens=model.context_tokens,
             audio_s_max=model.audio_s_max,
         )
-        opened = _marked(self._make_hold(who, model, price, most, request_id), price_factor)
+        opened = _marked(self._make_hold(who, call, model, price, most, request_id), price_factor)
         admission = self._admit(who, call, model, most, opened)
         try:
             await self._ledger.hold(opened)
@@ -178,7 +179,13 @@ class Gateway:
         return self._limits.admit(who, model.name, most.total, now_ms, call.quota)
 
     def _make_hold(
-        self, who: Principal, model: Model, price: Price | None, most: Bound, request_id: str
+        self,
+        who: Principal,
+        call: Call,
+        model: Model,
+        price: Price | None,
+        most: Bound,
+        request_id: str,
     ) -> Hold:
         """Make the hold: the most that the call can cost."""
         nano = price.bound(most.input_tokens, most.output_tokens, most.measured) if price else None
@@ -200,6 +207,7 @@ class Gateway:
             output_tokens=most.output_tokens,
             prices=self._prices.version,
             priced=nano is not None,
+            origin=origin_of(who, call),
         )
 
     async def _ask(

@@ -56,6 +56,8 @@ class SessionCall(msgspec.Struct, frozen=True, kw_only=True):
     """What it says in `OpenAI-Beta`."""
     session: bytes | None = None
     """The configuration that its key is bound to, as JSON."""
+    tags: tuple[str, ...] = ()
+    """What the client puts the session down to."""
 
 
 class Realtime:
@@ -96,7 +98,8 @@ class Realtime:
         numbers = count(1)
 
         def pay(terms: Terms) -> Reserve:
-            return Reserve(self._accounts, terms, who, lambda: f"{call.id}.{next(numbers)}")
+            put_down = msgspec.structs.replace(terms, tags=call.tags)
+            return Reserve(self._accounts, put_down, who, lambda: f"{call.id}.{next(numbers)}")
 
         reserve = pay(self._terms(model, call.quota))
         reserve.allowed = allowed

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from entente.domain.chat import Status
+from entente.domain.chat import Status, Surface
 from entente.domain.errors import (
     BudgetExceeded,
     EntenteError,
@@ -27,6 +27,7 @@ from entente.domain.errors import (
     Unpriced,
 )
 from entente.domain.ids import NowNs
+from entente.domain.origin import Origin
 from entente.domain.principal import Principal
 from entente.domain.quota import Quota
 from entente.domain.usage import NOTHING, Usage
@@ -73,6 +74,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     quota: Quota | None = None
     listed: bool = True
     """The model stands in the configuration, so that its name may be a label."""
+    tags: tuple[str, ...] = ()
+    """What the client puts the session down to."""
 
 
 class _Charge:
@@ -192,6 +195,7 @@ class Reserve:
             output_tokens=most.output_tokens,
             prices=terms.prices,
             priced=nano is not None,
+            origin=Origin(api=Surface.REALTIME.value, project=self.who.project, tags=terms.tags),
         )
 
     def _dearest(self) -> int | None:

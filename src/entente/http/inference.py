@@ -23,7 +23,8 @@ from entente.wire import (
     openai_stored,
     strict,
 )
-from entente.wire.carried import BETAS, carried
+from entente.wire.attribution import attributed, read_tags
+from entente.wire.carried import BETAS, TAGS, carried
 
 
 class Inference:
@@ -78,8 +79,14 @@ def named(body: bytes, match: Match) -> bytes:
 
 
 def as_sent(exchange: Exchange, match: Match, call: Call) -> Call:
-    """Note whom the client takes us for, and what of its headers may go on."""
+    """Note whom the client takes us for and serves, and what of its headers may go on.
+
+    Raises InvalidParameter for tags that are none.
+    """
+    call = attributed(call)
     kept = carried(exchange.headers)
+    if TAGS in kept:
+        call = msgspec.structs.replace(call, tags=read_tags(kept.pop(TAGS)))
     deployed = match.deployments.get(call.model)
     if deployed is not None:
         call = _deployed(call, deployed)

@@ -18,6 +18,8 @@ from entente.http.routes import Match
 from entente.http.upgrade import Upgrade
 from entente.net import Socket
 from entente.wire import openai_realtime as events
+from entente.wire.attribution import read_tags
+from entente.wire.carried import TAGS, carried
 from entente.wire.openai_realtime import client_secrets as secrets
 
 BETA = "realtime=v1"
@@ -49,6 +51,8 @@ class RealtimeRoutes:
         deployed = match.deployments.get(call.model)
         if deployed is not None:
             call = msgspec.structs.replace(call, model=deployed.model, quota=deployed.quota)
+        if (tags := carried(exchange.headers).get(TAGS)) is not None:
+            call = msgspec.structs.replace(call, tags=read_tags(tags))
         said = client_side(Surface.REALTIME, match.front).headers
 
         def grant() -> Socket:

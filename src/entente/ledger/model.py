@@ -22,6 +22,7 @@ from typing import ClassVar, Final, TypeAlias
 import msgspec
 
 from entente.domain.chat import Status
+from entente.domain.origin import USUAL, Origin
 from entente.domain.usage import Usage
 
 FUNDING = "funding"
@@ -101,6 +102,7 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
     prices: str = ""
     price_factor: str = ""
     """The part of the price that is asked, such as `1/2`; empty for all of it."""
+    origin: Origin = USUAL
 
 
 class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
@@ -136,6 +138,8 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     project: str = ""
     """Whose request it was, where an agreement may ask."""
     price_factor: str = ""
+    """As in the hold."""
+    origin: Origin = USUAL
     """As in the hold."""
 
 
@@ -173,6 +177,7 @@ def hold(
     output_tokens: int,
     prices: str,
     priced: bool = True,
+    origin: Origin = USUAL,
 ) -> Hold:
     """Make the entry that sets aside `nano` (zero or more) for a request."""
     return Hold(
@@ -187,6 +192,7 @@ def hold(
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         prices=prices,
+        origin=origin,
         postings=(Posting(available(key), held(key), nano, asset),) if nano else (),
     )
 
@@ -238,6 +244,11 @@ def settlement(
         prices=opened.prices,
         postings=postings,
     )
-    if recovered or opened.price_factor:
-        return msgspec.structs.replace(entry, recovered=recovered, price_factor=opened.price_factor)
+    if recovered or opened.price_factor or opened.origin is not USUAL:
+        return msgspec.structs.replace(
+            entry,
+            recovered=recovered,
+            price_factor=opened.price_factor,
+            origin=opened.origin,
+        )
     return entry

@@ -15,13 +15,15 @@ VALUE_BYTES_MAX: Final = 1024
 BETAS: Final = b"anthropic-beta"
 VERSION: Final = b"anthropic-version"
 CLIENT_ID: Final = b"x-ms-client-request-id"
+TAGS: Final = b"entente-tags"
+"""For us alone; whoever takes it reads it, whatever it says."""
 
 ANTHROPICS: Final = (VERSION, BETAS)
 """What Messages are sent with."""
 OPENAIS: Final = (b"openai-beta",)
 """What chat completions and responses are sent with."""
-CARRIED: Final = frozenset({*ANTHROPICS, *OPENAIS, CLIENT_ID})
-"""All that is taken off a request: for a provider, or to be given back to the client."""
+CARRIED: Final = frozenset({*ANTHROPICS, *OPENAIS, CLIENT_ID, TAGS})
+"""All that is taken off a request: for a provider, for us, or to be given back to the client."""
 
 _FORMS: Final[Mapping[bytes, re.Pattern[bytes]]] = {
     VERSION: re.compile(rb"\d{4}-\d{2}-\d{2}"),
@@ -52,4 +54,6 @@ def chosen(
 
 
 def _is_fit(name: bytes, value: bytes) -> bool:
+    if name == TAGS:
+        return True
     return len(value) <= VALUE_BYTES_MAX and _FORMS[name].fullmatch(value) is not None

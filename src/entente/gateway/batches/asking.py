@@ -19,6 +19,7 @@ from entente.gateway.batches.forms import ROUTES
 from entente.gateway.client import Headers
 from entente.gateway.pipeline import Gateway
 from entente.gateway.sides import client_side
+from entente.wire.attribution import attributed
 
 RETRIED_STATUSES: Final = frozenset({429, 503, 529})
 """After these nothing was used, and a later request may succeed."""
@@ -111,7 +112,7 @@ def _decoded(decode: Callable[[bytes], Call], body: bytes, front: Front) -> Call
     if call.stream:
         message = "Streams are not supported in batches. Leave `stream` out."
         raise InvalidParameter(message, param="stream", code="unsupported_value")
-    return call if front is Front.OPENAI else msgspec.structs.replace(call, front=front)
+    return msgspec.structs.replace(attributed(call), front=front, is_batch=True)
 
 
 def _on_one_line(body: bytes) -> bytes:

@@ -11,6 +11,8 @@ from msgspec import Raw
 
 from entente.domain.chat import Call, Surface
 from entente.domain.errors import InvalidParameter, MalformedJson
+from entente.domain.origin import END_USER_CHARS_MAX
+from entente.wire.attribution import SIZE_CHARS_MAX
 from entente.wire.members import hidden_names, is_text, rewrite, split
 from entente.wire.multipart import Form, with_value
 from entente.wire.parameters import (
@@ -128,6 +130,8 @@ def decode_form(surface: Surface, form: Form, body: bytes, content_type: bytes) 
         text_bytes=sum(len(part.data) for part in form.parts if part.head.filename is None),
         content_type=content_type,
         form=(form.text("response_format") or "json") if sounds else None,
+        end_user=(form.text("user") or "")[:END_USER_CHARS_MAX],
+        size=(form.text("size") or "")[:SIZE_CHARS_MAX],
     )
 
 

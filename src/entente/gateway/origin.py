@@ -1,0 +1,21 @@
+"""Where a call comes from, as its entries say it."""
+
+from __future__ import annotations
+
+from entente.domain.chat import Call
+from entente.domain.origin import USUAL, Origin
+from entente.domain.principal import Principal
+
+
+def origin_of(who: Principal, call: Call) -> Origin:
+    """Give the origin of a call; the usual one is always the same object."""
+    found = Origin(
+        api=call.surface.value,
+        project=who.project,
+        end_user=call.end_user,
+        tags=call.tags,
+        service_tier=call.service_tier,
+        is_batch=call.is_batch,
+        size=call.size,
+    )
+    return USUAL if found == USUAL else found
