@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from entente.domain.chat import Status
 from entente.domain.usage import Usage
 from entente.ledger.journal import GENESIS, Row, chain, encode
-from entente.ledger.model import AnyEntry, Grant, Hold, Settlement, grant, hold, settlement
+from entente.ledger.model import (
+    Adjustment,
+    AnyEntry,
+    Grant,
+    Hold,
+    Settlement,
+    adjustment,
+    grant,
+    hold,
+    settlement,
+)
 
 AT_NS: Final = 1_700_000_000_000_000_000
 KEY: Final = "key_a"
@@ -25,6 +35,23 @@ def now_ns() -> int:
 def granted(id: str, nano: int, key: str = KEY, asset: str = USD, note: str = "") -> Grant:
     """Make a grant."""
     return grant(id=id, at_ns=AT_NS, key=key, asset=asset, nano=nano, actor="test", note=note)
+
+
+def adjusted(id: str, nano: int, provider: str = "p", note: str = "") -> Adjustment:
+    """Make what a provider's invoice has more or less."""
+    return adjustment(
+        id=id,
+        at_ns=AT_NS,
+        provider=provider,
+        asset=USD,
+        nano=nano,
+        since_ns=AT_NS - 10,
+        until_ns=AT_NS,
+        parts={"cache": nano + 3, "rounding": -3},
+        reference="f" * 64,
+        actor="test",
+        note=note,
+    )
 
 
 def held(id: str, nano: int, key: str = KEY, *, bounded: bool = True, asset: str = USD) -> Hold:
@@ -78,7 +105,10 @@ def journals(draw: st.DrawFn, *, least: int = 1) -> list[AnyEntry]:
     open_holds: list[Hold] = []
     for number in range(draw(st.integers(least, 12))):
         key = draw(st.sampled_from(["key_a", "key_b"]))
-        match draw(st.sampled_from(["grant", "hold", "settle"])):
+        match draw(st.sampled_from(["grant", "hold", "settle", "adjust"])):
+            case "adjust":
+                nano = draw(st.integers(-(10**22), 10**22).filter(bool))
+                entries.append(adjusted(f"a{number}", nano))
             case "settle" if open_holds:
                 opened = open_holds.pop(draw(st.integers(0, len(open_holds) - 1)))
                 cost = draw(st.none() | st.integers(0, opened.nano))

@@ -13,7 +13,7 @@ from entente.domain.errors import LedgerCorrupt
 from entente.ledger.journal import PROBLEMS_MAX, Row, decode, verify
 from entente.ledger.model import AnyEntry, Posting, available, payable
 from entente.ledger.model import held as held_account
-from tests.kit.entries import KEY, USD, granted, held, journals, rows_of, settled
+from tests.kit.entries import KEY, USD, adjusted, granted, held, journals, rows_of, settled
 from tests.kit.run import PROPERTY
 
 OPENED = held("r", 10)
@@ -132,6 +132,18 @@ DAMAGE: dict[str, tuple[list[AnyEntry], str]] = {
     "grants another amount than it says": (
         [msgspec.structs.replace(granted("g", 1), postings=(_posting("funding", _FREE, 1000),))],
         "does not post the amount that it grants",
+    ),
+    "adjusts another amount than it says": (
+        [msgspec.structs.replace(adjusted("a", 5), postings=(_posting("adjustments", _PAID, 6),))],
+        "does not post the amount that it adjusts",
+    ),
+    "adjusts the other way": (
+        [msgspec.structs.replace(adjusted("a", 5), postings=(_posting(_PAID, "adjustments", 5),))],
+        "does not post the amount that it adjusts",
+    ),
+    "is explained otherwise": (
+        [msgspec.structs.replace(adjusted("a", 5), parts={"cache": 4})],
+        "the parts of a are not its amount",
     ),
     "moves a negative amount": (
         [msgspec.structs.replace(granted("g", -5), postings=(_posting("funding", _FREE, -5),))],

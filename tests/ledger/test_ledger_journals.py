@@ -14,12 +14,12 @@ from entente.db import DATABASE_NAME, connect, migrate
 from entente.domain.errors import IdempotencyConflict
 from entente.ledger.journal import GENESIS, Row, decode, verify
 from entente.ledger.memory import MemoryJournal
-from entente.ledger.model import AnyEntry
+from entente.ledger.model import AnyEntry, payable
 from entente.ledger.reader import rows
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.ledger.store import Durability, Journal
 from entente.ledger.writer import BATCH_ENTRIES_MAX
-from tests.kit.entries import granted, held, settled
+from tests.kit.entries import adjusted, granted, held, settled
 from tests.kit.run import run
 
 Read: TypeAlias = Callable[[], list[Row]]
@@ -127,6 +127,22 @@ def test_another_entry_under_the_same_key_is_a_conflict(
             await asyncio.gather(first, last)
             assert [decode(row.line) for row in read()] == [granted("g", 1), granted("h", 1)]
             assert journal.trouble is None
+
+    run(scenario())
+
+
+def test_an_adjustment_is_written_once(opened: Open, tmp_path: Path) -> None:
+    """However often it is posted; and what it says stays."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as (journal, read):
+            await journal.append(adjusted("a", 5))
+            await journal.append(adjusted("a", 5))
+            with pytest.raises(IdempotencyConflict, match="adjust:a"):
+                await journal.append(adjusted("a", 6))
+            assert [decode(row.line) for row in read()] == [adjusted("a", 5)]
+            _, books = verify(read())
+            assert books.balance(payable("p"), "USD") == 5
 
     run(scenario())
 

@@ -15,6 +15,8 @@ from entente.ledger.journal import decode
 from entente.ledger.model import Settlement
 from entente.ledger.reader import rows
 from entente.settlement.traffic import measured, traffic_log
+from tests.kit.databases import new_database
+from tests.kit.entries import AT_NS, adjusted
 from tests.settlement.stated import DEAL, FEBRUARY_NS, LATER_NS, deal, ledger, request
 
 PLAIN = DEAL.replace('   defer: {pay_max: "0.5", each: quarter}, cap', "   cap")
@@ -124,3 +126,11 @@ def test_a_ledger_that_is_not_there(tmp_path: Path) -> None:
     """Says so when it is read."""
     with pytest.raises(LedgerUnavailable):
         list(traffic_log(tmp_path / "none.db").measured())
+
+
+def test_what_was_adjusted_counts_for_its_provider(tmp_path: Path) -> None:
+    """At the end of the time that was compared, known when it was posted, and no request."""
+    path = new_database(tmp_path, adjusted("a", 41, provider="west"))
+    (fact,) = measured(rows(path), {"provider": {"west": {"host": "azure"}}})
+    assert dict(fact.attributes) == {"kind": "adjustment", "provider": "west", "host": "azure"}
+    assert (fact.nano, fact.asset, fact.at_ns, fact.known_ns) == (41, "USD", AT_NS - 1, AT_NS)

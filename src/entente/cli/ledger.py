@@ -65,7 +65,9 @@ def _summary(report: Report) -> str:
     return (
         f"ok: {report.entries} entries, {report.requests} requests "
         f"({report.estimated} estimated, {report.recovered} recovered, {report.overruns} above "
-        f"their hold), {report.grants} grants, {report.open_holds} open holds, "
+        f"their hold), {report.grants} grants, "
+        f"{f'{report.adjustments} adjustments, ' if report.adjustments else ''}"
+        f"{report.open_holds} open holds, "
         f"head {report.head[:16]}"
     )
 

@@ -43,7 +43,8 @@ def budgets(entries: Iterable[AnyEntry]) -> dict[str, Budget]:
     books, granted = Books(), dict[str, int]()
     for entry in entries:
         books.apply(entry)
-        granted.setdefault(entry.key, 0)
+        if entry.key:
+            granted.setdefault(entry.key, 0)
         if isinstance(entry, Grant) and entry.asset == USD:
             granted[entry.key] += entry.nano
     return {key: _budget(key, total, books) for key, total in granted.items()}

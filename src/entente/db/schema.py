@@ -66,4 +66,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """INSERT INTO projects (id, name, created_ns) VALUES ('default', 'default', 0)
            ON CONFLICT DO NOTHING""",
     ),
+    (
+        """CREATE UNIQUE INDEX adjustments_once ON entries (idempotency_key)
+           WHERE idempotency_key >= 'adjust:' AND idempotency_key < 'adjust;'""",
+    ),
 )

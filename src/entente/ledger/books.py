@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from entente.ledger.model import AnyEntry, Grant, Hold, Posting, available, held
+from entente.ledger.model import AnyEntry, Hold, Posting, Settlement, available, held
 
 
 class Books(msgspec.Struct):
@@ -26,7 +26,7 @@ class Books(msgspec.Struct):
         self.post(entry.postings)
         if isinstance(entry, Hold):
             self.open_holds[entry.id] = entry
-        elif not isinstance(entry, Grant):
+        elif isinstance(entry, Settlement):
             self.open_holds.pop(entry.id, None)
 
     def post(self, postings: Iterable[Posting]) -> None:

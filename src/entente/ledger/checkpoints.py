@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from entente.ledger.books import Books
-from entente.ledger.model import AnyEntry, Grant, Hold, Posting, available, payable
+from entente.ledger.model import AnyEntry, Hold, Posting, Settlement, available, payable
 from entente.ledger.reader import Position
 
 CHECKPOINT_ENTRIES: Final = 50_000
@@ -53,7 +53,7 @@ class Checkpoints:
         for entry in entries:
             if isinstance(entry, Hold):
                 self._open[entry.id] = entry
-            elif isinstance(entry, Grant):
+            elif not isinstance(entry, Settlement):
                 self._settled.apply(entry)
             else:
                 self._open.pop(entry.id, None)

@@ -15,7 +15,16 @@ import msgspec
 from entente.domain.errors import LedgerCorrupt
 from entente.domain.money import format_nano
 from entente.ledger.books import Books
-from entente.ledger.model import AnyEntry, Grant, Hold, Settlement, available, held
+from entente.ledger.model import (
+    Adjustment,
+    AnyEntry,
+    Grant,
+    Hold,
+    Settlement,
+    available,
+    held,
+    payable,
+)
 
 GENESIS: Final = bytes(32)
 PROBLEMS_MAX: Final = 100
@@ -57,6 +66,7 @@ class Report(msgspec.Struct, kw_only=True):
 
     entries: int = 0
     grants: int = 0
+    adjustments: int = 0
     requests: int = 0
     """Settled requests."""
     estimated: int = 0
@@ -119,19 +129,30 @@ def _check(entry: AnyEntry, seq: int, books: Books, report: Report) -> None:
             if _moved(entry, destination=available(entry.key)) != entry.nano:
                 report.problem(seq, f"{entry.id} does not post the amount that it grants")
         case Hold():
-            if _moved(entry, destination=held(entry.key)) != entry.nano:
-                report.problem(seq, f"{entry.id} does not post the amount that it holds")
-            left = books.available(entry.key, entry.asset) - entry.nano
-            if entry.bounded and left < 0:
-                over = format_nano(-left)
-                report.problem(seq, f"the hold of {entry.id} exceeds the budget by {over}")
-            if entry.id in books.open_holds:
-                report.problem(seq, f"{entry.id} is held twice")
+            _check_hold(entry, seq, books, report)
         case Settlement():
             report.requests += 1
             report.estimated += entry.estimated
             report.recovered += entry.recovered
             _check_settlement(entry, seq, books, report)
+        case Adjustment():
+            report.adjustments += 1
+            if _moved(entry, destination=payable(entry.provider)) != entry.nano:
+                report.problem(seq, f"{entry.id} does not post the amount that it adjusts")
+            if sum(entry.parts.values()) != entry.nano:
+                report.problem(seq, f"the parts of {entry.id} are not its amount")
+
+
+def _check_hold(entry: Hold, seq: int, books: Books, report: Report) -> None:
+    """Check that a hold is covered, and new."""
+    if _moved(entry, destination=held(entry.key)) != entry.nano:
+        report.problem(seq, f"{entry.id} does not post the amount that it holds")
+    left = books.available(entry.key, entry.asset) - entry.nano
+    if entry.bounded and left < 0:
+        over = format_nano(-left)
+        report.problem(seq, f"the hold of {entry.id} exceeds the budget by {over}")
+    if entry.id in books.open_holds:
+        report.problem(seq, f"{entry.id} is held twice")
 
 
 def _check_settlement(entry: Settlement, seq: int, books: Books, report: Report) -> None:

@@ -1,4 +1,4 @@
-"""What the ledger is made of: accounts, postings and the three kinds of entry.
+"""What the ledger is made of: accounts, postings and the kinds of entry.
 
 Accounts of a key are `available:KEY` and `held:KEY`; a provider is owed what stands on
 `payable:PROVIDER`; budgets are granted from `funding`. A posting moves an amount from
@@ -9,6 +9,8 @@ postings, and is never changed:
     Hold         available:KEY    -> held:KEY           the most that a request can cost
     Settlement   held:KEY         -> payable:PROVIDER   what it did cost
                  held:KEY         -> available:KEY      and what is left of the hold
+    Adjustment   adjustments      -> payable:PROVIDER   what a provider's invoice has more,
+                                                        or, the other way, less
 
 A key without a hard budget has holds that are not `bounded`: its `available` account may
 go below zero and shows what was spent so far.
@@ -26,6 +28,7 @@ from entente.domain.origin import USUAL, Origin
 from entente.domain.usage import Usage
 
 FUNDING = "funding"
+ADJUSTMENTS: Final = "adjustments"
 NAMES_KEPT_MAX: Final = 4096
 """Names of accounts that are not written anew each time."""
 
@@ -143,7 +146,29 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     """As in the hold."""
 
 
-AnyEntry: TypeAlias = Grant | Hold | Settlement
+class Adjustment(Entry, frozen=True, kw_only=True, tag="adjust"):
+    """What is owed to a provider changes, so that it agrees with the provider's invoice.
+
+    No key is charged: `key` is empty, and what keys have spent stays as it was settled.
+    """
+
+    idempotency_prefix: ClassVar[str] = "adjust"
+
+    provider: str
+    nano: int
+    """What is owed grows, or, by a negative amount, shrinks."""
+    since_ns: int
+    until_ns: int
+    """The time that was compared: from `since_ns` to just before `until_ns`."""
+    parts: dict[str, int] = {}
+    """The amount by what explains it."""
+    reference: str = ""
+    """SHA-256 of what it was compared with."""
+    actor: str
+    note: str = ""
+
+
+AnyEntry: TypeAlias = Grant | Hold | Settlement | Adjustment
 
 
 def grant(
@@ -161,6 +186,40 @@ def grant(
         actor=actor,
         note=note,
         postings=(moved,) if nano else (),
+    )
+
+
+def adjustment(
+    *,
+    id: str,
+    at_ns: int,
+    provider: str,
+    asset: str,
+    nano: int,
+    since_ns: int,
+    until_ns: int,
+    parts: dict[str, int],
+    reference: str,
+    actor: str,
+    note: str = "",
+) -> Adjustment:
+    """Make the entry by which `nano` more, or less where it is negative, is owed to a provider."""
+    owed = payable(provider)
+    source, destination = (ADJUSTMENTS, owed) if nano > 0 else (owed, ADJUSTMENTS)
+    return Adjustment(
+        id=id,
+        at_ns=at_ns,
+        key="",
+        asset=asset,
+        provider=provider,
+        nano=nano,
+        since_ns=since_ns,
+        until_ns=until_ns,
+        parts=parts,
+        reference=reference,
+        actor=actor,
+        note=note,
+        postings=(Posting(source, destination, abs(nano), asset),) if nano else (),
     )
 
 

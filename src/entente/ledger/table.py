@@ -14,12 +14,17 @@ from entente.ledger.model import AnyEntry
 Line: TypeAlias = tuple[str, bytes]
 """An entry to write: its idempotency key, its canonical line."""
 
-GRANT: Final = "grant:"
-_SELECT_GRANT: Final = (
-    "SELECT line FROM entries WHERE idempotency_key = ?"
-    " AND idempotency_key >= 'grant:' AND idempotency_key < 'grant;'"
-)
-"""Says what the index says, so that it is used."""
+_SELECT_ONCE: Final = {
+    "grant:": (
+        "SELECT line FROM entries WHERE idempotency_key = ?"
+        " AND idempotency_key >= 'grant:' AND idempotency_key < 'grant;'"
+    ),
+    "adjust:": (
+        "SELECT line FROM entries WHERE idempotency_key = ?"
+        " AND idempotency_key >= 'adjust:' AND idempotency_key < 'adjust;'"
+    ),
+}
+"""What people write, who may say it twice. Each says what an index says, so that it is used."""
 
 
 def insert(
@@ -43,14 +48,15 @@ def insert(
 def is_stored(
     connection: sqlite3.Connection, name: str, line: bytes, fresh: Mapping[str, bytes]
 ) -> bool:
-    """Say whether the journal, or what is `fresh` in this transaction, has the grant.
+    """Say whether the journal, or what is `fresh` in this transaction, has what people write.
 
     Holds and settlements are written once by the process that made their id. Raises
-    IdempotencyConflict for another grant under the same key.
+    IdempotencyConflict for another grant or adjustment under the same key.
     """
-    if not name.startswith(GRANT):
+    select = next((sql for kind, sql in _SELECT_ONCE.items() if name.startswith(kind)), None)
+    if select is None:
         return False
-    row = connection.execute(_SELECT_GRANT, (name,)).fetchone()
+    row = connection.execute(select, (name,)).fetchone()
     found = fresh.get(name, row[0] if row else None)
     if found is not None and found != line:
         message = f"{name} is in the journal with another content."

@@ -4,6 +4,9 @@ A request is measured when it is settled and known from then on. Its attributes 
 entry says (`kind: request`, model, provider, target, key, status, estimated, …) and what the
 platform's owner says about these (`Traits`): that a provider is a certain cloud, that a key's
 requests are sold by a certain party. Its amount is what it cost; None where it has no price.
+
+What was adjusted to agree with a provider's invoice is measured, too, as `kind: adjustment` of
+that provider: it counts at the end of the time that was compared, and is known from its entry on.
 """
 
 from __future__ import annotations
@@ -23,10 +26,11 @@ from entente.agreement.log import (
     attributes,
 )
 from entente.ledger.journal import Row, decode
-from entente.ledger.model import Settlement
+from entente.ledger.model import Adjustment, Settlement
 from entente.ledger.reader import rows
 
 KIND: Final = "request"
+ADJUSTED: Final = "adjustment"
 SAID: Final = ("project", "surface", "region", "segment", "channel", "product")
 """Further fields of an entry that are attributes where the ledger's entries have them."""
 SHAPES_MAX: Final = 50_000
@@ -34,6 +38,7 @@ SHAPES_MAX: Final = 50_000
 
 _SETTLED: Final = b'{"kind":"settle"'
 """How the line of a settlement begins; holds and grants are passed over unread."""
+_ADJUSTED: Final = b'{"kind":"adjust"'
 _FIELDS: Final = tuple(name for name in SAID if name in Settlement.__struct_fields__)
 
 Traits = Mapping[str, Mapping[str, Mapping[str, Attribute]]]
@@ -83,6 +88,28 @@ def measured(journal: Iterable[Row], traits: Traits | None = None) -> Iterator[M
             entry = decode(row.line)
             if isinstance(entry, Settlement):
                 yield _measured(entry, row, shapes)
+        elif row.line.startswith(_ADJUSTED):
+            entry = decode(row.line)
+            if isinstance(entry, Adjustment):
+                yield _adjusted(entry, row, traits or {})
+
+
+def _adjusted(entry: Adjustment, row: Row, traits: Traits) -> Measured:
+    return Measured(
+        id=entry.idempotency_key,
+        at_ns=entry.until_ns - 1,
+        known_ns=entry.at_ns,
+        attributes=attributes(
+            kind=ADJUSTED,
+            provider=entry.provider,
+            **traits.get("provider", {}).get(entry.provider, {}),
+        ),
+        nano=entry.nano,
+        asset=entry.asset,
+        numbers={},
+        entry=row.hash.hex(),
+        seq=row.seq,
+    )
 
 
 def _measured(entry: Settlement, row: Row, shapes: _Shapes) -> Measured:
