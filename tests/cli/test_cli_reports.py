@@ -154,6 +154,7 @@ def test_an_export_has_one_line_a_request(entente_: Runner, key_id: str) -> None
         "input": 3,
         "cache_read": 4,
         "cache_write": 0,
+        "cache_write_1h": 0,
         "audio_input": 0,
         "image_input": 0,
         "output": 5,

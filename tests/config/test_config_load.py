@@ -159,7 +159,7 @@ def test_without_a_file_the_built_in_model_is_served_free_and_priced() -> None:
     model = config.models["entente-tiny"]
     assert model.price is not None
     assert set(model.price.rates().values()) == {Fraction(0)}
-    assert len(model.price.rates()) == 9
+    assert len(model.price.rates()) == 10
     (context,) = (field for field in fields(RuntimeOptions) if field.name == "context_tokens")
     assert model.context_tokens == context.default
     assert config.server.data_dir == Path(".entente")

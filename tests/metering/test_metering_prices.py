@@ -67,6 +67,8 @@ def test_cost_is_the_rational_sum_rounded_once(
 ) -> None:
     """Against the plain definition in fractions, fallbacks included."""
     fallback = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
+    if "cache_write" not in rates:
+        fallback["cache_write_1h"] = "input"
     exact: Fraction | None = Fraction(0)
     for name in TOKEN_CLASSES:
         tokens = getattr(usage, name)
@@ -98,7 +100,8 @@ def test_the_bound_is_never_below_the_cost(rates: dict[str, Fraction], usage: Us
 def test_a_class_without_a_rate_is_unpriced_not_free(name: str) -> None:
     """None is not zero; and zero of an unpriced class costs nothing."""
     rates = {other: Fraction(1) for other in TOKEN_CLASSES}
-    for each in (name, *{"input": ("cache_read",), "output": ("reasoning",)}.get(name, ())):
+    kin = {"input": ("cache_read", "cache_write_1h"), "output": ("reasoning",)}
+    for each in (name, *kin.get(name, ())):
         del rates[each]
     price = compile_price("USD", rates, 1)
     assert price.cost(Usage(**{name: 1})) is None
@@ -115,6 +118,16 @@ def test_fallbacks(missing: str, as_: str) -> None:
     assert price.cost(Usage(**{missing: 2})) == 6 * NANO_PER_UNIT
     own = compile_price("USD", {as_: Fraction(3), missing: Fraction(1, 2)}, 1)
     assert own.cost(Usage(**{missing: 2})) == NANO_PER_UNIT
+
+
+def test_what_is_cached_for_an_hour_has_a_rate_of_its_own_or_none() -> None:
+    """It costs twice the input where five minutes cost a quarter more: no stand-in is right."""
+    rates = {"input": Fraction(3), "cache_write": Fraction(15, 4)}
+    assert compile_price("USD", rates, 1).cost(Usage(cache_write_1h=1)) is None
+    own = compile_price("USD", rates | {"cache_write_1h": Fraction(6)}, 1)
+    assert own.cost(Usage(cache_write=1, cache_write_1h=1)) == parse_nano("9.75")
+    plain = compile_price("USD", {"input": Fraction(3)}, 1)
+    assert plain.cost(Usage(cache_write_1h=1)) == parse_nano("3")
 
 
 @PROPERTY

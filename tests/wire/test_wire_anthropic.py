@@ -30,6 +30,7 @@ from entente.domain.features import OnLoss
 from entente.domain.inference import ChatAnswer, ChatRequest, Choice, Refusal, Stop, ToolCall
 from entente.domain.usage import Usage
 from entente.wire import anthropic
+from entente.wire.anthropic.answers import write_usage
 from entente.wire.dialect import Head, Inbound, Outbound, StreamReader
 from tests.kit.run import PROPERTY
 from tests.wire.canonical import anthropic_answers, anthropic_requests, streams
@@ -400,3 +401,23 @@ def test_any_bytes_can_be_read(data: bytes) -> None:
     stream = anthropic.MessagesStream()
     assert data.startswith(stream.feed(data))
     assert stream.close() == b""
+
+
+def test_what_is_cached_for_an_hour_is_a_class_of_its_own() -> None:
+    """Reported within what was written to the cache; and told to clients the same way."""
+    body = (
+        b'{"type":"message","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn",'
+        b'"usage":{"input_tokens":3,"cache_creation_input_tokens":50,"cache_read_input_tokens":7,'
+        b'"cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":40},'
+        b'"output_tokens":2}}'
+    )
+    answer = anthropic.read_answer(body)
+    assert answer is not None
+    usage = Usage(input=3, cache_read=7, cache_write=10, cache_write_1h=40, output=2)
+    assert answer.usage == usage
+    written = write_usage(usage)
+    assert written["cache_creation_input_tokens"] == 50
+    assert written["cache_creation"]["ephemeral_1h_input_tokens"] == 40
+    odd = anthropic.read_answer(body.replace(b'h_input_tokens":40', b'h_input_tokens":51'))
+    assert odd is not None
+    assert odd.usage is None

@@ -6,8 +6,8 @@ from typing import Final
 
 import typer
 
-from entente.cli.amounts import rate_text
 from entente.cli.base import ConfigOption, JsonOption, say_json, say_table, settings
+from entente.domain.money import format_rate
 
 UNPRICED: Final = "unpriced"
 
@@ -70,7 +70,7 @@ def show_prices(
             lines.append({"model": name, "priced": False})
             rows.append((name, "-", "-", UNPRICED))
             continue
-        rates = {token_class: rate_text(rate) for token_class, rate in price.rates().items()}
+        rates = {token_class: format_rate(rate) for token_class, rate in price.rates().items()}
         lines.append(
             {
                 "model": name,

@@ -22,7 +22,6 @@ from entente.config.model import (
     MetricsAccess,
     ModelConfig,
     PriceConfig,
-    PricePer,
     ProviderConfig,
     ProviderKind,
     RealtimeConfig,
@@ -33,6 +32,7 @@ from entente.config.model import (
 )
 from entente.config.problems import Problem
 from entente.engine.model import BUILTIN_MODEL
+from entente.metering.units import PricePer
 
 __all__ = [
     "BUILTIN_MODEL",

@@ -22,7 +22,7 @@ from entente.domain.features import OnLoss
 from entente.domain.secret import Secret
 from entente.engine.model import BUILTIN_MODEL
 from entente.ledger.store import Durability
-from entente.metering.prices import Unit
+from entente.metering.units import RATES, PricePer
 
 HOST_DEFAULT: Final = "127.0.0.1"
 PORT_DEFAULT: Final = 8080
@@ -121,46 +121,6 @@ class ProviderKind(StrEnum):
     BEDROCK = "bedrock"
     LOCAL = "local"
     SCRIPTED = "scripted"
-
-
-class PricePer(StrEnum):
-    """What a price is for: a number of tokens, or of another unit."""
-
-    MILLION = "1M tokens"
-    THOUSAND = "1K tokens"
-    ONE = "1 token"
-    MILLION_CHARACTERS = "1M characters"
-    THOUSAND_CHARACTERS = "1K characters"
-    MINUTE = "1 minute"
-    SECOND = "1 second"
-    IMAGE = "1 image"
-
-    @property
-    def unit(self) -> Unit:
-        """The unit, as `metering.prices` counts it."""
-        return _UNITS_PER[self][0]
-
-    @property
-    def units(self) -> int:
-        """The number of units."""
-        return _UNITS_PER[self][1]
-
-    @property
-    def rate(self) -> str | None:
-        """The only rate of a unit other than tokens; None for tokens, which have several."""
-        return None if self.unit == "tokens" else "output" if self.unit == "images" else "input"
-
-
-_UNITS_PER: Final[Mapping[PricePer, tuple[Unit, int]]] = {
-    PricePer.MILLION: ("tokens", 1_000_000),
-    PricePer.THOUSAND: ("tokens", 1000),
-    PricePer.ONE: ("tokens", 1),
-    PricePer.MILLION_CHARACTERS: ("characters", 1_000_000),
-    PricePer.THOUSAND_CHARACTERS: ("characters", 1000),
-    PricePer.MINUTE: ("audio_ms", 60_000),
-    PricePer.SECOND: ("audio_ms", 1000),
-    PricePer.IMAGE: ("images", 1),
-}
 
 
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -310,20 +270,6 @@ class TargetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     model: Text
 
 
-RATES: Final = (
-    "input",
-    "output",
-    "cached_input",
-    "cache_write",
-    "reasoning",
-    "audio_input",
-    "audio_output",
-    "image_input",
-    "image_output",
-)
-_TOKEN_CLASS: Final = {"cached_input": "cache_read"}
-
-
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What tokens cost, by class, in `currency` for each `per`; or what another unit costs.
 
@@ -336,6 +282,7 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     output: Fraction | None = None
     cached_input: Fraction | None = None
     cache_write: Fraction | None = None
+    cache_write_1h: Fraction | None = None
     reasoning: Fraction | None = None
     audio_input: Fraction | None = None
     audio_output: Fraction | None = None
@@ -344,11 +291,8 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def rates(self) -> dict[str, Fraction]:
         """Give the rates that are set, by token class or unit as `domain.usage` names them."""
-        if self.per.rate is not None:
-            rate = getattr(self, self.per.rate)
-            return {} if rate is None else {self.per.unit: rate}
-        named = {_TOKEN_CLASS.get(name, name): getattr(self, name) for name in RATES}
-        return {name: rate for name, rate in named.items() if rate is not None}
+        named = {name: getattr(self, name) for name in RATES}
+        return self.per.rates({name: rate for name, rate in named.items() if rate is not None})
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -375,6 +319,7 @@ BUILTIN_PRICE: Final = PriceConfig(
     output=_ZERO,
     cached_input=_ZERO,
     cache_write=_ZERO,
+    cache_write_1h=_ZERO,
     reasoning=_ZERO,
     audio_input=_ZERO,
     audio_output=_ZERO,

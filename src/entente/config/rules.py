@@ -10,9 +10,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from entente.config.issuer_rules import check_issuers
-from entente.config.model import RATES
 from entente.config.problems import did_you_mean
 from entente.config.provider_rules import check_provider
+from entente.metering.units import RATES
 
 ATTRIBUTE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}(?:\.[a-z][a-z0-9_]{0,63})?")
 """As in the conditions of agreements."""

@@ -39,6 +39,7 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     input: int
     cache_read: int
     cache_write: int
+    cache_write_1h: int
     audio_input: int
     image_input: int
     output: int

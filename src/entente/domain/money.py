@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Final
 
 NANO_PER_UNIT = 1_000_000_000
 NANO_DIGITS = 9
+RATE_DIGITS_MAX: Final = 30
 
 _DECIMAL = re.compile(r"[+-]?\d{1,30}(?:\.\d{1,30})?")
 _RATIONAL = re.compile(r"\d{1,30}/\d{1,30}")
@@ -30,6 +32,16 @@ def parse_rate(text: str) -> Fraction:
     except ZeroDivisionError:
         message = f"{text!r} divides by zero"
         raise ValueError(message) from None
+
+
+def format_rate(rate: Fraction) -> str:
+    """Write a rate exactly: as a decimal where it ends, else as a ratio."""
+    for digits in range(RATE_DIGITS_MAX + 1):
+        scaled = rate * 10**digits
+        if scaled.denominator == 1:
+            whole, part = divmod(scaled.numerator, 10**digits)
+            return f"{whole}.{part:0{digits}d}" if digits else str(whole)
+    return f"{rate.numerator}/{rate.denominator}"
 
 
 def parse_nano(text: str) -> int:

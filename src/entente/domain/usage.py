@@ -23,6 +23,9 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Input text that was neither read from nor written to a cache."""
     cache_read: int = 0
     cache_write: int = 0
+    """Written to a cache that keeps it for the usual, short time."""
+    cache_write_1h: int = 0
+    """Written to a cache that keeps it for an hour, which costs more."""
     audio_input: int = 0
     image_input: int = 0
     output: int = 0
@@ -44,7 +47,8 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def input_total(self) -> int:
         """All tokens that went in."""
-        return self.input + self.cache_read + self.cache_write + self.audio_input + self.image_input
+        cached = self.cache_read + self.cache_write + self.cache_write_1h
+        return self.input + cached + self.audio_input + self.image_input
 
     @property
     def output_total(self) -> int:
@@ -57,7 +61,14 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
         return sum(self.counts())
 
 
-INPUT_CLASSES: Final = ("input", "cache_read", "cache_write", "audio_input", "image_input")
+INPUT_CLASSES: Final = (
+    "input",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "audio_input",
+    "image_input",
+)
 OUTPUT_CLASSES: Final = ("output", "reasoning", "audio_output", "image_output")
 TOKEN_CLASSES: Final = (*INPUT_CLASSES, *OUTPUT_CLASSES)
 """In the order of `Usage`'s fields."""

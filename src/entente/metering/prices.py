@@ -4,7 +4,8 @@ Rates are rationals, compiled once to whole numerators over one denominator, so 
 price of a request is a few integer multiplications and one rounding. Where a class has
 no rate of its own, cached and cache-write tokens cost what input costs and reasoning
 tokens what output costs; audio and pictures have no such relation, so without a rate they
-are unpriced. Unpriced is not zero: it is None.
+are unpriced. Unpriced is not zero: it is None. What is cached for an hour costs more than
+what is cached for minutes wherever that has a rate, so then it needs one of its own.
 
 A price is for tokens or for one measure (time heard, characters spoken, pictures made). What
 it is not for, it does not count; a usage of which it counts nothing has no known cost.
@@ -25,6 +26,7 @@ from entente.domain.money import NANO_PER_UNIT, round_half_even, round_up
 from entente.domain.usage import INPUT_CLASSES, NOTHING, TOKEN_CLASSES, Usage
 
 _FALLBACK: Final = {"cache_read": "input", "cache_write": "input", "reasoning": "output"}
+_LONG_AS_INPUT: Final = {"cache_write_1h": "input"}
 _INPUTS: Final = len(INPUT_CLASSES)
 """Token classes of the input come first in `TOKEN_CLASSES`."""
 VERSION_DIGITS: Final = 12
@@ -127,9 +129,10 @@ def compile_price(
     `rates` are by token class; see the module for what the missing ones mean. For another
     unit than tokens there is one, by its name.
     """
+    fallback = _FALLBACK if "cache_write" in rates else _FALLBACK | _LONG_AS_INPUT
     nano: list[Fraction | None] = []
     for name in TOKEN_CLASSES if unit == "tokens" else (unit,):
-        rate = rates.get(name, rates.get(_FALLBACK.get(name, "")))
+        rate = rates.get(name, rates.get(fallback.get(name, "")))
         nano.append(None if rate is None else rate * NANO_PER_UNIT / units_per)
     denominator = lcm(*(rate.denominator for rate in nano if rate is not None))
     return Price(

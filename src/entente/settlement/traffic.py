@@ -123,6 +123,7 @@ def _measured(entry: Settlement, row: Row, shapes: _Shapes) -> Measured:
         "input": used.input,
         "cache_read": used.cache_read,
         "cache_write": used.cache_write,
+        "cache_write_1h": used.cache_write_1h,
         "audio_input": used.audio_input,
         "output": used.output,
         "reasoning": used.reasoning,

@@ -38,11 +38,17 @@ class _OutputDetails(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
+class _CacheCreation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class UsageForm(msgspec.Struct):
     """`usage` as Anthropic reports it: input classes apart, thoughts within the output."""
 
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheCreation | None = None
+    """Of these, what is kept for how long."""
     cache_read_input_tokens: int | None = None
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
@@ -65,14 +71,17 @@ class UsageForm(msgspec.Struct):
             return None
         details = self.output_tokens_details
         thought = details.thinking_tokens or 0 if details else 0
+        long = self.cache_creation.ephemeral_1h_input_tokens or 0 if self.cache_creation else 0
+        written = (self.cache_creation_input_tokens or 0) - long
         usage = Usage(
             input=self.input_tokens,
             cache_read=self.cache_read_input_tokens or 0,
-            cache_write=self.cache_creation_input_tokens or 0,
+            cache_write=written,
+            cache_write_1h=long,
             output=self.output_tokens - thought,
             reasoning=thought,
         )
-        counts = (usage.input, usage.cache_read, usage.cache_write, usage.output, thought)
+        counts = (usage.input, usage.cache_read, written, long, usage.output, thought)
         return usage if min(counts) >= 0 and max(counts) <= REPORTED_TOKENS_MAX else None
 
 
@@ -254,10 +263,15 @@ def write_usage(usage: Usage) -> _Json:
     """Write a usage as Anthropic does. Sound is counted with the text, as it has no class."""
     written: _Json = {
         "input_tokens": usage.input + usage.audio_input,
-        "cache_creation_input_tokens": usage.cache_write,
+        "cache_creation_input_tokens": usage.cache_write + usage.cache_write_1h,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output_total,
     }
+    if usage.cache_write_1h:
+        written["cache_creation"] = {
+            "ephemeral_5m_input_tokens": usage.cache_write,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        }
     if usage.reasoning:
         written["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
     return written

@@ -303,7 +303,7 @@ def write_usage(usage: Usage) -> _Json:
         "total_tokens": usage.total,
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
+            "cache_write_tokens": usage.cache_write + usage.cache_write_1h,
             "audio_tokens": usage.audio_input,
         },
         "completion_tokens_details": {

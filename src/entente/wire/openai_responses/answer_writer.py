@@ -219,7 +219,7 @@ def write_usage(usage: Usage) -> _Json:
         "input_tokens": usage.input_total,
         "input_tokens_details": {
             "cached_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
+            "cache_write_tokens": usage.cache_write + usage.cache_write_1h,
         },
         "output_tokens": usage.output_total,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
