@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entente.auth import OPERATOR, KeyStore
-from entente.control.keys import Keys, KeyWish
+from entente.control.key_forms import KeyWish
+from entente.control.keys import Keys
 from entente.db import connect
 from entente.domain.errors import InvalidParameter, LedgerUnavailable, PermissionDenied
 from entente.domain.principal import Principal, Role

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from entente.auth import OPERATOR, KeyStore
-from entente.control.keys import ADMIN_KEY_VARIABLE, BOOTSTRAP_NAME, Keys, KeyWish
+from entente.control.key_forms import BOOTSTRAP_NAME, KeyWish
+from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
 from entente.db import connect
 from entente.domain.errors import ConfigError, InvalidParameter
 from entente.domain.principal import Role

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from entente.auth import OPERATOR, KeyStore
 from entente.control.budgets import initial_grant
-from entente.control.keys import Keys, KeyWish
+from entente.control.key_forms import KeyWish
+from entente.control.keys import Keys
 from entente.db import DATABASE_NAME, connect, is_locked, migrate
 from entente.domain.ids import Ids
 from entente.ledger.journal import decode, verify
@@ -341,9 +342,18 @@ class EntenteServer:
 def _create(store: KeyStore, wish: KeyWish) -> Key:
     """Make a key with this process's clock and randomness."""
     ids = Ids(time.time_ns, random.SystemRandom().getrandbits)
+    _ensure_project(store, wish.project)
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     made = keys.create(OPERATOR, wish)
     return Key(made.secret.reveal(), made.record.principal.key_id)
+
+
+def _ensure_project(store: KeyStore, project: str) -> None:
+    """Make a project that is not there, as an operator would before its first key."""
+    store.database.execute(
+        "INSERT INTO projects (id, name, created_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (project, project, time.time_ns()),
+    )
 
 
 def chat_body(**fields: Any) -> bytes:

@@ -16,6 +16,7 @@ import msgspec
 
 from entente.auth.keys import KeyRing
 from entente.auth.model import KeyRecord
+from entente.db import Database, SqliteDatabase
 from entente.domain.errors import InvalidParameter, LedgerUnavailable, PermissionDenied
 from entente.domain.principal import Principal, Role
 
@@ -63,9 +64,9 @@ class KeyStore:
         self._connection = connection
 
     @property
-    def connection(self) -> sqlite3.Connection:
-        """The database, for what is written together with a key."""
-        return self._connection
+    def database(self) -> Database:
+        """What it stands on, for what is written together with a key."""
+        return SqliteDatabase(self._connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -95,7 +96,7 @@ class KeyStore:
             *(who.key_id, str(who.role), who.project, int(who.budgeted)),
             *(record.hint, record.created_ns, record.revoked_ns),
         )
-        if self._is_former(digest):
+        if self.is_former(actor, digest):
             raise _in_use()
         try:
             with _errors_mapped():
@@ -159,15 +160,14 @@ class KeyStore:
         return found[0] if found else None
 
     def by_digest(self, actor: Principal, digest: bytes) -> KeyRecord | None:
-        """Give the key that has or had this digest, revoked or not."""
+        """Give the key that has this digest, revoked or not."""
         _admit(actor)
         found = self._select("WHERE digest = ?", digest)
-        found = found or self._select(
-            "WHERE id IN (SELECT key FROM former_secrets WHERE digest = ?)", digest
-        )
         return found[0] if found else None
 
-    def _is_former(self, digest: bytes) -> bool:
+    def is_former(self, actor: Principal, digest: bytes) -> bool:
+        """Say whether a key had this digest before it was rotated."""
+        _admit(actor)
         with _errors_mapped():
             query = "SELECT 1 FROM former_secrets WHERE digest = ?"
             return self._connection.execute(query, (digest,)).fetchone() is not None

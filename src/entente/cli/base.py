@@ -22,7 +22,8 @@ import typer
 from entente.auth import KeyStore
 from entente.config import Config, find, load
 from entente.control.keys import Keys
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.control.table import Base
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.domain.errors import LedgerUnavailable
 from entente.domain.ids import Ids
 
@@ -108,6 +109,11 @@ def keys_of(connection: sqlite3.Connection) -> Keys:
     return Keys(
         KeyStore(connection), now_ns=time.time_ns, ids=ids(), token_bytes=secrets.token_bytes
     )
+
+
+def base_of(opened: sqlite3.Connection) -> Base:
+    """Give what use cases stand on, with this process's clock and randomness."""
+    return Base(SqliteDatabase(opened), time.time_ns, ids())
 
 
 def say(text: str) -> None:

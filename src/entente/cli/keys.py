@@ -1,11 +1,13 @@
-"""`entente keys create | list | revoke`."""
+"""`entente keys create | list | set | rotate | revoke`."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
+from msgspec import UNSET
 
 from entente.auth import OPERATOR, KeyRecord
 from entente.cli.amounts import nano_of_usd
@@ -21,16 +23,36 @@ from entente.cli.base import (
 )
 from entente.config.problems import did_you_mean
 from entente.control.budgets import initial_grant
-from entente.control.keys import KeyWish, NewKey
-from entente.control.reports import utc
+from entente.control.key_forms import KeyChange, KeyWish, view
+from entente.control.times import moment_ns, span_s
 from entente.domain.errors import InvalidParameter, LedgerError
 from entente.domain.principal import DEFAULT_PROJECT, Role
 from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from sqlite3 import Connection
 
-app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+    from entente.config import Config
+    from entente.control.keys import NewKey
+
+NOTHING: Final = "none"
+"""What takes an attribute away."""
+
+app = typer.Typer(help="Make, list, change and revoke keys.", no_args_is_help=True)
+
+KeyArgument = Annotated[str, typer.Argument(help="Its id, its name, or the start of its id.")]
+ModelOption = Annotated[
+    list[str] | None, typer.Option(metavar="M", help="A model it may use; may be repeated.")
+]
+UserOption = Annotated[str | None, typer.Option(metavar="U", help="Who it is given to.")]
+TagsOption = Annotated[
+    str | None, typer.Option(metavar="T,…", help="What its requests are counted under besides.")
+]
+ExpiresOption = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help="When it ends: 30d, 2027-01-31, or an instant."),
+]
 
 
 @app.command()
@@ -41,15 +63,16 @@ def create(
     budget_usd: Annotated[
         str | None, typer.Option(metavar="X", help="A hard budget in US dollars, such as 12.50.")
     ] = None,
-    model: Annotated[
-        list[str] | None, typer.Option(metavar="M", help="A model it may use; may be repeated.")
-    ] = None,
+    model: ModelOption = None,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
     tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute.")] = None,
     role: Annotated[Role, typer.Option(help="What it may do.")] = Role.MEMBER,
     project: Annotated[
-        str, typer.Option(metavar="P", help="Whose stored objects it shares.")
+        str, typer.Option(metavar="P", help="The project that it belongs to.")
     ] = DEFAULT_PROJECT,
+    user: UserOption = None,
+    tags: TagsOption = None,
+    expires: ExpiresOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and show it, this one time."""
@@ -58,22 +81,26 @@ def create(
         name=name,
         role=role,
         project=project,
+        user=user,
+        tags=_tags(tags or ""),
+        expires_ns=None if expires is None else moment_ns(expires, "--expires", time.time_ns()),
         budgeted=nano is not None,
         models=tuple(model) if model else None,
         requests_per_minute=rpm,
         tokens_per_minute=tpm,
     )
     chosen = settings(config)
-    for named in model or ():
-        if named not in chosen.models:
-            hint = did_you_mean(named, chosen.models) or " `entente models` lists them."
-            raise InvalidParameter(
-                f"--model: the settings have no model {named!r}.{hint}", param="model", code=None
-            )
+    _check_models(chosen, model or ())
     with database(chosen, make=True) as connection:
         made = _made(connection, wish, nano)
+    _say_made(made, as_json=as_json)
+
+
+def _say_made(made: NewKey, *, as_json: bool) -> None:
+    """Show a secret, this one time."""
     if as_json:
-        say_json({**_as_json(made.record), "key": made.secret.reveal()})
+        shown = msgspec.to_builtins(view(made.record))
+        say_json({**shown, "key": made.secret.reveal()})
     else:
         say(made.secret.reveal())
 
@@ -95,8 +122,8 @@ def _made(connection: Connection, wish: KeyWish, budget_nano: int | None) -> New
 
 
 _HEADINGS: Final = (
-    *("ID", "NAME", "ROLE", "PROJECT", "KEY", "MODELS", "BUDGET", "RPM", "TPM"),
-    *("CREATED", "REVOKED"),
+    *("ID", "NAME", "ROLE", "PROJECT", "USER", "TAGS", "KEY", "MODELS", "BUDGET", "RPM", "TPM"),
+    *("CREATED", "EXPIRES", "REVOKED"),
 )
 
 
@@ -111,7 +138,7 @@ def list_keys(
     with database(settings(config)) as connection:
         records = keys_of(connection).list(OPERATOR, with_revoked=everything)
     if as_json:
-        say_json([_as_json(record) for record in records])
+        say_json([view(record) for record in records])
         return
     say_table(
         _HEADINGS,
@@ -119,10 +146,68 @@ def list_keys(
     )
 
 
+@app.command("set")
+def set_key(
+    *,
+    key: KeyArgument,
+    config: ConfigOption = None,
+    name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    model: ModelOption = None,
+    rpm: Annotated[str | None, typer.Option(metavar="N", help="Requests per minute.")] = None,
+    tpm: Annotated[str | None, typer.Option(metavar="N", help="Tokens per minute.")] = None,
+    user: UserOption = None,
+    tags: TagsOption = None,
+    expires: ExpiresOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change a key; `none` takes an attribute away. A running server goes by it in a second."""
+    chosen = settings(config)
+    if model and list(model) != [NOTHING]:
+        _check_models(chosen, model)
+    change = KeyChange(
+        name=UNSET if name is None else name,
+        user=UNSET if user is None else None if user == NOTHING else user,
+        tags=UNSET if tags is None else _tags(tags),
+        expires_ns=(
+            UNSET
+            if expires is None
+            else None
+            if expires == NOTHING
+            else moment_ns(expires, "--expires", time.time_ns())
+        ),
+        models=UNSET if not model else None if list(model) == [NOTHING] else tuple(model),
+        requests_per_minute=UNSET if rpm is None else _limit(rpm, "--rpm"),
+        tokens_per_minute=UNSET if tpm is None else _limit(tpm, "--tpm"),
+    )
+    with database(chosen) as connection:
+        record = keys_of(connection).change(OPERATOR, key, change)
+    if as_json:
+        say_json(view(record))
+    else:
+        say_table(_HEADINGS, [_row(record)])
+
+
+@app.command()
+def rotate(
+    *,
+    key: KeyArgument,
+    grace: Annotated[
+        str, typer.Option(metavar="SPAN", help="How long the old secret is good for.")
+    ] = "24h",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a key another secret and show it, this one time."""
+    grace_s = span_s(grace, "--grace")
+    with database(settings(config)) as connection:
+        made = keys_of(connection).rotate(OPERATOR, key, grace_s=grace_s)
+    _say_made(made, as_json=as_json)
+
+
 @app.command()
 def revoke(
     *,
-    key: Annotated[str, typer.Argument(help="Its id, its name, or the start of its id.")],
+    key: KeyArgument,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -130,40 +215,51 @@ def revoke(
     with database(settings(config)) as connection:
         record = keys_of(connection).revoke(OPERATOR, key)
     if as_json:
-        say_json(_as_json(record))
+        say_json(view(record))
     else:
         say(f"Revoked {record.principal.key_id} ({record.principal.name}).")
 
 
-def _as_json(record: KeyRecord) -> dict[str, object]:
-    who = record.principal
-    return {
-        "id": who.key_id,
-        "name": who.name,
-        "role": who.role,
-        "project": who.project,
-        "hint": record.hint,
-        "budgeted": who.budgeted,
-        "models": who.models,
-        "requests_per_minute": who.requests_per_minute,
-        "tokens_per_minute": who.tokens_per_minute,
-        "created": utc(record.created_ns),
-        "revoked": None if record.revoked_ns is None else utc(record.revoked_ns),
-    }
+def _check_models(chosen: Config, named: Sequence[str]) -> None:
+    """Refuse a model that the settings do not have. Raises InvalidParameter."""
+    for name in named:
+        if name not in chosen.models:
+            hint = did_you_mean(name, chosen.models) or " `entente models` lists them."
+            raise InvalidParameter(
+                f"--model: the settings have no model {name!r}.{hint}", param="model", code=None
+            )
+
+
+def _tags(text: str) -> tuple[str, ...]:
+    return () if text in ("", NOTHING) else tuple(tag.strip() for tag in text.split(","))
+
+
+def _limit(text: str, option: str) -> int | None:
+    """Read a limit or `none`. Raises InvalidParameter."""
+    if text == NOTHING:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        message = f"{option} must be a whole number, or {NOTHING} for no limit."
+        raise InvalidParameter(message, param=option, code=None)
+    return int(text)
 
 
 def _row(record: KeyRecord) -> tuple[str, ...]:
-    who = record.principal
+    who, shown = record.principal, view(record)
     return (
         who.key_id,
         who.name,
         who.role,
         who.project,
+        who.user or "-",
+        ",".join(who.tags) or "-",
         record.hint,
         "all" if who.models is None else ",".join(who.models),
         "hard" if who.budgeted else "none",
         str(who.requests_per_minute or "-"),
         str(who.tokens_per_minute or "-"),
-        utc(record.created_ns)[:19] + "Z",
-        "-" if record.revoked_ns is None else utc(record.revoked_ns)[:19] + "Z",
+        *(
+            moment[:19] + "Z" if moment else "-"
+            for moment in (shown.created, shown.expires, shown.revoked)
+        ),
     )

@@ -9,12 +9,14 @@ import typer
 
 from entente.cli import (
     agreement,
+    audit,
     budgets,
     configuration,
     doctor,
     keys,
     ledger,
     models,
+    projects,
     serve,
     usage,
 )
@@ -37,6 +39,8 @@ for _module in (serve, models, usage, doctor):
     _module.register(app)
 
 app.add_typer(keys.app, name="keys")
+app.add_typer(projects.app, name="projects")
+app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(models.prices, name="prices")
 app.add_typer(ledger.app, name="ledger")

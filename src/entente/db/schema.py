@@ -70,4 +70,62 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE UNIQUE INDEX adjustments_once ON entries (idempotency_key)
            WHERE idempotency_key >= 'adjust:' AND idempotency_key < 'adjust;'""",
     ),
+    (
+        """CREATE TABLE audit (
+            id TEXT PRIMARY KEY,
+            at_ns INTEGER NOT NULL,
+            actor TEXT NOT NULL,
+            actor_name TEXT NOT NULL,
+            action TEXT NOT NULL,
+            object TEXT NOT NULL,
+            before TEXT,
+            after TEXT
+        ) STRICT""",
+        "CREATE INDEX audit_by_time ON audit (at_ns, id)",
+        "CREATE INDEX audit_by_object ON audit (object, at_ns, id)",
+        """CREATE TRIGGER audit_is_never_edited BEFORE UPDATE ON audit
+           BEGIN SELECT RAISE(ABORT, 'the audit is append only'); END""",
+        """CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit
+           BEGIN SELECT RAISE(ABORT, 'the audit is append only'); END""",
+        # What a client has made under a name of its own, so that asking twice makes one.
+        """CREATE TABLE creations (
+            actor TEXT NOT NULL,
+            name TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            object TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            PRIMARY KEY (actor, name)
+        ) STRICT""",
+        """CREATE TABLE webhooks (
+            id TEXT PRIMARY KEY,
+            url TEXT NOT NULL,
+            events TEXT NOT NULL,
+            secret TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            disabled_ns INTEGER
+        ) STRICT""",
+        # `once` names what may be told a single time, by whichever worker.
+        """CREATE TABLE outbox (
+            id TEXT PRIMARY KEY,
+            type TEXT NOT NULL,
+            at_ns INTEGER NOT NULL,
+            body BLOB NOT NULL,
+            once TEXT UNIQUE
+        ) STRICT""",
+        "CREATE INDEX outbox_by_time ON outbox (at_ns)",
+        """CREATE TABLE deliveries (
+            id TEXT PRIMARY KEY,
+            webhook TEXT NOT NULL,
+            event TEXT NOT NULL,
+            state TEXT NOT NULL,
+            attempts INTEGER NOT NULL,
+            created_ns INTEGER NOT NULL,
+            due_ns INTEGER NOT NULL,
+            ended_ns INTEGER,
+            status INTEGER,
+            trouble TEXT
+        ) STRICT""",
+        "CREATE INDEX deliveries_due ON deliveries (due_ns) WHERE state = 'pending'",
+        "CREATE INDEX deliveries_by_webhook ON deliveries (webhook, created_ns, id)",
+    ),
 )

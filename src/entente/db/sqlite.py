@@ -10,7 +10,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
+from entente.db.database import Kind, Value
 from entente.db.schema import MIGRATIONS
 from entente.domain.errors import LedgerUnavailable, StartError
 
@@ -46,9 +48,56 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+class SqliteDatabase:
+    """A `Database` on a SQLite connection in autocommit mode."""
+
+    kind: Final = Kind.SQLITE
+
+    def __init__(self, connection: sqlite3.Connection, place: str = "entente.db") -> None:
+        """Work on an open connection, which is closed with this."""
+        self.connection = connection
+        self.place = place
+
+    def execute(self, sql: str, parameters: Sequence[Value] = ()) -> sqlite3.Cursor:
+        """Run one statement. Raises LedgerUnavailable."""
+        with self._errors_mapped():
+            return self.connection.execute(sql, parameters)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what happens inside one change. Raises LedgerUnavailable."""
+        with self._errors_mapped(), transaction(self.connection):
+            yield
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    @contextmanager
+    def _errors_mapped(self) -> Iterator[None]:
+        """Say of SQLite's errors where they happened."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            message = f"The database {self.place} cannot be used now: {error}."
+            raise LedgerUnavailable(f"{message} Run `entente doctor`.") from error
+
+
+def open_sqlite(path: Path, *, read_only: bool = False) -> SqliteDatabase:
+    """Open the database at `path` as `connect` does. Raises LedgerUnavailable."""
+    return SqliteDatabase(connect(path, read_only=read_only), str(path))
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Make what happens inside one change, excluding every other writer."""
+    """Make what happens inside one change, excluding every other writer.
+
+    Inside another one it is a part of that.
+    """
+    is_part = connection.in_transaction
+    if is_part:
+        yield
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
