@@ -52,6 +52,7 @@ from entente.gateway.counting import Counting
 from entente.gateway.enforcing import Enforcer
 from entente.gateway.keeping.keeping import keeping_for
 from entente.gateway.pipeline import Gateway
+from entente.gateway.running import Running
 from entente.http.data_plane import DataPlane
 from entente.http.inference import Inference
 from entente.http.protocol import Connection, Shared
@@ -289,7 +290,10 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
     )
     ids = Ids(time.time_ns, random.Random(1).getrandbits)  # noqa: S311
     counting = Counting(gateway, {}, Limits(), time.time_ns)
-    keeping = keeping_for(gateway, objects, ids, time.time_ns, answers_days=1)
+    running = Running()
+    keeping = keeping_for(
+        gateway, objects, ids, time.time_ns, running, answers_days=1, drain_s=30.0
+    )
     who = Principal(key_id="key_0193f0c7a1b2", name="bench", role=Role.MEMBER)
     ring = KeyRing({digest_of(KEY.encode()): who}, 1)
     return DataPlane(
@@ -302,6 +306,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
         bearer=None,
         monitor=monitor,
         ids=ids,
+        running=running,
         inflight_max=8192,
     )
 

@@ -38,6 +38,7 @@ from entente.gateway.keeping.keeping import Keeping
 from entente.gateway.pipeline import Gateway
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
+from entente.gateway.running import Running
 from entente.http.counting import Counts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.handler import Handler
@@ -49,6 +50,7 @@ from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.ledger.ledger import Ledger
 from entente.metering.prices import PriceBook
+from entente.news import News
 from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
@@ -135,8 +137,8 @@ async def platform(
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = await _start_runtime(config, stack)
-        records = await open_records(config, environ, lock, stack)
-        monitor = Monitor()
+        monitor, running = Monitor(), Running()
+        records = await _open_records(config, environ, lock, running, stack)
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
         accounts = await _accounts(config, records, monitor, open_agreements, stack)
@@ -152,23 +154,23 @@ async def platform(
             stopping=lambda: plane.stopping,
             ids=ids,
         )
-        keeping = await keeping_of(config, gateway, records.objects, ids, monitor)
+        keeping = await keeping_of(config, gateway, records.objects, ids, monitor, running)
         counting = Counting(gateway, providers, accounts.limits, time.time_ns)
         account = await open_account(config, records.objects, catalog)
-
-        def trouble() -> dict[str, str]:
-            stopping = {"server": STOPPING} if plane.stopping else {}
-            return _trouble(config, records.ledger, runtime) | stopping
-
-        files = FileStore(records.objects, records.blobs, ids, time.time_ns)
         filed = filed_of(
-            config, files, gateway, records.ring, busy=lambda: plane.inflight, monitor=monitor
+            config,
+            FileStore(records.objects, records.blobs, ids, time.time_ns),
+            gateway,
+            records.ring,
+            busy=lambda: plane.inflight,
+            monitor=monitor,
+            running=running,
         )
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
                 **_handlers(config, gateway, catalog, keeping, counting),
-                **Operations(trouble, monitor, accounts.notices).handlers(),
+                **_operations(config, accounts, runtime, lambda: plane.stopping),
                 **filed.handlers,
                 **sessions.handlers,
                 **account.handlers,
@@ -178,6 +180,7 @@ async def platform(
             session_key=sessions.holder,
             monitor=monitor,
             ids=ids,
+            running=running,
             inflight_max=config.server.inflight_max,
             deployments=account.deployments,
         )
@@ -190,6 +193,32 @@ async def platform(
         finally:
             plane.stopping = True
             await _stop(server, keeping, filed, config.server.shutdown_s)
+
+
+async def _open_records(
+    config: Config,
+    environ: Mapping[str, str],
+    lock: int,
+    running: Running,
+    stack: contextlib.AsyncExitStack,
+) -> Records:
+    """Open what stands on the data folder; what runs for a key ends with it."""
+    news = News()
+    records = await open_records(config, environ, lock, news, stack)
+    news.listen(lambda: running.keep(lambda key: _is_valid(records.ring(), key)))
+    return records
+
+
+def _operations(
+    config: Config, accounts: Accounts, runtime: Runtime | None, stopping: Callable[[], bool]
+) -> dict[str, Handler]:
+    """Give the handlers of health and metrics."""
+
+    def trouble() -> dict[str, str]:
+        told = {"server": STOPPING} if stopping() else {}
+        return _trouble(config, accounts.ledger, runtime) | told
+
+    return dict(Operations(trouble, accounts.monitor, accounts.notices).handlers())
 
 
 async def _accounts(
@@ -287,6 +316,12 @@ def _limits(records: Records) -> Limits:
     for entry in records.recent:
         limits.recall(entry.key, entry.at_ns // NS_PER_MS // WINDOW_MS, entry.usage.total)
     return limits
+
+
+def _is_valid(ring: KeyRing, key: str) -> bool:
+    """Say whether a key, by its id, is in force; a name that reads the same is none."""
+    who = ring.named(key)
+    return who is not None and who.key_id == key
 
 
 def _bearer(

@@ -25,6 +25,7 @@ from entente.ledger.model import Settlement
 from entente.ledger.reader import Position, activate, load, recent_settlements, save_checkpoint
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.metering.prices import PriceBook, compile_price, price_book
+from entente.news import News
 from entente.objects import (
     FOLDER_NAME,
     OBJECTS_NAME,
@@ -66,9 +67,16 @@ class Records(NamedTuple):
 
 
 async def open_records(
-    config: Config, environ: Mapping[str, str], lock: int, stack: contextlib.AsyncExitStack
+    config: Config,
+    environ: Mapping[str, str],
+    lock: int,
+    news: News,
+    stack: contextlib.AsyncExitStack,
 ) -> Records:
-    """Open the database, bring it forward, and settle what a crash left open."""
+    """Open the database, bring it forward, and settle what a crash left open.
+
+    `news` is told of what other processes change.
+    """
     path = config.server.data_dir / DATABASE_NAME
     connection = stack.enter_context(contextlib.closing(connect(path)))
     migrate(connection)
@@ -83,6 +91,8 @@ async def open_records(
 
     def reload() -> None:
         rings[0] = store.load_ring()
+
+    news.listen(reload)
 
     def save(reached: Position) -> None:
         with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
@@ -102,7 +112,7 @@ async def open_records(
         durability=config.ledger.durability,
         on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
         on_written=checkpoints.written,
-        on_change=reload,
+        on_change=news.changed,
         launch=launch_process(kept_open=(lock,)),
     )
     ledger = Ledger(

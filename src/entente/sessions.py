@@ -56,7 +56,7 @@ def make_sessions(
         accounts=accounts,
         holder=lambda key: ring().named(key),
         stopping=stopping,
-        bounds=Bounds(**msgspec.structs.asdict(settings)),
+        bounds=Bounds(**msgspec.structs.asdict(settings), drain_s=config.server.drain_s),
     )
     keys = SessionKeys(objects, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     routes = RealtimeRoutes(realtime, keys, message_bytes_max=settings.message_bytes_max)

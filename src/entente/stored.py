@@ -18,6 +18,7 @@ from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping, keeping_for
 from entente.gateway.pipeline import Gateway
+from entente.gateway.running import Running
 from entente.http.batches import Batches
 from entente.http.conversations import Conversations
 from entente.http.files import Files
@@ -46,6 +47,7 @@ def filed_of(
     *,
     busy: Callable[[], int],
     monitor: Monitor,
+    running: Running,
 ) -> Filed:
     """Put the parts together; no batch runs yet. `busy` counts requests of clients."""
     limits = config.batches
@@ -66,6 +68,8 @@ def filed_of(
                 files.ids,
                 find_key,
                 limits.price_factor,
+                running,
+                drain_s=config.server.drain_s,
                 is_strict=config.server.validation is Validation.STRICT,
             ),
             slots=asyncio.Semaphore(limits.requests_max),
@@ -89,11 +93,22 @@ def filed_of(
 
 
 async def keeping_of(
-    config: Config, gateway: Gateway, objects: Objects, ids: Ids, monitor: Monitor
+    config: Config,
+    gateway: Gateway,
+    objects: Objects,
+    ids: Ids,
+    monitor: Monitor,
+    running: Running,
 ) -> Keeping:
     """Make what keeps answers, and end what a server that died was making."""
     keeping = keeping_for(
-        gateway, objects, ids, time.time_ns, answers_days=config.storage.answers_days
+        gateway,
+        objects,
+        ids,
+        time.time_ns,
+        running,
+        answers_days=config.storage.answers_days,
+        drain_s=config.server.drain_s,
     )
     await keeping.recover()
     monitor.gauge(

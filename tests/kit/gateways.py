@@ -9,7 +9,7 @@ from typing import Any
 from entente.domain.errors import EntenteError
 from entente.domain.money import parse_rate
 from entente.domain.principal import Principal, Role
-from entente.gateway.client import Headers
+from entente.gateway.client import Fail, Headers
 from entente.gateway.pipeline import Gateway
 from entente.ledger.books import Books
 from entente.ledger.journal import decode, verify
@@ -38,6 +38,7 @@ class RecordingClient:
         self.headers: dict[str, str] = {}
         self.pieces: list[bytes] = []
         self.finished = False
+        self.is_decided = False
 
     @property
     def gone(self) -> bool:
@@ -49,7 +50,7 @@ class RecordingClient:
         """All that it got."""
         return b"".join(self.pieces)
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, *, fail: Fail | None = None) -> None:  # noqa: ARG002
         """Take the head."""
         await asyncio.sleep(0)
         assert not self.status, "an answer starts once"
@@ -71,6 +72,11 @@ class RecordingClient:
         await asyncio.sleep(0)
         self.send(data)
         self.finished = True
+
+    def decide(self) -> None:
+        """Hear that how it ends is decided, once."""
+        assert not self.is_decided
+        self.is_decided = True
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Take a whole answer."""

@@ -281,6 +281,11 @@ class EntenteServer:
             )
         return key
 
+    def revoke(self, key: Key) -> None:
+        """End a key, as the command line does."""
+        with contextlib.closing(self._database()) as connection:
+            assert KeyStore(connection).revoke(OPERATOR, key.id, time.time_ns())
+
     def make_keys(self, count: int) -> list[Key]:
         """Make many keys without any limit, in one transaction."""
         with contextlib.closing(self._database()) as connection:

@@ -275,7 +275,8 @@ class Gateway:
     def _settlement(
         self, opened: Hold, outcome: Outcome, price: Price | None, client: Client
     ) -> Settlement:
-        """Make the entry that closes the request."""
+        """Make the entry that closes the request; from here on it is not cut any more."""
+        client.decide()
         status = outcome.status
         if client.gone and status is not Status.FAILED:
             status = Status.CANCELLED

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from entente.domain.chat import Call, Status
-from entente.domain.errors import EntenteError, UpstreamError, UpstreamProtocolError
-from entente.gateway.client import Client, Headers
+from entente.domain.errors import UpstreamError, UpstreamProtocolError
+from entente.gateway.client import Client, Fail, Headers
 from entente.gateway.outcome import Outcome
 from entente.gateway.passages.base import Passage, Stream
 from entente.gateway.sides import ClientSide, Made, client_side
@@ -57,8 +57,7 @@ class Tail(NamedTuple):
     """The last bytes of a stream, and what to send in their place after a failure."""
 
     data: bytes
-    fail: Callable[[EntenteError], bytes]
-    """Raises the error where the stream has no room for one."""
+    fail: Fail
 
 
 class Reached(NamedTuple):
@@ -91,7 +90,7 @@ async def relay(
         raise UpstreamProtocolError(_COMPRESSED)
     if streamed:
         stream = way.stream(call, made, kind)
-        await client.start(answer.status, headers)
+        await client.start(answer.status, headers, fail=stream.fail)
         end = await _relay_stream(side, answer, stream, outcome, client)
         return Tail(end, stream.fail)
     body = await answer.read(ANSWER_BYTES_MAX)

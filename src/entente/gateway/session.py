@@ -33,7 +33,7 @@ from entente.net import Message, Socket
 from entente.net.socket import passed_on
 from entente.wire import openai_realtime as events
 
-WATCH_S: Final = 1.0
+WATCH_S: Final = 0.5
 """How often a session looks whether its time is up, and its key still good."""
 AUDIO_BYTES_PER_TOKEN_MIN: Final = 256
 """A token of audio is 50 ms or more: 400 bytes in the leanest format, and more as text."""
@@ -60,6 +60,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Without an event from either side."""
     session_s: float
     message_bytes_max: int
+    drain_s: float
+    """A response that runs when its client is not served any more has so long to end."""
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -352,6 +354,7 @@ class Session:
         self._over = True
         if self._busy:
             self._upstream.post(Message(events.CANCEL))
+            asyncio.get_running_loop().call_later(self._bounds.drain_s, self._upstream.abort)
         else:
             self._upstream.close(*passed_on(self._client.ending))
 

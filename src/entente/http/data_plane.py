@@ -7,6 +7,7 @@ client gets an answer in its own dialect, and the server goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
@@ -26,6 +27,7 @@ from entente.domain.errors import (
 )
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
+from entente.gateway.running import Running
 from entente.gateway.sides import client_side
 from entente.http.exchange import ClientGone, Exchange
 from entente.http.handler import JSON, Handler, is_anthropics, presented_key
@@ -34,6 +36,7 @@ from entente.routing.deployments import Deployments
 from entente.telemetry.metrics import Monitor
 from entente.wire import azure, azure_management
 from entente.wire.carried import carried
+from entente.wire.openai_errors import ErrorReply
 
 OPEN_WHILE_STOPPING: Final = frozenset({"/healthz", "/readyz"})
 HINT_CHARS: Final = 8
@@ -65,6 +68,7 @@ class DataPlane:
         session_key: FindBearer | None = None,
         monitor: Monitor,
         ids: Ids,
+        running: Running,
         inflight_max: int,
         deployments: Deployments = NO_DEPLOYMENTS,
     ) -> None:
@@ -76,6 +80,7 @@ class DataPlane:
         self._session_key = session_key
         self._monitor = monitor
         self._ids = ids
+        self._running = running
         self._inflight_max = inflight_max
         self._deployments = deployments
         self.inflight = 0
@@ -86,9 +91,12 @@ class DataPlane:
         """Serve one HTTP request."""
         exchange.request_id = self._ids.new("req")
         self.inflight += 1
+        who: Principal | None = None
         try:
             match = self._find(exchange)
             who = await self._authorise(match.route, exchange)
+            if who is not None:
+                self._running.begin(who.key_id, exchange, self._cut)
             await self._handlers[match.route.action](exchange, who, match)
         except ClientGone:
             exchange.abandon()
@@ -105,6 +113,8 @@ class DataPlane:
             await self._refuse(exchange, EntenteError(_INTERNAL.format(exchange.request_id)))
         finally:
             self.inflight -= 1
+            if who is not None:
+                self._running.end(who.key_id, exchange)
 
     def _find(self, exchange: Exchange) -> Match:
         """Find the route, if another request can be served now."""
@@ -166,6 +176,25 @@ class DataPlane:
         if exchange.started:
             exchange.abandon()
             return
+        reply = self._reply(exchange, error)
+        await exchange.answer(reply.status, reply.headers, reply.body)
+
+    def _cut(self, exchange: Exchange, error: EntenteError) -> None:
+        """Tell a client that its request is cut; what was begun for it is drained and settled."""
+        if exchange.decided or exchange.complete:
+            return
+        if not exchange.started:
+            reply = self._reply(exchange, error)
+            exchange.dismiss_with(reply.status, reply.headers, reply.body)
+            return
+        last = b""
+        if exchange.fail is not None:
+            with contextlib.suppress(EntenteError):  # no room for an error: it breaks off
+                last = exchange.fail(error)
+        exchange.dismiss(last)
+
+    def _reply(self, exchange: Exchange, error: EntenteError) -> ErrorReply:
+        """Write an error in the dialect of who asked."""
         surface = self._router.surface(exchange.path)
         if is_anthropics(exchange, surface):
             surface = Surface.MESSAGES
@@ -176,7 +205,7 @@ class DataPlane:
         headers = (JSON, *reply.headers)
         if side.headers is not None:
             headers += side.headers(exchange.request_id, carried=carried(exchange.headers))
-        await exchange.answer(reply.status, headers, reply.body)
+        return msgspec.structs.replace(reply, headers=headers)
 
 
 def _masked(presented: bytes) -> str:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
 from entente.domain.errors import BodyTimeout, BodyTooLarge, InvalidParameter
-from entente.gateway.client import Headers
+from entente.gateway.client import Fail, Headers
 from entente.net.socket import Owner
 
 _STATUS_LINES: Final = {
@@ -44,6 +44,9 @@ class Wire(Owner, Protocol):
     def answered(self, exchange: Exchange) -> None:
         """Take note that the answer is complete."""
 
+    def forsake(self, exchange: Exchange) -> None:
+        """Close once the client has read what it was sent, though the exchange goes on."""
+
     def hold_body(self) -> None:
         """Read no more of the request for now."""
 
@@ -74,6 +77,8 @@ class Exchange:
         "body_bytes_max",
         "complete",
         "cut",
+        "decided",
+        "fail",
         "gone",
         "headers",
         "http_1_0",
@@ -134,6 +139,10 @@ class Exchange:
         """The answer is complete."""
         self.gone = False
         """The client has left."""
+        self.decided = False
+        """How the answer ends is decided."""
+        self.fail: Fail | None = None
+        """Gives what ends a stream that has begun."""
         self.cut = False
         """The request's task was cancelled because its client had left for too long."""
 
@@ -179,6 +188,26 @@ class Exchange:
         if not self.cut and self.task is not None:
             self.cut = True
             self.task.cancel()
+
+    def dismiss(self, last: bytes) -> None:
+        """End a stream with `last`, b"" for nothing, though its maker has not come to an end.
+
+        To its maker the client has left from now on.
+        """
+        if not self.gone:
+            if last:
+                self._wire.write(self._head + self._last(last))
+            self.leave()
+            self._wire.forsake(self)
+
+    def dismiss_with(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer, though the maker of another answer has not come to an end."""
+        if not self.gone:
+            self.keep_alive = False
+            self._make_head(status, headers, len(body))
+            self._wire.write(self._head + (b"" if self.method == "HEAD" else body))
+            self.leave()
+            self._wire.forsake(self)
 
     def _wake(self) -> None:
         """Wake who waits for the body."""
@@ -263,11 +292,19 @@ class Exchange:
             f"({self._setting})."
         )
 
-    async def start(self, status: int, headers: Headers, *, length: int | None = None) -> None:
+    async def start(
+        self,
+        status: int,
+        headers: Headers,
+        *,
+        length: int | None = None,
+        fail: Fail | None = None,
+    ) -> None:
         """Decide the head of a streamed answer; it goes out with the first piece.
 
-        `length` is that of all pieces, where it is known.
+        `length` is that of all pieces, where it is known; `fail` ends it where it must not go on.
         """
+        self.fail = fail
         self._make_head(status, headers, length)
 
     def send(self, data: bytes) -> bool:
@@ -286,11 +323,13 @@ class Exchange:
         if paused is not None:
             await asyncio.shield(paused)
 
+    def decide(self) -> None:
+        """Take note that how the answer ends is decided."""
+        self.decided = True
+
     async def finish(self, data: bytes) -> None:
         """Send the last piece of a streamed answer."""
-        if self._chunked:
-            data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
-        self._end(data)
+        self._end(self._last(data))
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""
@@ -299,7 +338,7 @@ class Exchange:
 
     def upgrade(self) -> Wire:
         """Leave HTTP: the connection beneath is for another protocol until `abandon`."""
-        self.started = True
+        self.started = self.decided = True
         self.keep_alive = False
         return self._wire
 
@@ -338,6 +377,12 @@ class Exchange:
             framing,
             connection,
         )
+
+    def _last(self, data: bytes) -> bytes:
+        """Frame the last piece of a streamed answer."""
+        if not self._chunked:
+            return data
+        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
 
     def _end(self, data: bytes) -> None:
         """Write the last bytes."""

@@ -372,6 +372,15 @@ class Connection(asyncio.Protocol):
             self._await_reader()
             self._transport.pause_reading()
 
+    def forsake(self, exchange: Exchange) -> None:
+        """Close, though an exchange goes on; its client is not heard any more."""
+        self._shared.orphans.add(exchange)
+        self._deaf = True
+        self._close(linger=not exchange.whole)
+        paused, self.paused = self.paused, None
+        if paused is not None and not paused.done():
+            paused.set_result(None)
+
     def hold_body(self) -> None:
         """Read no more of the body that comes in; the client is not to blame for the wait."""
         self._transport.pause_reading()

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from entente.domain.chat import Call
-from entente.domain.errors import InvalidParameter, ObjectNotFound
+from entente.domain.errors import EntenteError, InvalidParameter, ObjectNotFound
 from entente.domain.principal import Principal
 from entente.gateway.client import Client, Headers
 from entente.gateway.counting import ESTIMATED, Counting
@@ -201,8 +201,14 @@ async def _answer(exchange: Exchange, call: Call, run: Run) -> None:
 
 async def _send(exchange: Exchange, log: AsyncIterator[bytes], about: Headers) -> None:
     """Send events as they come, until the last, or until the client has left."""
-    await exchange.start(200, (*_SSE, *about))
+    sent = 0
+
+    def fail(error: EntenteError) -> bytes:
+        return openai_responses.stream_error(error, sent)
+
+    await exchange.start(200, (*_SSE, *about), fail=fail)
     async for event in log:
+        sent += 1
         if not exchange.send(event):
             await exchange.caught_up()
         if exchange.gone:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import msgspec
 
 from entente.domain.batches import Batch, Ending, Result
-from entente.domain.chat import Call, Front
+from entente.domain.chat import Call, Front, Status
 from entente.domain.errors import EntenteError, InvalidKey, InvalidParameter, UpstreamProtocolError
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
@@ -18,7 +19,9 @@ from entente.gateway.batches.collector import Collector
 from entente.gateway.batches.forms import ROUTES
 from entente.gateway.client import Headers
 from entente.gateway.pipeline import Gateway
+from entente.gateway.running import Running
 from entente.gateway.sides import client_side
+from entente.ledger.model import Settlement
 from entente.wire.attribution import attributed
 
 RETRIED_STATUSES: Final = frozenset({429, 503, 529})
@@ -52,13 +55,18 @@ class Asking:
         ids: Ids,
         find_key: Callable[[str], Principal | None],
         price_factor: Fraction,
+        running: Running,
         *,
+        drain_s: float,
         is_strict: bool = False,
     ) -> None:
         """Take the parts; `find_key` gives the holder of a key that is valid now, by its id.
 
-        `is_strict` refuses what the vendor of a surface would.
+        A request whose key ends is drained for `drain_s` at most. `is_strict` refuses what the
+        vendor of a surface would.
         """
+        self._running = running
+        self._drain_s = drain_s
         self._is_strict = is_strict
         self._gateway = gateway
         self._ids = ids
@@ -97,14 +105,35 @@ class Asking:
             if self._is_strict and serving.check is not None:
                 serving.check(body, batch.is_azures)
             call = _decoded(serving.decode, body, front)
-            entry = await self._gateway.chat(
-                who, call, request_id, got, price_factor=self._price_factor
-            )
+            entry = await self._serve(who, call, request_id, got)
             shown = _on_one_line(got.body)
         except EntenteError as error:
             told = side.error(error, request_id)
             return _Reply(request_id, told.status, told.headers, told.body)
         return _Reply(request_id, got.status, got.headers, shown, entry.usage)
+
+    async def _serve(
+        self, who: Principal, call: Call, request_id: str, got: Collector
+    ) -> Settlement:
+        """Have the gateway serve a call. Raises InvalidKey if the key ends meanwhile."""
+
+        def cut(_: Collector, error: EntenteError) -> None:  # noqa: ARG001
+            got.gone = True
+            bound.reschedule(asyncio.get_running_loop().time() + self._drain_s)
+
+        try:
+            async with asyncio.timeout(None) as bound:
+                self._running.begin(who.key_id, got, cut)
+                entry = await self._gateway.chat(
+                    who, call, request_id, got, price_factor=self._price_factor
+                )
+        except TimeoutError:
+            raise InvalidKey(_KEY_GONE) from None
+        finally:
+            self._running.end(who.key_id, got)
+        if got.gone and entry.status is Status.CANCELLED:
+            raise InvalidKey(_KEY_GONE)
+        return entry
 
 
 def _decoded(decode: Callable[[bytes], Call], body: bytes, front: Front) -> Call:

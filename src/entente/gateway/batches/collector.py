@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from entente.gateway.client import Headers
+from entente.gateway.client import Fail, Headers
 
 
 class Collector:
     """Collects one answer."""
 
-    gone = False
-    """It never leaves."""
-
     def __init__(self) -> None:
         """Start without an answer."""
+        self.gone = False
+        """Nobody wants the answer any more."""
         self.status = 0
         self.headers: Headers = ()
         self._pieces: list[bytes] = []
@@ -22,7 +21,7 @@ class Collector:
         """The answer's body."""
         return b"".join(self._pieces)
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, *, fail: Fail | None = None) -> None:  # noqa: ARG002
         """Take the head of an answer."""
         self.status, self.headers = status, headers
 
@@ -33,6 +32,9 @@ class Collector:
 
     async def caught_up(self) -> None:
         """Wait for nothing: it takes all at once."""
+
+    def decide(self) -> None:
+        """Take no note: who made the request looks at its settlement."""
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Take a whole answer."""

@@ -21,6 +21,7 @@ from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.keeping.responses import Entry, names_in
 from entente.gateway.keeping.run import Run
 from entente.gateway.pipeline import Gateway
+from entente.gateway.running import Running
 from entente.objects import StoredObject, Wanted
 from entente.objects.model import PAGE_MAX
 from entente.wire import openai_responses
@@ -56,9 +57,11 @@ class _Making(msgspec.Struct):
 class Background:
     """The responses that are being made."""
 
-    def __init__(self, gateway: Gateway, shelf: Shelf) -> None:
-        """Take the parts."""
+    def __init__(self, gateway: Gateway, shelf: Shelf, running: Running, *, drain_s: float) -> None:
+        """Take the parts. One that is cut is drained for `drain_s` at most."""
         self._gateway = gateway
+        self._running = running
+        self._drain_s = drain_s
         self._shelf = shelf
         self._making: dict[str, _Making] = {}
 
@@ -87,6 +90,7 @@ class Background:
             self._gateway.chat(who, whole, request_id, run, on_held=run.taken)
         )
         made = self._making[entry.id] = _Making(run, serving)
+        self._running.begin(who.key_id, run, self._cut)
         try:
             await asyncio.wait((serving, run.held), return_when=asyncio.FIRST_COMPLETED)
             if not run.held.done():
@@ -94,6 +98,7 @@ class Background:
             await self._create(run, queued)
         except BaseException:
             serving.cancel()
+            self._running.end(who.key_id, run)
             del self._making[entry.id]
             raise
         made.ending = loop.create_task(self._end(made))
@@ -114,6 +119,12 @@ class Background:
         if made.ending is not None:
             await asyncio.wait((made.ending,))
         return run
+
+    def _cut(self, run: Run, _: EntenteError) -> None:
+        """End a response whose key has ended; its provider is heard to the end, within a bound."""
+        made = self._making.get(run.entry.id)
+        if made is not None and run.cut():
+            asyncio.get_running_loop().call_later(self._drain_s, made.serving.cancel)
 
     async def follow(self, who: Principal, id: str, after: int) -> AsyncIterator[bytes] | None:
         """Give the events of a response behind a number; None if it is none with events."""
@@ -164,6 +175,7 @@ class Background:
         """Wait for the end of a run, keep it, and let its followers know."""
         run, serving = made.run, made.serving
         await asyncio.wait((serving,))
+        self._running.end(run.entry.who.key_id, run)
         error = None if serving.cancelled() else serving.exception()
         if error is not None and not isinstance(error, EntenteError):
             _log.error("response %s failed inside the server", run.entry.id, exc_info=error)

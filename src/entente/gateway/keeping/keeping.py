@@ -8,6 +8,7 @@ from entente.domain.ids import Ids, NowNs
 from entente.gateway.keeping.background import Background
 from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.pipeline import Gateway
+from entente.gateway.running import Running
 from entente.objects import Objects
 
 NS_PER_DAY: Final = 24 * 3600 * 1_000_000_000
@@ -38,11 +39,18 @@ class Keeping(NamedTuple):
 
 
 def keeping_for(
-    gateway: Gateway, objects: Objects, ids: Ids, now_ns: NowNs, *, answers_days: int
+    gateway: Gateway,
+    objects: Objects,
+    ids: Ids,
+    now_ns: NowNs,
+    running: Running,
+    *,
+    answers_days: int,
+    drain_s: float,
 ) -> Keeping:
     """Put the parts together. Answers are kept for so many days; 0 keeps none."""
     if not answers_days:
         return Keeping(objects, ids, None, None)
     kept_ns = answers_days * NS_PER_DAY
     shelf = Shelf(objects=objects, ids=ids, now_ns=now_ns, kept_ns=kept_ns)
-    return Keeping(objects, ids, shelf, Background(gateway, shelf))
+    return Keeping(objects, ids, shelf, Background(gateway, shelf, running, drain_s=drain_s))

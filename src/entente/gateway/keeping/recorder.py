@@ -13,7 +13,7 @@ import msgspec
 
 from entente.domain.errors import StorageUnavailable
 from entente.domain.ids import Ids, NowNs
-from entente.gateway.client import Client, Headers
+from entente.gateway.client import Client, Fail, Headers
 from entente.objects import Objects
 
 ID_CHARS_MAX: Final = 256
@@ -73,9 +73,13 @@ class Recorder:
         """Whether the client is known to have left."""
         return self._client.gone
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, *, fail: Fail | None = None) -> None:
         """Send the head of the answer."""
-        await self._client.start(status, headers)
+        await self._client.start(status, headers, fail=fail)
+
+    def decide(self) -> None:
+        """Take note that how the answer ends is decided."""
+        self._client.decide()
 
     def send(self, data: bytes) -> bool:
         """Take a piece of a stream; recording it may take until the next turn."""

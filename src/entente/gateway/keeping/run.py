@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from entente.domain.errors import EntenteError, LimitError, RequestError, UpstreamProtocolError
-from entente.gateway.client import Headers
+from entente.gateway.client import Fail, Headers
 from entente.gateway.keeping.responses import Entry
 from entente.wire import openai_chat
 from entente.wire.members import split
@@ -38,10 +38,10 @@ _ERROR: Final = b"error"
 class Run:
     """A response in the making; see `gateway.client.Client`."""
 
-    gone = False
-
     def __init__(self, entry: Entry, queued: bytes, *, streams: bool) -> None:
         """Start with the response as it was queued."""
+        self.gone = False
+        """It is cut: its key has ended."""
         self.entry = entry
         self.queued = queued
         self.body = queued
@@ -58,6 +58,7 @@ class Run:
         self._end = b""
         """The response at its end, as the provider said."""
         self._failure: tuple[str, str] | None = None
+        self._is_decided = False
         self.is_over = False
         """It is on the disk, and no more events come."""
         if streams:
@@ -72,11 +73,17 @@ class Run:
         if not self.held.done():
             self.held.set_result(None)
 
-    async def start(self, status: int, headers: Headers) -> None:
+    async def start(self, status: int, headers: Headers, *, fail: Fail | None = None) -> None:
         """Begin a stream."""
+
+    def decide(self) -> None:
+        """Note that it ends as it has ended now."""
+        self._is_decided = True
 
     def send(self, data: bytes) -> bool:
         """Take events. Raises UpstreamProtocolError beyond the bound."""
+        if self.gone:
+            return True
         for event in events(data):
             self._take(event)
         return True
@@ -125,9 +132,16 @@ class Run:
 
     # ---- the end ----
 
+    def cut(self) -> bool:
+        """End it as cancelled, whatever the provider still says; False if it has ended."""
+        if not self._is_decided:
+            self.gone = True
+            self.body = stored.in_state(self.body, "cancelled")
+        return self.gone
+
     def end(self, *, cancelled: bool, error: BaseException | None) -> str:
         """Decide how it ended; give the name of the event that says so."""
-        if cancelled and self.reason is None:
+        if self.gone or (cancelled and self.reason is None):
             self.body = stored.in_state(self.body, "cancelled")
             return "response.incomplete"
         if error is None:
