@@ -65,6 +65,8 @@ NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
+EXPIRY_S: Final = 0.5
+"""How often it is looked whether a key has ended for which something runs."""
 RUNTIME_LOG_NAME: Final = "runtime.log"
 RUNTIME_READY_S: Final = 30.0
 
@@ -144,11 +146,10 @@ async def platform(
         accounts = await _accounts(config, records, monitor, open_agreements, stack)
         gateway = _gateway(accounts, catalog, providers, records.prices)
         ids = Ids(time.time_ns, random_bits())
-        kept = (records.prices, records.ring, records.objects)
         sessions = make_sessions(
             config,
             accounts,
-            *kept,
+            *(records.prices, records.ring, records.objects),
             catalog=catalog,
             providers=providers,
             stopping=lambda: plane.stopping,
@@ -202,10 +203,24 @@ async def _open_records(
     running: Running,
     stack: contextlib.AsyncExitStack,
 ) -> Records:
-    """Open what stands on the data folder; what runs for a key ends with it."""
+    """Open what stands on the data folder; what runs for a key ends with it.
+
+    A key that is revoked is news; one whose time has come is not, so it is looked for as well.
+    """
     news = News()
     records = await open_records(config, environ, lock, news, stack)
-    news.listen(lambda: running.keep(lambda key: _is_valid(records.ring(), key)))
+
+    def keep() -> None:
+        running.keep(lambda key: _is_valid(records.ring(), key))
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_S)
+            keep()
+
+    news.listen(keep)
+    watcher = asyncio.get_running_loop().create_task(watch())
+    stack.callback(watcher.cancel)
     return records
 
 
