@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from entente.auth import KeyRing, KeyStore
 from entente.config import Config
 from entente.control.keys import Keys
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.domain.errors import LedgerUnavailable, StorageUnavailable
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
@@ -80,7 +80,7 @@ async def open_records(
     path = config.server.data_dir / DATABASE_NAME
     connection = stack.enter_context(contextlib.closing(connect(path)))
     migrate(connection)
-    store = KeyStore(connection)
+    store = KeyStore(SqliteDatabase(connection, str(path)))
     ids = Ids(time.time_ns, random_bits())
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     admin_key = keys.bootstrap_admin(environ)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from entente.auth import KeyStore
 from entente.control.keys import Keys
-from entente.db import DATABASE_NAME, connect, migrate
 from entente.domain.ids import Ids
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from entente.db import Database
 
 
 class Clock:
@@ -32,27 +32,16 @@ class Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Path:
-    """Give the path of a migrated database."""
-    path = tmp_path / DATABASE_NAME
-    connection = connect(path)
-    migrate(connection)
-    connection.close()
-    return path
+def database(open_database: Callable[[], Database]) -> Iterator[Database]:
+    """Give an open, migrated database, of each kind in turn."""
+    with closing(open_database()) as opened:
+        yield opened
 
 
 @pytest.fixture
-def connection(database: Path) -> Iterator[sqlite3.Connection]:
-    """Give an open connection to it."""
-    opened = connect(database)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def store(connection: sqlite3.Connection) -> KeyStore:
+def store(database: Database) -> KeyStore:
     """Give the store of keys."""
-    return KeyStore(connection)
+    return KeyStore(database)
 
 
 def _keys_over(store: KeyStore, seed: int) -> Keys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,13 +12,13 @@ import pytest
 from entente.auth import OPERATOR, KeyStore
 from entente.control.key_forms import BOOTSTRAP_NAME, KeyWish
 from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
-from entente.db import connect
 from entente.domain.errors import ConfigError, InvalidParameter
 from entente.domain.principal import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from entente.db import Database
 
 CHOSEN = "my-own-admin-key!"
 OTHER = "another-admin-key"
@@ -150,16 +151,13 @@ def test_a_bad_chosen_key_is_refused_without_showing_it(
 
 
 def test_two_first_starts_at_once_make_one_key(
-    database: Path, keys_over: Callable[[KeyStore, int], Keys]
+    open_database: Callable[[], Database], keys_over: Callable[[KeyStore, int], Keys]
 ) -> None:
     """The transaction decides who makes it."""
 
     def start(seed: int) -> bool:
-        connection = connect(database)
-        try:
-            return keys_over(KeyStore(connection), seed).bootstrap_admin({}) is not None
-        finally:
-            connection.close()
+        with closing(open_database()) as database:
+            return keys_over(KeyStore(database), seed).bootstrap_admin({}) is not None
 
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(start, range(4))) == [False, False, False, True]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from entente.auth import KeyStore
-from entente.db import DATABASE_NAME, connect
+from entente.db import DATABASE_NAME, open_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +22,8 @@ SECRET = re.compile(r"sk-ent-[A-Za-z0-9_-]{43}")
 
 def is_valid(folder: Path, secret: str) -> bool:
     """Say whether a server would take this key now."""
-    connection = connect(folder / ".entente" / DATABASE_NAME, read_only=True)
-    try:
-        return KeyStore(connection).load_ring().find(secret.encode()) is not None
-    finally:
-        connection.close()
+    with closing(open_sqlite(folder / ".entente" / DATABASE_NAME, read_only=True)) as opened:
+        return KeyStore(opened).load_ring().find(secret.encode()) is not None
 
 
 def test_a_key_is_shown_alone_so_that_a_script_can_take_it(entente_: Runner, folder: Path) -> None:

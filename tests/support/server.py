@@ -20,7 +20,7 @@ from entente.auth import OPERATOR, KeyStore
 from entente.control.budgets import initial_grant
 from entente.control.key_forms import KeyWish
 from entente.control.keys import Keys
-from entente.db import DATABASE_NAME, connect, is_locked, migrate
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, is_locked, migrate
 from entente.domain.ids import Ids
 from entente.ledger.journal import decode, verify
 from entente.ledger.model import Settlement
@@ -271,7 +271,7 @@ class EntenteServer:
         """Make a key, as the command line does. A running server is waited for."""
         with contextlib.closing(self._database()) as connection:
             wished = KeyWish(budgeted=budget_nano is not None, **wish)
-            key = _create(KeyStore(connection), wished)
+            key = _create(KeyStore(SqliteDatabase(connection)), wished)
             if budget_nano:
                 granted = initial_grant(OPERATOR, key.id, budget_nano, at_ns=time.time_ns())
                 append_now(connection, [granted])
@@ -289,7 +289,7 @@ class EntenteServer:
     def make_keys(self, count: int) -> list[Key]:
         """Make many keys without any limit, in one transaction."""
         with contextlib.closing(self._database()) as connection:
-            store = KeyStore(connection)
+            store = KeyStore(SqliteDatabase(connection))
             with store.transaction():
                 return [_create(store, KeyWish()) for _ in range(count)]
 

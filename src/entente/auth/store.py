@@ -1,28 +1,27 @@
 """The `keys` table of the database.
 
 Rows are never deleted: a revoked key keeps its row, so that the ledger's key ids go on
-meaning something and a revoked key can never be made valid again. SQLite's errors leave
-here as LedgerUnavailable.
+meaning something and a revoked key can never be made valid again.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from entente.auth.keys import KeyRing
 from entente.auth.model import KeyRecord
-from entente.db import Database, SqliteDatabase
-from entente.domain.errors import InvalidParameter, LedgerUnavailable, PermissionDenied
+from entente.db import Database
+from entente.domain.errors import InvalidParameter, PermissionDenied
 from entente.domain.principal import Principal, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
+    from entente.db import Value
     from entente.domain.ids import NowNs
 
 KEYS_LISTED_MAX: Final = 100_000
@@ -37,7 +36,10 @@ _COLUMNS: Final = (
 )
 # These texts are made of the constants here and of nothing that anyone sends.
 _SELECT: Final = f"SELECT {_COLUMNS} FROM keys"  # noqa: S608
-_INSERT: Final = f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+_INSERT: Final = (
+    f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+    " ON CONFLICT (digest) DO NOTHING"
+)
 _UPDATE: Final = (
     f"UPDATE keys SET {', '.join(f'{name} = ?' for name in _SETTABLE)},"  # noqa: S608
     " revision = revision + 1 WHERE id = ? AND revoked_ns IS NULL"
@@ -59,33 +61,21 @@ _SELECT_RING: Final = (
 class KeyStore:
     """Keys, reached by principals with the admin role only."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Work on an open, migrated database in autocommit mode."""
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        """Work on an open, migrated database."""
+        self._database = database
 
     @property
     def database(self) -> Database:
         """What it stands on, for what is written together with a key."""
-        return SqliteDatabase(self._connection)
+        return self._database
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what happens inside one change, excluding every other writer.
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make what happens inside one change, excluding every other such change.
 
         Inside another one it is a part of that.
         """
-        if self._connection.in_transaction:
-            yield
-            return
-        with _errors_mapped():
-            self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        with _errors_mapped():
-            self._connection.execute("COMMIT")
+        return self._database.transaction()
 
     def create(self, actor: Principal, record: KeyRecord, digest: bytes) -> None:
         """Add a key. Raises InvalidParameter if the same secret was ever used."""
@@ -96,19 +86,15 @@ class KeyStore:
             *(who.key_id, str(who.role), who.project, int(who.budgeted)),
             *(record.hint, record.created_ns, record.revoked_ns),
         )
-        if self.is_former(actor, digest):
-            raise _in_use()
-        try:
-            with _errors_mapped():
-                self._connection.execute(_INSERT, (*values, digest))
-        except sqlite3.IntegrityError as error:
-            raise _in_use() from error
+        is_new = not self.is_former(actor, digest)
+        if not is_new or not self._database.execute(_INSERT, (*values, digest)).rowcount:
+            message = "This key is in use or was revoked: choose another."
+            raise InvalidParameter(message, param="key", code=None)
 
     def change(self, actor: Principal, who: Principal) -> bool:
         """Give a valid key other attributes; role, project and budget stay. False for none."""
         _admit(actor)
-        with _errors_mapped():
-            changed = self._connection.execute(_UPDATE, (*_settable(who), who.key_id))
+        changed = self._database.execute(_UPDATE, (*_settable(who), who.key_id))
         return changed.rowcount == 1
 
     def rotate(
@@ -116,36 +102,33 @@ class KeyStore:
     ) -> None:
         """Give a valid key another secret; the one that it had is good until `until_ns`."""
         _admit(actor)
-        with _errors_mapped():
-            self._connection.execute(
-                "INSERT INTO former_secrets (digest, key, until_ns)"
-                " SELECT digest, id, ? FROM keys WHERE id = ? AND revoked_ns IS NULL",
-                (until_ns, key_id),
-            )
-            self._connection.execute(
-                "UPDATE keys SET digest = ?, hint = ?, revision = revision + 1"
-                " WHERE id = ? AND revoked_ns IS NULL",
-                (digest, hint, key_id),
-            )
+        self._database.execute(
+            "INSERT INTO former_secrets (digest, key, until_ns)"
+            " SELECT digest, id, ? FROM keys WHERE id = ? AND revoked_ns IS NULL",
+            (until_ns, key_id),
+        )
+        self._database.execute(
+            "UPDATE keys SET digest = ?, hint = ?, revision = revision + 1"
+            " WHERE id = ? AND revoked_ns IS NULL",
+            (digest, hint, key_id),
+        )
 
     def revoke(self, actor: Principal, key_id: str, now_ns: int) -> bool:
         """End a key from now on; False if it was revoked before or does not exist."""
         _admit(actor)
-        with _errors_mapped():
-            changed = self._connection.execute(
-                "UPDATE keys SET revoked_ns = ?, revision = revision + 1"
-                " WHERE id = ? AND revoked_ns IS NULL",
-                (now_ns, key_id),
-            )
+        changed = self._database.execute(
+            "UPDATE keys SET revoked_ns = ?, revision = revision + 1"
+            " WHERE id = ? AND revoked_ns IS NULL",
+            (now_ns, key_id),
+        )
         return changed.rowcount == 1
 
     def set_budgeted(self, actor: Principal, key_id: str) -> None:
         """Put a key under a hard budget. There is no way back but another key."""
         _admit(actor)
-        with _errors_mapped():
-            self._connection.execute(
-                "UPDATE keys SET budgeted = 1, revision = revision + 1 WHERE id = ?", (key_id,)
-            )
+        self._database.execute(
+            "UPDATE keys SET budgeted = 1, revision = revision + 1 WHERE id = ?", (key_id,)
+        )
 
     def list(self, actor: Principal, *, with_revoked: bool = False) -> tuple[KeyRecord, ...]:
         """Give the keys, oldest first, at most KEYS_LISTED_MAX."""
@@ -168,9 +151,8 @@ class KeyStore:
     def is_former(self, actor: Principal, digest: bytes) -> bool:
         """Say whether a key had this digest before it was rotated."""
         _admit(actor)
-        with _errors_mapped():
-            query = "SELECT 1 FROM former_secrets WHERE digest = ?"
-            return self._connection.execute(query, (digest,)).fetchone() is not None
+        query = "SELECT 1 FROM former_secrets WHERE digest = ?"
+        return self._database.execute(query, (digest,)).fetchone() is not None
 
     def resolve(self, actor: Principal, handle: str) -> KeyRecord:
         """Give the key that a person means: by id, name of a valid key, or start of an id.
@@ -193,17 +175,15 @@ class KeyStore:
 
     def generation(self) -> int:
         """Give the number that grows whenever a ring made before is out of date."""
-        with _errors_mapped():
-            (number,) = self._connection.execute(_SELECT_GENERATION).fetchone()
+        (number,) = self._database.execute(_SELECT_GENERATION).fetchone()
         return int(number)
 
     def load_ring(self, now_ns: NowNs = time.time_ns) -> KeyRing:
         """Take a snapshot of the keys that are not revoked, for the server itself."""
-        with _errors_mapped():
-            rows = self._connection.execute(_SELECT_RING).fetchall()
-            former = self._connection.execute(
-                "SELECT digest, key, until_ns FROM former_secrets WHERE until_ns > ?", (now_ns(),)
-            ).fetchall()
+        rows = self._database.execute(_SELECT_RING).fetchall()
+        former = self._database.execute(
+            "SELECT digest, key, until_ns FROM former_secrets WHERE until_ns > ?", (now_ns(),)
+        ).fetchall()
         principals = {digest: _record(row).principal for _, digest, *row in rows if digest}
         ends = {d: who.expires_ns for d, who in principals.items() if who.expires_ns is not None}
         keys = {who.key_id: who for who in principals.values()}
@@ -213,10 +193,9 @@ class KeyStore:
                 ends[digest] = min(until_ns, keys[key].expires_ns or until_ns)
         return KeyRing(principals, rows[0][0], ends, now_ns)
 
-    def _select(self, rest: str, *values: object) -> tuple[KeyRecord, ...]:
-        with _errors_mapped():
-            rows = self._connection.execute(f"{_SELECT} {rest}", values)
-            return tuple(_record(row) for row in rows)
+    def _select(self, rest: str, *values: Value) -> tuple[KeyRecord, ...]:
+        rows = self._database.execute(f"{_SELECT} {rest}", values).fetchall()
+        return tuple(_record(row) for row in rows)
 
 
 def _admit(actor: Principal) -> None:
@@ -262,20 +241,3 @@ def _record(row: Sequence[Any]) -> KeyRecord:
         created_ns=created_ns,
         revoked_ns=revoked_ns,
     )
-
-
-def _in_use() -> InvalidParameter:
-    message = "This key is in use or was revoked: choose another."
-    return InvalidParameter(message, param="key", code=None)
-
-
-@contextmanager
-def _errors_mapped() -> Iterator[None]:
-    """Let uniqueness through, and turn every other SQLite error into LedgerUnavailable."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.Error as error:
-        message = f"The key table cannot be used now: {error}. Run `entente doctor`."
-        raise LedgerUnavailable(message) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,7 @@ from entente.auth import OPERATOR, KeyStore
 from entente.cli.agreement_work import load_book, pairs
 from entente.cli.base import database_path, existing_database, say, say_json, say_table, settings
 from entente.config.agreements import facts_path, traits_of
-from entente.db import connect
+from entente.db import open_sqlite
 from entente.domain.errors import ConfigError, InvalidParameter, StartError
 from entente.domain.money import format_nano
 from entente.ledger.journal import entries
@@ -86,11 +87,8 @@ class Asked:
         path = database_path(self.config)
         if not named or not path.is_file():
             return found
-        connection = connect(path, read_only=True)
-        try:
-            records = KeyStore(connection).list(OPERATOR, with_revoked=True)
-        finally:
-            connection.close()
+        with closing(open_sqlite(path, read_only=True)) as opened:
+            records = KeyStore(opened).list(OPERATOR, with_revoked=True)
         ids = {record.principal.key_id: record.principal.name for record in records}
         by_id = {key: named.get(key, named.get(name, {})) for key, name in ids.items()}
         return found | {"key": by_id}

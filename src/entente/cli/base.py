@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import sqlite3
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
@@ -23,12 +22,14 @@ from entente.auth import KeyStore
 from entente.config import Config, find, load
 from entente.control.keys import Keys
 from entente.control.table import Base
-from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
+from entente.db import DATABASE_NAME, migrate, open_sqlite
 from entente.domain.errors import LedgerUnavailable
 from entente.domain.ids import Ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from entente.db import Database
 
 PRIVATE_FOLDER: Final = 0o700
 
@@ -67,22 +68,16 @@ def existing_database(config: Config) -> Path:
 
 
 @contextmanager
-def database(config: Config, *, make: bool = False) -> Iterator[sqlite3.Connection]:
+def database(config: Config, *, make: bool = False) -> Iterator[Database]:
     """Open the database for writing; `make` it where there is none.
 
     Raises LedgerUnavailable. Only what a person makes first makes a database: a listing in
     the wrong folder should say so and leave nothing behind.
     """
-    connection = connect(_place_for_database(config) if make else existing_database(config))
-    path = database_path(config)
-    try:
-        migrate(connection)
-        yield connection
-    except sqlite3.Error as error:
-        message = f"The database {path} cannot be used now: {error}. Run `entente doctor`."
-        raise LedgerUnavailable(message) from error
-    finally:
-        connection.close()
+    path = _place_for_database(config) if make else existing_database(config)
+    with closing(open_sqlite(path)) as opened:
+        migrate(opened.connection)
+        yield opened
 
 
 def _place_for_database(config: Config) -> Path:
@@ -104,16 +99,14 @@ def ids() -> Ids:
     return Ids(time.time_ns, random.SystemRandom().getrandbits)
 
 
-def keys_of(connection: sqlite3.Connection) -> Keys:
+def keys_of(opened: Database) -> Keys:
     """Give the use cases of keys with this process's clock and randomness."""
-    return Keys(
-        KeyStore(connection), now_ns=time.time_ns, ids=ids(), token_bytes=secrets.token_bytes
-    )
+    return Keys(KeyStore(opened), now_ns=time.time_ns, ids=ids(), token_bytes=secrets.token_bytes)
 
 
-def base_of(opened: sqlite3.Connection) -> Base:
+def base_of(opened: Database) -> Base:
     """Give what use cases stand on, with this process's clock and randomness."""
-    return Base(SqliteDatabase(opened), time.time_ns, ids())
+    return Base(opened, time.time_ns, ids())
 
 
 def say(text: str) -> None:

@@ -27,9 +27,9 @@ from entente.control.budgets import (
     nothing_granted,
 )
 from entente.domain.money import format_nano
+from entente.ledger.appending import append_now
 from entente.ledger.journal import entries
 from entente.ledger.reader import rows
-from entente.ledger.table import append_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,8 @@ def show(
 ) -> None:
     """Show granted, spent, held and available amounts."""
     chosen = settings(config)
-    with database(chosen) as connection:
-        store = KeyStore(connection)
+    with database(chosen) as opened:
+        store = KeyStore(opened)
         if key is not None:
             records: tuple[KeyRecord, ...] = (store.resolve(OPERATOR, key),)
         else:
@@ -106,8 +106,8 @@ def _change(
     config: Config, key: str, change: Callable[[Budget], int], *, note: str, as_json: bool
 ) -> None:
     """Grant what `change` makes of the budget so far; only then put the key under it."""
-    with database(config) as connection:
-        store = KeyStore(connection)
+    with database(config) as opened:
+        store = KeyStore(opened)
         record = store.resolve(OPERATOR, key)
         key_id = record.principal.key_id
         before = _fold(config).get(key_id) or nothing_granted(key_id)
@@ -118,7 +118,7 @@ def _change(
             entry = further_grant(
                 OPERATOR, key_id, nano, id_=grant_id, at_ns=time.time_ns(), note=note
             )
-            append_now(connection, [entry])
+            append_now(opened, [entry])
         if not record.principal.budgeted:
             store.set_budgeted(OPERATOR, key_id)
     _show((record,), _fold(config), as_json=as_json)

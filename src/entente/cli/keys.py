@@ -27,11 +27,12 @@ from entente.control.key_forms import KeyChange, KeyWish, view
 from entente.control.times import moment_ns, span_s
 from entente.domain.errors import InvalidParameter, LedgerError
 from entente.domain.principal import DEFAULT_PROJECT, Role
-from entente.ledger.table import append_now
+from entente.ledger.appending import append_now
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from sqlite3 import Connection
+
+    from entente.db import Database
 
     from entente.config import Config
     from entente.control.keys import NewKey
@@ -91,8 +92,8 @@ def create(
     )
     chosen = settings(config)
     _check_models(chosen, model or ())
-    with database(chosen, make=True) as connection:
-        made = _made(connection, wish, nano)
+    with database(chosen, make=True) as opened:
+        made = _made(opened, wish, nano)
     _say_made(made, as_json=as_json)
 
 
@@ -105,16 +106,16 @@ def _say_made(made: NewKey, *, as_json: bool) -> None:
         say(made.secret.reveal())
 
 
-def _made(connection: Connection, wish: KeyWish, budget_nano: int | None) -> NewKey:
+def _made(opened: Database, wish: KeyWish, budget_nano: int | None) -> NewKey:
     """Make a key and grant its budget; a key whose grant fails is revoked again."""
-    keys = keys_of(connection)
+    keys = keys_of(opened)
     made = keys.create(OPERATOR, wish)
     if not budget_nano:
         return made
     key_id = made.record.principal.key_id
     entry = initial_grant(OPERATOR, key_id, budget_nano, at_ns=time.time_ns())
     try:
-        append_now(connection, [entry])
+        append_now(opened, [entry])
     except LedgerError:
         keys.revoke(OPERATOR, key_id)
         raise
@@ -135,8 +136,8 @@ def list_keys(
     as_json: JsonOption = False,
 ) -> None:
     """List the keys, without their secrets."""
-    with database(settings(config)) as connection:
-        records = keys_of(connection).list(OPERATOR, with_revoked=everything)
+    with database(settings(config)) as opened:
+        records = keys_of(opened).list(OPERATOR, with_revoked=everything)
     if as_json:
         say_json([view(record) for record in records])
         return
@@ -179,8 +180,8 @@ def set_key(
         requests_per_minute=UNSET if rpm is None else _limit(rpm, "--rpm"),
         tokens_per_minute=UNSET if tpm is None else _limit(tpm, "--tpm"),
     )
-    with database(chosen) as connection:
-        record = keys_of(connection).change(OPERATOR, key, change)
+    with database(chosen) as opened:
+        record = keys_of(opened).change(OPERATOR, key, change)
     if as_json:
         say_json(view(record))
     else:
@@ -199,8 +200,8 @@ def rotate(
 ) -> None:
     """Give a key another secret and show it, this one time."""
     grace_s = span_s(grace, "--grace")
-    with database(settings(config)) as connection:
-        made = keys_of(connection).rotate(OPERATOR, key, grace_s=grace_s)
+    with database(settings(config)) as opened:
+        made = keys_of(opened).rotate(OPERATOR, key, grace_s=grace_s)
     _say_made(made, as_json=as_json)
 
 
@@ -212,8 +213,8 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End a key. A running server stops accepting it within a second."""
-    with database(settings(config)) as connection:
-        record = keys_of(connection).revoke(OPERATOR, key)
+    with database(settings(config)) as opened:
+        record = keys_of(opened).revoke(OPERATOR, key)
     if as_json:
         say_json(view(record))
     else:

@@ -17,7 +17,7 @@ from entente.cli.base import (
     settings,
 )
 from entente.control.reports import UsageLine, parse_groups, settlements, usage
-from entente.db import connect
+from entente.db import open_sqlite
 from entente.domain.money import format_nano
 from entente.ledger.journal import entries
 from entente.ledger.reader import rows
@@ -54,8 +54,8 @@ def show_usage(
 
 def _names(path: Path) -> dict[str, str]:
     """Give names that are unique: a name that several keys have comes with the id."""
-    with closing(connect(path, read_only=True)) as connection:
-        records = KeyStore(connection).list(OPERATOR, with_revoked=True)
+    with closing(open_sqlite(path, read_only=True)) as opened:
+        records = KeyStore(opened).list(OPERATOR, with_revoked=True)
     all_names = [record.principal.name for record in records]
     return {
         who.key_id: who.name if all_names.count(who.name) == 1 else f"{who.name} ({who.key_id})"

@@ -61,7 +61,10 @@ class Database(Protocol):
         """Run one statement, committed at once unless a transaction is open."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Make what happens inside one change, excluding every other such change."""
+        """Make what happens inside one change, excluding every other such change.
+
+        Inside another one it is a part of that.
+        """
 
     def close(self) -> None:
         """Let go of the connection."""

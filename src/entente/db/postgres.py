@@ -1,0 +1,148 @@
+"""PostgreSQL for stores: one connection each, the errors said in our words.
+
+What the command line and the server share (keys, prices, rules) is reached through here, by
+a driver that blocks; the server asks from threads, never from its event loop. The journal
+has its own connection and driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
+
+import psycopg
+from psycopg.adapt import Loader
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import TransactionStatus
+
+from entente.db.address import Address
+from entente.db.database import Kind, Rows, Value
+from entente.domain.errors import LedgerUnavailable
+
+CONNECT_S: Final = 5
+STATEMENT_MS_MAX: Final = 60_000
+STATEMENTS_CACHED_MAX: Final = 512
+SETTINGS: Final = {
+    "application_name": "entente",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+"""Of each session. A worker whose host has gone must not keep its locks for hours."""
+CHANGES_LOCK: Final = 0x656E7465
+"""`ente`: the advisory lock under which transactions of stores exclude one another."""
+
+
+class _WholeNumbers(Loader):
+    """Reads `numeric` as an int: amounts have no fraction."""
+
+    def load(self, data: bytes | bytearray | memoryview) -> int:
+        """Read the text form."""
+        return int(bytes(data))
+
+
+@lru_cache(STATEMENTS_CACHED_MAX)
+def _for_driver(sql: str) -> str:
+    """Write places as the driver wants them."""
+    return sql.replace("%", "%%").replace("?", "%s")
+
+
+class PostgresDatabase:
+    """A `Database` on PostgreSQL, connected when it is first needed, and again when lost."""
+
+    kind: Final = Kind.POSTGRES
+
+    def __init__(self, address: Address) -> None:
+        """Work on the database at `address`; nothing is connected yet."""
+        self._address = address
+        self.place = address.place
+        self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def execute(self, sql: str, parameters: Sequence[Value] = ()) -> Rows:
+        """Run one statement. Raises LedgerUnavailable."""
+        with self._errors_mapped():
+            return self._connected().execute(_for_driver(sql), parameters)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what happens inside one change, excluding every other such change.
+
+        Inside another one it is a part of that. Statements outside of transactions are not
+        kept out. Raises LedgerUnavailable.
+        """
+        with self._errors_mapped():
+            connection = self._connected()
+            if connection.info.transaction_status is not TransactionStatus.IDLE:
+                yield
+                return
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", (CHANGES_LOCK,))
+                yield
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """Give the connection, a new one where the last was lost."""
+        if self._connection is not None and self._connection.closed:
+            self._connection = None
+        if self._connection is None:
+            self._connection = _connect(self._address)
+        return self._connection
+
+    @contextmanager
+    def _errors_mapped(self) -> Iterator[None]:
+        """Say of the driver's errors where they happened, without a password."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise LedgerUnavailable(refusal(self._address, error)) from None
+
+
+def _connect(address: Address) -> psycopg.Connection[tuple[Any, ...]]:
+    """Connect in autocommit mode. Raises the driver's errors."""
+    given = SETTINGS | {"statement_timeout": str(STATEMENT_MS_MAX)}
+    options = " ".join(f"-c {name}={value}" for name, value in given.items())
+    conninfo = make_conninfo(address.url.reveal(), connect_timeout=CONNECT_S)
+    connection = psycopg.connect(conninfo, autocommit=True, options=options)
+    connection.adapters.register_loader("numeric", _WholeNumbers)
+    return connection
+
+
+_DENIED: Final = "Correct the user or the password in ledger.url."
+_MISSING: Final = "Create it with `createdb`, or correct ledger.url."
+_UNKNOWN: Final = "See that the server runs and can be reached: `entente doctor`."
+_REMEDIES: Final = {
+    "42501": "Give the role of ledger.url the right to it; docs/postgres.md has the statements.",
+    "42P01": "Its schema is missing: `entente serve` makes it at its start.",
+    "42703": "Its schema is older than this program: `entente serve` brings it forward.",
+    "28P01": _DENIED,
+    "28000": _DENIED,
+    "3D000": _MISSING,
+}
+"""By PostgreSQL's code."""
+_AT_THE_DOOR: Final = (
+    ("password", _DENIED),
+    ("role", _DENIED),
+    ("does not exist", _MISSING),
+)
+"""By words: what refuses a connection comes without a code."""
+
+
+def refusal(address: Address, error: psycopg.Error) -> str:
+    """Write what went wrong, where, and what to do."""
+    said = address.masked(error.diag.message_primary or _first_line(error))
+    remedy = _REMEDIES.get(error.sqlstate or "") or next(
+        (remedy for word, remedy in _AT_THE_DOOR if "FATAL" in said and word in said), _UNKNOWN
+    )
+    return f"The database {address.place} cannot be used now: {said.rstrip('.')}. {remedy}"
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """Give the first line of what the driver says, which has the reason."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
