@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +15,13 @@ from entente.control.keys import ADMIN_KEY_VARIABLE, Keys
 from entente.control.outbox import Outbox
 from entente.control.projects import Projects
 from entente.control.table import Base
-from entente.domain.errors import ConfigError, InvalidParameter, ObjectNotFound, PermissionDenied
+from entente.domain.errors import (
+    ConfigError,
+    InvalidParameter,
+    LedgerUnavailable,
+    ObjectNotFound,
+    PermissionDenied,
+)
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal, Role
 
@@ -253,14 +258,12 @@ def test_the_audit_is_paged_and_asked_by_object(projects: Projects, audit: Audit
     assert [row.action for row in of_one] == ["project.rename", "project.create"]
 
 
-def test_the_audit_only_grows(
-    projects: Projects, connection: sqlite3.Connection, audit: Audit
-) -> None:
+def test_the_audit_only_grows(projects: Projects, base: Base, audit: Audit) -> None:
     """Not even somebody with the file in a shell changes it by mistake."""
     projects.create(OPERATOR, "a")
     for statement in ("UPDATE audit SET actor = 'x'", "DELETE FROM audit"):
-        with pytest.raises(sqlite3.IntegrityError, match="append only"):
-            connection.execute(statement)
+        with pytest.raises(LedgerUnavailable, match="append only"):
+            base.database.execute(statement)
     assert actions(audit) == ["project.create"]
 
 

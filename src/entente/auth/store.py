@@ -205,7 +205,7 @@ def _admit(actor: Principal) -> None:
         raise PermissionDenied(message)
 
 
-def _settable(who: Principal) -> tuple[object, ...]:
+def _settable(who: Principal) -> tuple[Value, ...]:
     """Give the values of what may be changed, in the order of the columns."""
     models = None if who.models is None else msgspec.json.encode(who.models).decode()
     return (

@@ -32,10 +32,9 @@ from entente.ledger.appending import append_now
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from entente.db import Database
-
     from entente.config import Config
     from entente.control.keys import NewKey
+    from entente.db import Database
 
 NOTHING: Final = "none"
 """What takes an attribute away."""
