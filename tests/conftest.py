@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +17,7 @@ from entente.db.address import address_of
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.secret import Secret
+from tests.support.contract.watch import WATCH, watching
 from tests.support.postgres import postgres_server
 
 # The same examples each time, and no limit by the clock: a busy machine breaks no promise.
@@ -47,3 +49,17 @@ def open_database(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     with closing(PostgresDatabase(address)) as opened:
         migrate_postgres(opened, time.time_ns())
     return lambda: PostgresDatabase(address)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch what the official clients of all tests receive."""
+    stack = contextlib.ExitStack()
+    config.stash[WATCH] = stack.enter_context(watching())
+    config.add_cleanup(stack.close)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a test whose client received what its vendor would not send."""
+    yield
+    assert item.config.stash[WATCH].take() == []

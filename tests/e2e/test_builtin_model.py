@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 MODEL: Final = "entente-tiny"
-KEYS: Final = 16
+KEYS: Final = 24
 EXTRACT: Final = "Extract name and age as JSON: Anna is 34 years old."
 SCHEMA: Final = {
     "type": "object",
@@ -171,13 +171,7 @@ def test_it_completes_plain_text(client: openai.OpenAI, server: EntenteServer, k
     whole = client.completions.create(**asked, temperature=0)
     assert whole.choices[0].finish_reason == "length"
     body = json.dumps({**asked, "temperature": 0, "stream": True}).encode()
-    got = server.ask(
-        "POST",
-        "/v1/completions",
-        key=key.secret,
-        body=body,
-        as_specified=False,  # whose chunks have no `finish_reason: null`
-    )
+    got = server.ask("POST", "/v1/completions", key=key.secret, body=body)
     *chunks, done, rest = got.body.split(b"\n\n")
     assert (done, rest) == (b"data: [DONE]", b"")
     texts = [json.loads(chunk[6:])["choices"][0]["text"] for chunk in chunks]
@@ -187,6 +181,54 @@ def test_it_completes_plain_text(client: openai.OpenAI, server: EntenteServer, k
     with pytest.raises(openai.BadRequestError) as refused:
         client.embeddings.create(model=MODEL, input="x")
     assert refused.value.code == "unsupported_model"
+
+
+def test_a_completion_that_nobody_bounds(client: openai.OpenAI) -> None:
+    """Ends where OpenAI ends it, not with the context; its log probabilities are OpenAI's, too."""
+    usual = client.completions.create(model=MODEL, prompt="Hi", temperature=0)
+    assert usual.usage is not None
+    assert usual.usage.completion_tokens == 16
+    told = client.completions.create(model=MODEL, prompt="Hi", max_tokens=2, logprobs=2)
+    logprobs = told.choices[0].logprobs
+    assert logprobs is not None
+    assert "".join(logprobs.tokens or ()) == told.choices[0].text
+    assert [len(each) for each in logprobs.top_logprobs or ()] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "words"),
+    [
+        (
+            "image_url",
+            {"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
+            "this one takes no image",
+        ),
+        (
+            "input_audio",
+            {"input_audio": {"data": "aGk=", "format": "wav"}},
+            "this one takes no audio",
+        ),
+    ],
+)
+def test_what_it_cannot_be_shown(
+    client: openai.OpenAI, server: EntenteServer, key: Key, kind: str, part: Any, words: str
+) -> None:
+    """Is the request's fault and not the server's, streamed or not; nothing is charged."""
+    messages = [{"role": "user", "content": [{"type": kind, **part}]}]
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match=words) as refused:
+            client.chat.completions.create(
+                model=MODEL, messages=cast("Any", messages), stream=stream
+            )
+        assert refused.value.param == "messages"
+    assert [(e.status, e.cost_nano) for e in server.settlements(key)] == [("failed", 0)] * 2
+
+
+def test_what_is_longer_than_its_context(client: openai.OpenAI) -> None:
+    """Is refused in OpenAI's words, with its code, which clients cut conversations by."""
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 2048") as refused:
+        client.chat.completions.create(model=MODEL, messages=said("a b c " * 4000))
+    assert (refused.value.param, refused.value.code) == ("messages", "context_length_exceeded")
 
 
 def test_a_bound_ends_it(client: openai.OpenAI, server: EntenteServer, key: Key) -> None:

@@ -22,10 +22,9 @@ TEXTS: Final = ["Grüße", "two words"]
 
 
 def ask(desk: Desk, key: str, **fields: Any) -> Got:
-    """Send a request as it is. Vectors in base64 are not in the vendor's specification."""
+    """Send a request as it is."""
     body = json.dumps(fields, ensure_ascii=False).encode()
-    is_packed = fields.get("encoding_format") == "base64"
-    return desk.server.ask("POST", "/v1/embeddings", key=key, body=body, as_specified=not is_packed)
+    return desk.server.ask("POST", "/v1/embeddings", key=key, body=body)
 
 
 @pytest.mark.parametrize("model", ["embed", "floats", "base64"])

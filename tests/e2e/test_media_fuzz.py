@@ -53,7 +53,7 @@ def test_requests_of_any_form(desk: Desk, path: str) -> None:
     def holds(body: Any) -> None:
         key = desk.key()
         data = fuzzing.encoded(body)
-        got = desk.server.ask("POST", path, key=key.secret, body=data, as_specified=False)
+        got = desk.server.ask("POST", path, key=key.secret, body=data)
         settled(desk, key, got)
 
     holds()
@@ -78,9 +78,7 @@ def test_forms_of_nearly_any_bytes(desk: Desk, path: str, fields: dict[str, byte
     @given(fuzzing.mutated(good))
     def holds(data: bytes) -> None:
         key = desk.key()
-        got = desk.server.ask(
-            "POST", path, key=key.secret, body=data, headers=FORM, as_specified=False
-        )
+        got = desk.server.ask("POST", path, key=key.secret, body=data, headers=FORM)
         settled(desk, key, got)
 
     holds()

@@ -179,7 +179,7 @@ class Sitting:
             case "input_audio_buffer.append":
                 await self._listen(event["audio"])
             case "input_audio_buffer.commit":
-                await self._commit()
+                await self._commit(f"item_{next(self._ids)}")
 
     def _update(self, session: dict[str, Any]) -> None:
         """Change what is said, and nothing else."""
@@ -192,14 +192,14 @@ class Sitting:
         turns = self.session["audio"]["input"]["turn_detection"]
         if audio != SPEECH or turns is None:
             return
-        await self.say("input_audio_buffer.speech_started", audio_start_ms=0)
-        await self._commit()
+        item_id = f"item_{next(self._ids)}"
+        await self.say("input_audio_buffer.speech_started", audio_start_ms=0, item_id=item_id)
+        await self._commit(item_id)
         if turns.get("create_response", True) and self.session["type"] == "realtime":
             self._begin()
 
-    async def _commit(self) -> None:
+    async def _commit(self, item_id: str) -> None:
         """Make an item of what was heard, and transcribe it if that is wanted."""
-        item_id = f"item_{next(self._ids)}"
         await self.say("input_audio_buffer.committed", item_id=item_id)
         if self.session["audio"]["input"].get("transcription"):
             kind = "conversation.item.input_audio_transcription.completed"
@@ -214,7 +214,8 @@ class Sitting:
         """Give a response: `wait` waits in the middle, `break` breaks off, `bye` closes."""
         self._vendor.begun += 1
         await self.say("response.created", response={"id": id, "status": "in_progress"})
-        await self.say("response.output_audio.delta", response_id=id, delta="AAAA" * 100)
+        place = {"item_id": f"item_of_{id}", "output_index": 0, "content_index": 0}
+        await self.say("response.output_audio.delta", response_id=id, delta="AAAA" * 100, **place)
         if words == "wait":
             await self._vendor.go_on.wait()
         elif words == "break":

@@ -252,7 +252,8 @@ class EntenteServer:
             answer = connection.getresponse()
             names = {name.lower(): value for name, value in answer.getheaders()}
             got = Got(answer.status, names, answer.read())
-        if as_specified and (wrong := defects_of(method, path, *got)):
+        asked = {name.lower(): value for name, value in sent.items()}
+        if as_specified and (wrong := defects_of(method, path, *got, asked=asked)):
             message = f"{method} {path} is answered with {got.status}, and: {'; '.join(wrong)}"
             raise AssertionError(message)
         return got

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import struct
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from tests.support.contract import anthropics
-from tests.support.contract.schemas import Schema, defects, named
+from tests.support.contract.schemas import Schema, defects, named, types_of
 
 _OK: Final = 200
 _STREAM: Final = "text/event-stream"
@@ -72,7 +75,8 @@ _EVENTS: Final[Mapping[str, str]] = {
     "audio/transcriptions": "CreateTranscriptionResponseStreamEvent",
 }
 _ERROR: Final = "ErrorResponse"
-SCHEMAS: Final = frozenset({*_ROUTES.values(), *_EVENTS.values(), _ERROR})
+_REALTIME: Final = "RealtimeServerEvent"
+SCHEMAS: Final = frozenset({*_ROUTES.values(), *_EVENTS.values(), _ERROR, _REALTIME})
 """The schemas that anything is held against."""
 
 _NULL_ON_THE_WIRE: Final = frozenset(
@@ -80,12 +84,15 @@ _NULL_ON_THE_WIRE: Final = frozenset(
         *("usage", "user", "top_logprobs", "service_tier", "system_fingerprint"),
         *("errors", "output_file_id", "error_file_id", "in_progress_at", "finalizing_at"),
         *("completed_at", "failed_at", "expired_at", "cancelling_at", "cancelled_at"),
+        "status_details",
     }
 )
 """Members that the live API has as null although its specification does not say so.
 
 Those of batches are null in the vendor's own examples, too.
 """
+_NOT_AZURES: Final = ".cache_write_tokens is missing"
+"""What the specification wants of a usage, and recorded answers of Azure's do not have."""
 _AZURES_ERROR: Final[Schema] = {
     "type": "object",
     "required": ["error"],
@@ -97,19 +104,29 @@ _AZURES_ERROR: Final[Schema] = {
         }
     },
 }
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _FIXED: Final = {"chat", "completions", "input_tokens", "compact", "generations", "edits"}
 _AZURE: Final = re.compile(r"/openai/(?:v1/|deployments/[^/]+/)?")
 
 
 def defects_of(
-    method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
+    method: str,
+    path: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    asked: Mapping[str, str] = _NO_HEADERS,
 ) -> list[str]:
-    """Give what is wrong with an answer; nothing for what no vendor has a word about."""
+    """Give what is wrong with an answer; nothing for what no vendor has a word about.
+
+    `asked` are headers of the request: one of them says whose models are listed.
+    """
     kind = headers.get("content-type", "")
     path = path.partition("?")[0]
     if not body or not kind.startswith(("application/json", _STREAM)):
         return []
-    if anthropics.is_route(path):
+    if anthropics.is_route(path) or ("anthropic-version" in asked and anthropics.is_shared(path)):
         return anthropics.defects_of(method, path, status, body, streamed=kind.startswith(_STREAM))
     azure = _AZURE.match(path)
     if not azure and not path.startswith("/v1/"):
@@ -120,7 +137,14 @@ def defects_of(
     if kind.startswith(_STREAM):
         return list(_stream_defects(body, _EVENTS.get(name), azures=azure is not None))
     schema = _ROUTES.get((method, name))
-    return [] if schema is None else named(_as_specified(json.loads(body)), schema)
+    found = [] if schema is None else named(_as_specified(json.loads(body)), schema)
+    return [each for each in found if azure is None or _NOT_AZURES not in each]
+
+
+def realtime_defects(event: Mapping[str, Any]) -> list[str]:
+    """Give what is wrong with an event of a session; nothing for one that is new to the vendor."""
+    kinds = types_of(_REALTIME)
+    return named(_as_specified(event), _REALTIME) if event.get("type") in kinds else []
 
 
 def _segments(path: str) -> Iterator[str]:
@@ -134,11 +158,21 @@ def _segments(path: str) -> Iterator[str]:
 
 
 def _as_specified(value: Any) -> Any:
-    """Leave out members that are null on the wire, and a word that the schema forgets."""
+    """Leave out members that are null on the wire; put right what the schema forgets.
+
+    That is a word, vectors in base64, which have to be whole numbers of floats, and pieces of a
+    completion that have not ended.
+    """
     if isinstance(value, list):
         return [_as_specified(each) for each in value]
     if not isinstance(value, dict):
         return value
+    packed = value.get("embedding")
+    if isinstance(packed, str):
+        data = base64.b64decode(packed, validate=True)
+        value = {**value, "embedding": list(struct.unpack(f"<{len(data) // 4}f", data))}
+    if value.get("finish_reason", "") is None and "text" in value:
+        value = {**value, "finish_reason": "stop"}
     return {
         name: _as_specified(each)
         for name, each in value.items()

@@ -108,6 +108,7 @@ _EVENTS: Final[Mapping[str, Schema]] = {
     "error": _object(error=_WRONG),
 }
 _ROUTE: Final = re.compile(r"(?:/anthropic)?/v1/(messages(?:/.*)?)|/anthropic/v1/(.*)")
+_SHARED: Final = re.compile(r"/v1/(models(?:/.*)?)")
 _ID: Final = re.compile(r"(?<=^models/).+|(?<=^messages/batches/)[^/]+")
 
 
@@ -116,14 +117,19 @@ def is_route(path: str) -> bool:
     return _ROUTE.fullmatch(path) is not None
 
 
+def is_shared(path: str) -> bool:
+    """Say whether a path is Anthropic's and OpenAI's alike; a header says whose."""
+    return _SHARED.fullmatch(path) is not None
+
+
 def defects_of(method: str, path: str, status: int, body: bytes, *, streamed: bool) -> list[str]:
     """Give what is wrong with an answer on such a path."""
     if status != _OK:
         return list(defects(json.loads(body), _ERROR, {}))
     if streamed:
         return list(_stream_defects(body))
-    match = _ROUTE.fullmatch(path)
-    name = _ID.sub("{id}", (match[1] or match[2]) if match else "")
+    match = _ROUTE.fullmatch(path) or _SHARED.fullmatch(path)
+    name = _ID.sub("{id}", next(filter(None, match.groups())) if match else "")
     return list(defects(json.loads(body), _ANSWERS.get((method, name), {}), {}))
 
 

@@ -15,6 +15,7 @@ SLIM: Final = Path(__file__).with_name("openai.json")
 
 Schema: TypeAlias = Mapping[str, Any]
 
+_ABSENT: Final = object()
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
@@ -44,6 +45,17 @@ def named(value: Any, name: str) -> list[str]:
 def is_known(name: str) -> bool:
     """Say whether there is a schema of this name, which for requests needs the whole file."""
     return name in components()["components"]["schemas"]
+
+
+def types_of(name: str) -> frozenset[str]:
+    """Name the types that the parts of a schema are for."""
+    root = components()
+    return frozenset(
+        word
+        for part in root["components"]["schemas"][name]["anyOf"]
+        for inner in _parts(part, root)
+        for word in inner["properties"]["type"].get("enum", ())
+    )
 
 
 def an_object(optional: Mapping[str, Any] | None = None, **required: Any) -> Schema:
@@ -91,9 +103,27 @@ def _composed_defects(value: Any, schema: Schema, root: Schema, at: str) -> Iter
     for part in _parts(schema, root):
         yield from defects(value, part, root, at)
     for word in ("anyOf", "oneOf"):
-        tries = [list(defects(value, part, root, at)) for part in schema.get(word, ())]
-        if tries and all(tries):
-            yield min(tries, key=len)[0]
+        options = schema.get(word, ())
+        meant = [part for part in options if _is_meant(value, part, root)]
+        found: list[str] = []
+        for part in sorted(options, key=lambda part: part not in meant):
+            wrong = list(defects(value, part, root, at))
+            if not wrong:
+                found = []
+                break
+            if not found or (part in meant and len(wrong) < len(found)):
+                found = wrong
+        yield from found[:1]
+
+
+def _is_meant(value: Any, schema: Schema, root: Schema) -> bool:
+    """Say whether an object has the very type that one of several schemas is for."""
+    for part in _parts(schema, root):
+        if _is_meant(value, part, root):
+            return True
+    kind = schema.get("properties", {}).get("type", {})
+    words = kind.get("enum", [kind["const"]] if "const" in kind else [])
+    return isinstance(value, dict) and value.get("type", _ABSENT) in words
 
 
 def _parts(schema: Schema, root: Schema) -> Iterator[Schema]:

@@ -52,15 +52,15 @@ def slim(schemas: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
     return dict(sorted(found.items()))
 
 
-def main() -> None:
-    """Write the file, a schema a line."""
+def slim_copy() -> str:
+    """Write the cut, a schema a line."""
     schemas = json.loads(SPECIFICATION.read_bytes())["components"]["schemas"]
     lines = [
         f"{json.dumps(name)}:{json.dumps(schema, separators=(',', ':'))}"
         for name, schema in slim(schemas, set(SCHEMAS)).items()
     ]
-    SLIM.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 if __name__ == "__main__":
-    main()
+    SLIM.write_text(slim_copy(), encoding="utf-8")
