@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import resource
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
@@ -27,10 +25,9 @@ from entente.auth import KeyRing
 from entente.config import Config, MetricsAccess, ProviderKind, Validation
 from entente.control.keys import ADMIN_KEY_VARIABLE
 from entente.db import locked
-from entente.domain.errors import StartError, UpstreamConnectError
+from entente.domain.errors import UpstreamConnectError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
-from entente.engine import Runtime, RuntimeOptions, builtin_model_path
 from entente.gateway.agreed import InForce
 from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
@@ -39,6 +36,7 @@ from entente.gateway.pipeline import Gateway
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
 from entente.gateway.running import Running
+from entente.host import Host, LocalRuntime, allow_open_files, listener, start_runtime
 from entente.http.counting import Counts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.handler import Handler
@@ -67,7 +65,6 @@ CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
 EXPIRY_S: Final = 0.5
 """How often it is looked whether a key has ended for which something runs."""
-RUNTIME_LOG_NAME: Final = "runtime.log"
 RUNTIME_READY_S: Final = 30.0
 
 
@@ -89,27 +86,20 @@ def serve(
     Raises StartError, ConfigError or LedgerError when it cannot start.
     """
     data_dir = config.server.data_dir
-    _allow_open_files()
+    allow_open_files()
     with (
         locked(data_dir) as lock,
-        _listener(config) as listener,
+        listener(config) as port,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(config, environ, listener, lock, say, open_agreements))
-
-
-def _allow_open_files() -> None:
-    """Take as many open files as the system lets us have; a running request takes two."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        runner.run(_serve(config, environ, port, Host(lock), say, open_agreements))
 
 
 async def _serve(
     config: Config,
     environ: Mapping[str, str],
-    listener: socket.socket,
-    lock: int,
+    port: socket.socket,
+    host: Host,
     say: Callable[[str], None],
     open_agreements: OpenAgreements | None,
 ) -> None:
@@ -118,7 +108,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with platform(config, environ, listener, lock, say, open_agreements):
+    async with platform(config, environ, port, host, say, open_agreements):
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
 
@@ -127,20 +117,20 @@ async def _serve(
 async def platform(
     config: Config,
     environ: Mapping[str, str],
-    listener: socket.socket,
-    lock: int,
+    port: socket.socket,
+    host: Host,
     say: Callable[[str], None],
     open_agreements: OpenAgreements | None = None,
 ) -> AsyncIterator[DataPlane]:
-    """Run every part, serving on `listener`, while the context is open.
+    """Run every part, serving on `port`, while the context is open.
 
-    `lock` is the descriptor of the data folder's lock. On the way out requests finish within
+    On the way out requests finish within
     `server.shutdown_s`, every settlement is written, and only then do providers and runtime go.
     """
     async with contextlib.AsyncExitStack() as stack:
-        runtime = await _start_runtime(config, stack)
+        runtime = host.runtime or await start_runtime(config, stack)
         monitor, running = Monitor(), Running()
-        records = await _open_records(config, environ, lock, running, stack)
+        records = await _open_records(config, environ, host, running, stack)
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
         accounts = await _accounts(config, records, monitor, open_agreements, stack)
@@ -185,10 +175,10 @@ async def platform(
             inflight_max=config.server.inflight_max,
             deployments=account.deployments,
         )
-        server = _server(config, plane, listener, monitor, sessions.realtime)
+        server = _server(config, plane, port, monitor, sessions.realtime)
         await filed.executor.start()
         await server.start()
-        say(_greeting(config, environ, listener, records.admin_key))
+        say(_greeting(config, environ, port, records.admin_key))
         try:
             yield plane
         finally:
@@ -199,7 +189,7 @@ async def platform(
 async def _open_records(
     config: Config,
     environ: Mapping[str, str],
-    lock: int,
+    host: Host,
     running: Running,
     stack: contextlib.AsyncExitStack,
 ) -> Records:
@@ -208,7 +198,7 @@ async def _open_records(
     A key that is revoked is news; one whose time has come is not, so it is looked for as well.
     """
     news = News()
-    records = await open_records(config, environ, lock, news, stack)
+    records = await open_records(config, environ, host.lock, news, stack)
 
     def keep() -> None:
         running.keep(lambda key: _is_valid(records.ring(), key))
@@ -225,7 +215,7 @@ async def _open_records(
 
 
 def _operations(
-    config: Config, accounts: Accounts, runtime: Runtime | None, stopping: Callable[[], bool]
+    config: Config, accounts: Accounts, runtime: LocalRuntime | None, stopping: Callable[[], bool]
 ) -> dict[str, Handler]:
     """Give the handlers of health and metrics."""
 
@@ -355,25 +345,10 @@ def _bearer(
     return lambda token: verifier.find(token, time.time())
 
 
-async def _start_runtime(config: Config, stack: contextlib.AsyncExitStack) -> Runtime | None:
-    """Start the local runtime if a provider needs it; it loads while the rest is made."""
-    if not any(p.kind is ProviderKind.LOCAL for p in config.providers.values()):
-        return None
-    runtime = Runtime(
-        RuntimeOptions(
-            model_path=builtin_model_path(),
-            log_path=config.server.data_dir / RUNTIME_LOG_NAME,
-        )
-    )
-    stack.push_async_callback(runtime.aclose)
-    await runtime.start()
-    return runtime
-
-
 def _make_providers(
     config: Config,
     environ: Mapping[str, str],
-    runtime: Runtime | None,
+    runtime: LocalRuntime | None,
     stack: contextlib.AsyncExitStack,
 ) -> dict[str, Provider]:
     """Make every configured provider; making one does no I/O."""
@@ -428,40 +403,12 @@ def _routes(config: Config) -> tuple[Route, ...]:
     )
 
 
-def _trouble(config: Config, ledger: Ledger, runtime: Runtime | None) -> dict[str, str]:
+def _trouble(config: Config, ledger: Ledger, runtime: LocalRuntime | None) -> dict[str, str]:
     """Say what stands against serving requests now, by part."""
     trouble = {}
     if ledger.journal.trouble is not None:
         trouble["ledger"] = ledger.journal.trouble
     only_local = all(p.kind is ProviderKind.LOCAL for p in config.providers.values())
-    if only_local and runtime is not None and runtime.endpoint is None:
-        state = runtime.state
-        trouble["runtime"] = f"The local runtime is {state.phase}. {state.last_error or ''}".strip()
+    if only_local and runtime is not None and runtime.trouble is not None:
+        trouble["runtime"] = runtime.trouble
     return trouble
-
-
-@contextlib.contextmanager
-def _listener(config: Config) -> Iterator[socket.socket]:
-    """Bind the port before anything else is started. Raises StartError."""
-    host, port = config.server.host, config.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise StartError(_cannot_listen(host, port, error)) from error
-        listener.setblocking(False)  # noqa: FBT003
-        yield listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> str:
-    """Say why a port cannot be had, and what to do."""
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"Port {port} on {host} is in use. Stop what listens there, or choose another port: "
-            f"entente serve --port {port + 1}"
-        )
-    if error.errno == errno.EACCES:
-        return f"Not allowed to listen on port {port}. Choose a port above 1023: --port 8080"
-    return f"Cannot listen on {host} port {port}: {error.strerror or error}. Check server.host."

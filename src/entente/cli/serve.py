@@ -9,6 +9,7 @@ import typer
 from msgspec import structs
 
 from entente.cli.base import ConfigOption, JsonOption, environment, say, say_json, settings
+from entente.config import WORKERS_MAX, against_workers
 from entente.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,18 +32,26 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=PORT_MAX, help="Instead of server.port; 0: any.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Instead of server.workers.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=WORKERS_MAX, help="Instead of server.workers.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Serve models until SIGINT or SIGTERM."""
     chosen = with_overrides(settings(config), host=host, port=port, workers=workers)
+    tell = (lambda text: say_json({"message": text})) if as_json else say
+    if chosen.server.workers > 1:
+        from entente.workers.parent import serve_many  # noqa: PLC0415
+
+        serve_many(chosen, environ=environment(), say=tell)
+        return
     # Measured: what serving needs takes longer to import than any other command to run.
     from entente.app import serve as serve_platform  # noqa: PLC0415
 
     serve_platform(
         chosen,
         environ=environment(),
-        say=(lambda text: say_json({"message": text})) if as_json else say,
+        say=tell,
         open_agreements=_opener(chosen),
     )
 
@@ -60,10 +69,10 @@ def with_overrides(
     config: Config, *, host: str | None, port: int | None, workers: int | None
 ) -> Config:
     """Put options of the command line over the file's. Raises ConfigError."""
-    if workers not in {None, 1}:
-        message = "only 1 worker is possible today: leave --workers out."
+    if workers is not None and (trouble := against_workers(workers, config.ledger.url)):
+        message = f"--workers {workers}: {trouble}."
         raise ConfigError(message)
-    given = {"host": host or None, "port": port}
+    given = {"host": host or None, "port": port, "workers": workers}
     changes = {name: value for name, value in given.items() if value is not None}
     return structs.replace(config, server=structs.replace(config.server, **changes))
 

@@ -9,6 +9,7 @@ line, setting and remedy. Nothing here reads the process's environment by itself
 from entente.config.load import CONFIG_NAME, ConfigProblems, find, load
 from entente.config.model import (
     BUILTIN_PROVIDER,
+    WORKERS_MAX,
     AgreementConfig,
     AgreementMode,
     AuthConfig,
@@ -31,6 +32,7 @@ from entente.config.model import (
     Validation,
 )
 from entente.config.problems import Problem
+from entente.config.rules import against_workers
 from entente.engine.model import BUILTIN_MODEL
 from entente.metering.units import PricePer
 
@@ -38,6 +40,7 @@ __all__ = [
     "BUILTIN_MODEL",
     "BUILTIN_PROVIDER",
     "CONFIG_NAME",
+    "WORKERS_MAX",
     "AgreementConfig",
     "AgreementMode",
     "AuthConfig",
@@ -61,6 +64,7 @@ __all__ = [
     "StorageConfig",
     "TargetConfig",
     "Validation",
+    "against_workers",
     "find",
     "load",
 ]

@@ -29,6 +29,7 @@ PORT_DEFAULT: Final = 8080
 DATA_DIR_DEFAULT: Final = Path(".entente")
 BODY_BYTES_MAX_DEFAULT: Final = 64 * 1024 * 1024
 BODY_BYTES_MAX_MAX: Final = 4 * 1024**3
+WORKERS_MAX: Final = 64
 INFLIGHT_MAX_DEFAULT: Final = 8192
 INFLIGHT_MAX_MAX: Final = 1_000_000
 SHUTDOWN_S_DEFAULT: Final = 30.0
@@ -128,7 +129,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     host: Text = HOST_DEFAULT
     port: Port = PORT_DEFAULT
-    workers: Annotated[int, Meta(ge=1)] = 1
+    workers: Annotated[int, Meta(ge=1, le=WORKERS_MAX)] = 1
     data_dir: Path = DATA_DIR_DEFAULT
     body_bytes_max: Annotated[int, Meta(ge=1024, le=BODY_BYTES_MAX_MAX)] = BODY_BYTES_MAX_DEFAULT
     inflight_max: Annotated[int, Meta(ge=1, le=INFLIGHT_MAX_MAX)] = INFLIGHT_MAX_DEFAULT

@@ -30,11 +30,9 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
 
     `config` lacks what could not be read; `document` is the file as it was parsed.
     """
-    if config.server.workers != 1:
-        problems.add(
-            ("server", "workers"),
-            "only 1 worker is possible today: set workers = 1 or leave it out",
-        )
+    trouble = against_workers(config.server.workers, config.ledger.url)
+    if trouble is not None:
+        problems.add(("server", "workers"), trouble)
     if config.ledger.url is not None:
         problems.add(
             ("ledger", "url"),
@@ -53,6 +51,16 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
     check_issuers(config.auth.issuers, problems)
     check_attributes(config, problems)
     _check_models(config, document, problems)
+
+
+def against_workers(workers: int, url: object) -> str | None:
+    """Say why so many workers cannot be, None where they can."""
+    if workers == 1 or url is not None:
+        return None
+    return (
+        "more than one worker needs PostgreSQL, as SQLite's books are in one process: set "
+        '`url = "postgresql://…"` under [ledger], or leave workers at 1'
+    )
 
 
 def check_attributes(config: Config, problems: Problems) -> None:

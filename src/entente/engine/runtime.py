@@ -50,6 +50,13 @@ class Runtime:
         """Where the child serves now, or None while it does not. Ask for each request."""
         return self._endpoint
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the child does not serve, None where it does."""
+        if self._endpoint is not None:
+            return None
+        return f"The local runtime is {self._phase}. {self._last_error or ''}".strip()
+
     async def start(self) -> None:
         """Start the child and return at once; `ready` waits for it.
 

@@ -1,0 +1,115 @@
+"""What a server has of the machine that it runs on: its port, its files, its local runtime.
+
+A server runs alone on a data folder, or as one of several workers of one parent, which then
+holds what there can only be one of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import resource
+import socket
+from collections.abc import Iterator
+from typing import Final, NamedTuple, Protocol
+
+from entente.config import Config, ProviderKind
+from entente.domain.errors import StartError
+from entente.engine import Endpoint, Runtime, RuntimeOptions, builtin_model_path
+
+RUNTIME_LOG_NAME: Final = "runtime.log"
+
+
+class LocalRuntime(Protocol):
+    """The runtime of local models, in a process that this one or its parent has started."""
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where it serves now, or None while it does not."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it does not serve, None where it does."""
+
+    async def ready(self, timeout_s: float) -> Endpoint:
+        """Wait for it to serve. Raises UpstreamConnectError when it does not in time."""
+
+
+class Host(NamedTuple):
+    """Which process of a host this is."""
+
+    lock: int
+    """Descriptor of the data folder's lock."""
+    number: int = 0
+    """Of a worker, from 1; 0 for a server that is alone."""
+    workers: int = 1
+    is_first: bool = True
+    """Nobody has served from the data folder since it was locked."""
+    runtime: LocalRuntime | None = None
+    """The parent's."""
+
+    @property
+    def is_alone(self) -> bool:
+        """There is no other process that serves."""
+        return self.number == 0
+
+    @property
+    def is_chief(self) -> bool:
+        """This process does what is done once per host."""
+        return self.number <= 1
+
+
+def allow_open_files() -> None:
+    """Take as many open files as the system lets us have; a running request takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def start_runtime(config: Config, stack: contextlib.AsyncExitStack) -> Runtime | None:
+    """Start the local runtime if a provider needs it; it loads while the rest is made."""
+    if not any(p.kind is ProviderKind.LOCAL for p in config.providers.values()):
+        return None
+    runtime = Runtime(
+        RuntimeOptions(
+            model_path=builtin_model_path(),
+            log_path=config.server.data_dir / RUNTIME_LOG_NAME,
+        )
+    )
+    stack.push_async_callback(runtime.aclose)
+    await runtime.start()
+    return runtime
+
+
+@contextlib.contextmanager
+def listener(
+    config: Config, *, port: int | None = None, is_shared: bool = False
+) -> Iterator[socket.socket]:
+    """Bind the port before anything else is started. Raises StartError.
+
+    A port that `is_shared` can be bound again by who says so as well.
+    """
+    host, port = config.server.host, config.server.port if port is None else port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            bound.bind((host, port))
+        except OSError as error:
+            raise StartError(_cannot_listen(host, port, error)) from error
+        bound.setblocking(False)  # noqa: FBT003
+        yield bound
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    """Say why a port cannot be had, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Port {port} on {host} is in use. Stop what listens there, or choose another port: "
+            f"entente serve --port {port + 1}"
+        )
+    if error.errno == errno.EACCES:
+        return f"Not allowed to listen on port {port}. Choose a port above 1023: --port 8080"
+    return f"Cannot listen on {host} port {port}: {error.strerror or error}. Check server.host."
