@@ -23,6 +23,7 @@ class Plan(msgspec.Struct, frozen=True):
     disk_rounds: int
     upstream_kills: int
     clock_steps: int
+    lending_seeds: int
     drill_s_max: float
     """A drill that takes longer than this hangs, and fails."""
 
@@ -38,6 +39,7 @@ FULL: Final = Plan(
     disk_rounds=12,
     upstream_kills=30,
     clock_steps=40,
+    lending_seeds=1_000,
     drill_s_max=2 * 3600.0,
 )
 QUICK: Final = Plan(
@@ -51,5 +53,6 @@ QUICK: Final = Plan(
     disk_rounds=2,
     upstream_kills=3,
     clock_steps=8,
+    lending_seeds=50,
     drill_s_max=120.0,
 )

@@ -11,6 +11,7 @@ from soak.drills.endurance import endurance
 from soak.drills.hostile import hostile
 from soak.drills.kills import kills
 from soak.drills.leavers import leavers
+from soak.drills.lending import lending
 from soak.drills.providers import upstream
 from soak.run import Run
 
@@ -23,4 +24,5 @@ DRILLS: Final[Mapping[str, Callable[[Run], Coroutine[None, None, None]]]] = {
     "disk": disk,
     "upstream": upstream,
     "clock": clock,
+    "lending": lending,
 }

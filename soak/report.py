@@ -46,6 +46,7 @@ TITLES: Final[Mapping[str, str]] = {
     "disk": "The disk full, and freed again",
     "upstream": "The upstream killed and started again",
     "clock": "The clock stepped back and forth, with kills in between",
+    "lending": "Workers that share limits, in worlds of random faults",
 }
 
 _METHOD: Final = """\

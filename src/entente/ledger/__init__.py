@@ -5,5 +5,6 @@
 - `books`    what entries add up to: balances and open holds
 - `store`    the seam to where the journal is kept; `sqlite` and `memory` keep it
 - `reader`   reading a journal at start, for exports and reports
+- `lending`  how many workers share one limit
 - `ledger`   `hold` and `settle` for the requests of one process
 """
