@@ -64,7 +64,7 @@ from entente.ledger.model import AnyEntry
 from entente.metering.prices import compile_price, price_book
 from entente.net import Client, ClientOptions
 from entente.objects import OBJECTS_NAME, Objects, open_objects
-from entente.policy.limits import Limits
+from entente.policy.rules import RuleBook
 from entente.providers.anthropic import AnthropicProvider
 from entente.providers.openai import OpenAIProvider
 from entente.routing.catalog import Model, Target
@@ -275,6 +275,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
     rates = {"input": Fraction("0.15"), "output": Fraction("0.60")}
     price = compile_price("USD", rates, US_PER_S)
     client = Client(ClientOptions(base_url="http://127.0.0.1:1/v1"))
+    book = RuleBook()
     gateway = Gateway(
         catalog=catalog,
         providers={
@@ -282,14 +283,14 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
             "messages": AnthropicProvider("messages", client, Secret("sk-provider")),
         },
         prices=price_book(dict.fromkeys(catalog, price)),
-        limits=Limits(),
+        rules=lambda: book,
         ledger=Ledger(_Journal(loop), Books(), now_ns=time.time_ns, budget_wait_s=30.0),
         monitor=monitor,
         now_ns=time.time_ns,
         agreed=loop.agreed,
     )
     ids = Ids(time.time_ns, random.Random(1).getrandbits)  # noqa: S311
-    counting = Counting(gateway, {}, Limits(), time.time_ns)
+    counting = Counting(gateway, {})
     running = Running()
     keeping = keeping_for(
         gateway, objects, ids, time.time_ns, running, answers_days=1, drain_s=30.0

@@ -49,7 +49,6 @@ from entente.http.server import Server
 from entente.ledger.ledger import Ledger
 from entente.metering.prices import PriceBook
 from entente.news import News
-from entente.policy.limits import WINDOW_MS, Limits
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
 from entente.routing.catalog import Catalog, Model, Target
@@ -59,7 +58,6 @@ from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
 from entente.welcome import called_as, welcome
 
-NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
@@ -146,7 +144,7 @@ async def platform(
             ids=ids,
         )
         keeping = await keeping_of(config, gateway, records.objects, ids, monitor, running)
-        counting = Counting(gateway, providers, accounts.limits, time.time_ns)
+        counting = Counting(gateway, providers)
         account = await open_account(config, records.objects, catalog)
         filed = filed_of(
             config,
@@ -237,7 +235,7 @@ async def _accounts(
     agreed: InForce | None = None
     if open_agreements is not None and config.agreement is not None:
         agreed = await open_agreements(config, monitor.barred, stack)
-    return Accounts(records.ledger, _limits(records), monitor, time.time_ns, agreed)
+    return Accounts(records.ledger, records.rules, monitor, time.time_ns, agreed)
 
 
 def _server(
@@ -278,7 +276,7 @@ def _gateway(
         catalog=catalog,
         providers=providers,
         prices=prices,
-        limits=accounts.limits,
+        rules=accounts.rules,
         ledger=accounts.ledger,
         monitor=accounts.monitor,
         now_ns=accounts.now_ns,
@@ -313,14 +311,6 @@ def _greeting(
     program = called_as(sys.argv[0], shutil.which("entente"))
     model = next(iter(config.models))
     return welcome(host=host, port=port, model=model, made=made, given=given, program=program)
-
-
-def _limits(records: Records) -> Limits:
-    """Make the limits, with what was used in the current minute before this start."""
-    limits = Limits()
-    for entry in records.recent:
-        limits.recall(entry.key, entry.at_ns // NS_PER_MS // WINDOW_MS, entry.usage.total)
-    return limits
 
 
 def _is_valid(ring: KeyRing, key: str) -> bool:

@@ -15,14 +15,14 @@ from typing import Final, NamedTuple
 from entente.auth import KeyRing, KeyStore
 from entente.config import Config
 from entente.control.keys import Keys
+from entente.control.rules import load_rules
 from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.domain.errors import LedgerUnavailable, StorageUnavailable
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.ledger import Ledger
-from entente.ledger.model import Settlement
-from entente.ledger.reader import Position, activate, load, recent_settlements, save_checkpoint
+from entente.ledger.reader import Position, activate, load, save_checkpoint
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.metering.prices import PriceBook, compile_price, price_book
 from entente.news import News
@@ -34,9 +34,8 @@ from entente.objects import (
     open_blobs,
     open_objects,
 )
-from entente.policy.limits import WINDOW_MS
+from entente.policy.rules import RuleBook
 
-NS_PER_MS: Final = 1_000_000
 SWEEP_S: Final = 3600.0
 """Stored objects that have expired are gone for clients at once, and from the disk so soon."""
 
@@ -57,11 +56,10 @@ class Records(NamedTuple):
 
     ledger: Ledger
     ring: Callable[[], KeyRing]
+    rules: Callable[[], RuleBook]
     prices: PriceBook
     objects: Objects
     blobs: Blobs
-    recent: Iterable[Settlement]
-    """Settlements of the current minute, for the limits to go on from."""
     admin_key: Secret | None
     """The first admin key, if it has just been made."""
 
@@ -80,7 +78,8 @@ async def open_records(
     path = config.server.data_dir / DATABASE_NAME
     connection = stack.enter_context(contextlib.closing(connect(path)))
     migrate(connection)
-    store = KeyStore(SqliteDatabase(connection, str(path)))
+    database = SqliteDatabase(connection, str(path))
+    store = KeyStore(database)
     ids = Ids(time.time_ns, random_bits())
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     admin_key = keys.bootstrap_admin(environ)
@@ -88,9 +87,11 @@ async def open_records(
     activate(connection, prices.version, prices.encode(), time.time_ns())
     position = load(connection)
     rings = [store.load_ring()]
+    books = [load_rules(database)]
 
     def reload() -> None:
         rings[0] = store.load_ring()
+        books[0] = load_rules(database)
 
     news.listen(reload)
 
@@ -128,10 +129,8 @@ async def open_records(
 
     stack.push_async_callback(close)
     await ledger.recover()
-    since_ns = time.time_ns() - WINDOW_MS * NS_PER_MS
-    recent = recent_settlements(connection, since_ns=since_ns) if rings[0].limited else ()
     objects, blobs = await _open_objects(config, stack)
-    return Records(ledger, lambda: rings[0], prices, objects, blobs, recent, admin_key)
+    return Records(ledger, lambda: rings[0], lambda: books[0], prices, objects, blobs, admin_key)
 
 
 async def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> tuple[Objects, Blobs]:

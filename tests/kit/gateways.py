@@ -15,9 +15,10 @@ from entente.ledger.books import Books
 from entente.ledger.journal import decode, verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.memory import MemoryJournal
+from entente.ledger.meters import Counter
 from entente.ledger.model import Settlement
 from entente.metering.prices import compile_price, price_book
-from entente.policy.limits import Limits
+from entente.policy.rules import RuleBook
 from entente.providers.scripted import ScriptedProvider, parse_script
 from entente.routing.catalog import Model, Target
 from entente.telemetry.metrics import Monitor
@@ -113,12 +114,12 @@ class Bench:
         self.journal = journal or MemoryJournal()
         self.ledger = Ledger(self.journal, Books(), now_ns=now_ns, budget_wait_s=1000.0)
         self.monitor = Monitor()
-        self.limits = Limits()
+        self.rules = RuleBook()
         self.gateway = Gateway(
             catalog={"m": Model(name="m", targets=targets, output_tokens_max=100)},
             providers=self.providers,
             prices=price_book({"m": price} if priced else {}),
-            limits=self.limits,
+            rules=lambda: self.rules,
             ledger=self.ledger,
             monitor=self.monitor,
             now_ns=now_ns,
@@ -150,6 +151,10 @@ class Bench:
         except EntenteError as error:
             return error
         return None
+
+    def counters(self) -> list[Counter]:
+        """Give what its meters stand at."""
+        return list(self.ledger.books.meters.counters.values())
 
     def settled(self) -> list[Settlement]:
         """Give the settlements, after checking that the journal verifies and is at rest."""

@@ -12,9 +12,10 @@ from entente.domain.errors import BudgetExceeded, EntenteError, LedgerUnavailabl
 from entente.domain.usage import NOTHING, Usage
 from entente.ledger.books import Books
 from entente.ledger.journal import decode, verify
-from entente.ledger.ledger import RETRY_AFTER_MS, Ledger
+from entente.ledger.ledger import Ledger
 from entente.ledger.memory import MemoryJournal
 from entente.ledger.model import Hold, Settlement
+from entente.ledger.refusals import RETRY_AFTER_MS
 from tests.kit.entries import AT_NS, KEY, USD, granted, held, now_ns, settled
 from tests.kit.journals import SlowJournal
 from tests.kit.run import run, turns
@@ -47,7 +48,7 @@ def _assert_at_rest(ledger: Ledger) -> None:
     assert ledger.books.open_holds == {}
     assert ledger.books.held(KEY, USD) == books.held(KEY, USD) == 0
     assert ledger.books.available(KEY, USD) == books.available(KEY, USD)
-    assert ledger._waiting == {}
+    assert not ledger._queue
     assert ledger._abandoned == set()
 
 

@@ -8,19 +8,23 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
 import pytest
 
-from entente.domain.errors import BudgetExceeded, LedgerUnavailable
+from entente.domain.errors import BudgetExceeded, LedgerUnavailable, RateLimited
 from entente.ledger.books import Books
 from entente.ledger.journal import verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.memory import MemoryJournal
+from entente.ledger.meters import Draw
 from tests.kit.entries import KEY, USD, granted, held, now_ns, settled
 from tests.kit.journals import SlowJournal
 from tests.kit.run import run, turns
 
 CLIENTS = 40
 STEPS = 400
+BUDGETS = ("spend|r1|all|organization:", "spend|r2|all|project:alpha")
+AT_ONCE = "concurrency|r3|all|key:key_a"
 
 
 class Simulation:
@@ -37,6 +41,9 @@ class Simulation:
             budget_wait_s=self.source.choice([0.0, 0.001, 1000.0]),
         )
         self.outcomes: dict[str, int] = {"served": 0, "refused": 0, "cancelled": 0, "failed": 0}
+        self.outcomes["limited"] = 0
+        self.ruled = self.source.choice([0.0, 0.3, 0.9])
+        """How often a request is under each rule."""
         self.refused_though_it_fits = 0
         self._grant(100)
 
@@ -51,7 +58,10 @@ class Simulation:
     async def _client(self, number: int) -> None:
         """Hold, run a while, settle; or go away at any point."""
         nano = self.source.choice([0, 1, 5, 20, 60])
-        opened = held(f"r{number}", nano)
+        draws = [Draw(meter, nano, 100) for meter in BUDGETS if self.source.random() < self.ruled]
+        if self.source.random() < self.ruled:
+            draws.append(Draw(AT_ONCE, 1, 4))
+        opened = msgspec.structs.replace(held(f"r{number}", nano), draws=tuple(draws))
         books = self.ledger.books
         try:
             await self.ledger.hold(opened)
@@ -60,7 +70,13 @@ class Simulation:
             left = books.available(KEY, USD)
             if not error.retry_after_ms:
                 left += books.held(KEY, USD)
-            self.refused_though_it_fits += nano <= left
+            fits = books.meters.fits if error.retry_after_ms else books.meters.can_ever_fit
+            money = [draw for draw in draws if draw.meter in BUDGETS]
+            self.refused_though_it_fits += nano <= left and all(fits(draw) for draw in money)
+            return
+        except RateLimited:
+            self.outcomes["limited"] += 1
+            self.refused_though_it_fits += books.meters.of(AT_ONCE).pending < 4
             return
         except LedgerUnavailable:
             self.outcomes["failed"] += 1
@@ -101,7 +117,7 @@ class Simulation:
                     await asyncio.sleep(0)
         while not all(task.done() for task in tasks) or self.journal.line:
             self.journal.write(works=True)
-            lines = self.ledger._waiting.values()
+            lines = self.ledger._queue._lines.values()
             waiting = [each for line in lines for each in line if not each.turn.done()]
             assert not waiting or self.ledger.books.open_holds, "it waits for nobody"
             await asyncio.sleep(0)
@@ -127,7 +143,9 @@ def test_any_course_of_events_keeps_the_budget(seed: int) -> None:
         assert ledger.books.open_holds == {}
         assert ledger.books.held(KEY, USD) == 0
         assert ledger.books.available(KEY, USD) == books.available(KEY, USD)
-        assert ledger._waiting == {}
+        assert not ledger._queue
+        assert ledger.books.meters == books.meters
+        assert all(not counter.pending for counter in books.meters.counters.values())
         assert ledger._abandoned == set()
 
     run(scenario())

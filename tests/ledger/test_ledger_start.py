@@ -7,7 +7,6 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,13 +21,12 @@ from entente.ledger.reader import (
     Position,
     activate,
     load,
-    recent_settlements,
     rows,
     save_checkpoint,
 )
 from entente.ledger.table import append_now
 from tests.kit.databases import desk, new_database
-from tests.kit.entries import AT_NS, granted, held, journals, settled
+from tests.kit.entries import granted, held, journals, settled
 from tests.kit.run import PROPERTY, run
 
 OPENED = held("r", 10)
@@ -207,16 +205,6 @@ def test_nothing_written_is_an_empty_ledger(tmp_path: Path) -> None:
         assert load(connection) == Position(0, GENESIS, Books())
 
 
-def test_recent_settlements_are_found_behind_older_holds(tmp_path: Path) -> None:
-    """A hold carries the time of its request, which may have waited in line for long."""
-    old = msgspec.structs.replace(settled(held("old", 1), 1), at_ns=AT_NS - 10)
-    new = settled(held("new", 1), 1)
-    late = msgspec.structs.replace(held("late", 1), at_ns=AT_NS - 20)
-    path = new_database(tmp_path, granted("g", 9), held("old", 1), old, held("new", 1), new, late)
-    with closing(connect(path)) as connection:
-        assert list(recent_settlements(connection, since_ns=AT_NS - 5)) == [new]
-
-
 def test_price_books_are_kept_once(tmp_path: Path) -> None:
     """Entries name a version; it stays explained, and is not explained twice."""
     with closing(connect(new_database(tmp_path))) as connection:
@@ -250,17 +238,3 @@ def test_a_database_that_somebody_keeps_locked_is_named(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable, match="is locked"):
             migrate(connection)
-
-
-def test_a_start_reads_back_no_more_than_its_bound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the clock set back every settlement is of the future, and recent for ever."""
-    monkeypatch.setattr("entente.ledger.reader.RECENT_ENTRIES_MAX", 4)
-    entries: list[AnyEntry] = []
-    for number in range(10):
-        opened = held(f"r{number}", 1, bounded=False)
-        entries += (opened, settled(opened))
-    with closing(connect(new_database(tmp_path, *entries))) as connection:
-        found = list(recent_settlements(connection, since_ns=AT_NS - 86_400 * 10**9))
-    assert [entry.id for entry in found] == ["r9", "r8"]

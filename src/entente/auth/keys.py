@@ -65,7 +65,7 @@ class KeyRing:
     Two rings of the same `generation` hold the same keys.
     """
 
-    __slots__ = ("_ends", "_named", "_now_ns", "_principals", "generation", "limited")
+    __slots__ = ("_ends", "_named", "_now_ns", "_principals", "generation")
 
     def __init__(
         self,
@@ -79,11 +79,6 @@ class KeyRing:
         self._named = _by_name(self._principals.values())
         self._ends = dict(ends)
         self._now_ns = now_ns
-        self.limited = any(
-            who.requests_per_minute is not None or who.tokens_per_minute is not None
-            for who in self._principals.values()
-        )
-        """Some key has a limit per minute."""
         self.generation = generation
 
     def __len__(self) -> int:

@@ -173,4 +173,23 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (account, asset)
         )""",
     ),
+    (
+        """CREATE TABLE rules (
+            id text PRIMARY KEY,
+            level text NOT NULL,
+            name text NOT NULL,
+            unit text NOT NULL,
+            amount text NOT NULL,
+            window_kind text NOT NULL,
+            zone text NOT NULL,
+            asset text NOT NULL,
+            hard bigint NOT NULL,
+            thresholds text NOT NULL,
+            created_ns bigint NOT NULL,
+            ended_ns bigint,
+            revision bigint NOT NULL
+        )""",
+        """CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON rules
+            FOR EACH STATEMENT EXECUTE FUNCTION tell_of_table()""",
+    ),
 )

@@ -128,4 +128,22 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX deliveries_due ON deliveries (due_ns) WHERE state = 'pending'",
         "CREATE INDEX deliveries_by_webhook ON deliveries (webhook, created_ns, id)",
     ),
+    (
+        # Amounts are digits: they may pass 64 bits.
+        """CREATE TABLE rules (
+            id TEXT PRIMARY KEY,
+            level TEXT NOT NULL,
+            name TEXT NOT NULL,
+            unit TEXT NOT NULL,
+            amount TEXT NOT NULL,
+            window_kind TEXT NOT NULL,
+            zone TEXT NOT NULL,
+            asset TEXT NOT NULL,
+            hard INTEGER NOT NULL,
+            thresholds TEXT NOT NULL,
+            created_ns INTEGER NOT NULL,
+            ended_ns INTEGER,
+            revision INTEGER NOT NULL
+        ) STRICT""",
+    ),
 )

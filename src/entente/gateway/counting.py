@@ -16,12 +16,10 @@ import msgspec
 
 from entente.domain.chat import Call, Surface
 from entente.domain.errors import InvalidParameter, MalformedJson, UpstreamError, UpstreamRefused
-from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.gateway.passage import adapted, way_to
-from entente.gateway.pipeline import NS_PER_MS, Gateway
+from entente.gateway.pipeline import Gateway
 from entente.gateway.relay import Reply
-from entente.policy.limits import Limits
 from entente.providers.base import Ask, Countable, Provider
 from entente.routing.catalog import Model, Target
 from entente.wire import anthropic, counts
@@ -59,14 +57,10 @@ class Count(msgspec.Struct, frozen=True):
 class Counting:
     """Counts for clients, within their keys' limits of requests."""
 
-    def __init__(
-        self, gateway: Gateway, providers: Mapping[str, Provider], limits: Limits, now_ns: NowNs
-    ) -> None:
+    def __init__(self, gateway: Gateway, providers: Mapping[str, Provider]) -> None:
         """Take the parts."""
         self._gateway = gateway
         self._providers = providers
-        self._limits = limits
-        self._now_ns = now_ns
 
     async def messages(self, who: Principal, call: Call, request_id: str) -> Reply:
         """Answer a request to count in Anthropic's form: exactly, or marked as an estimate.
@@ -74,7 +68,7 @@ class Counting:
         Text goes only where a request of the same kind might go. Raises EntenteError.
         """
         model, targets = self._gateway.targets(who, call)
-        self._limits.admit(who, model.name, 0, self._now_ns() // NS_PER_MS)
+        self._gateway.count(who, call, model)
         for target in targets:
             provider = self._providers[target.provider]
             if not isinstance(provider, Countable) or call.surface not in provider.surfaces:
@@ -104,7 +98,7 @@ class Counting:
         A provider that cannot be reached, or refuses to count, makes it an estimate.
         """
         model, targets = self._gateway.targets(who, call)
-        self._limits.admit(who, model.name, 0, self._now_ns() // NS_PER_MS)
+        self._gateway.count(who, call, model)
         for target in targets:
             try:
                 tokens = await self._by_provider(call, model, target, request_id)

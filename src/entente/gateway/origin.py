@@ -13,9 +13,14 @@ def origin_of(who: Principal, call: Call) -> Origin:
         api=call.surface.value,
         project=who.project,
         end_user=call.end_user,
-        tags=call.tags,
+        tags=tags_of(who, call.tags),
         service_tier=call.service_tier,
         is_batch=call.is_batch,
         size=call.size,
     )
     return USUAL if found == USUAL else found
+
+
+def tags_of(who: Principal, named: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the tags that a request names with those of its key."""
+    return tuple(sorted({*named, *who.tags})) if who.tags else named

@@ -103,7 +103,7 @@ def closing(
     """
     usage = outcome.usage
     cost_nano = price.cost(usage) if price else None
-    unknown = opened.bounded and cost_nano is None
+    unknown = cost_nano is None and opened.guarded
     target = outcome.target
     return settlement(
         opened,

@@ -24,31 +24,34 @@ from entente.domain.errors import (
     ModelNotFound,
     ModelRetired,
     RequestError,
-    Unpriced,
     UpstreamError,
     UpstreamRefused,
 )
 from entente.domain.ids import NowNs
+from entente.domain.origin import Origin
 from entente.domain.principal import Principal
+from entente.domain.rules import Unit
+from entente.domain.usage import NOTHING
 from entente.gateway.agreed import Agreed, Allowed, marked, stateful
 from entente.gateway.client import Client
 from entente.gateway.origin import origin_of
 from entente.gateway.outcome import Outcome, closing
 from entente.gateway.passage import adapted, way_to
 from entente.gateway.relay import Reached, Reply, Tail, finish, relay
+from entente.gateway.ruling import Ruling, ruling_of
 from entente.gateway.sides import Made
 from entente.ledger.ledger import Ledger
+from entente.ledger.meters import read_meter
 from entente.ledger.model import Hold, Settlement, hold
 from entente.metering.bounds import Bound, bound
 from entente.metering.prices import Price, PriceBook
 from entente.policy.access import may_use
-from entente.policy.limits import Admission, Limits
+from entente.policy.rules import RuleBook, standings
 from entente.providers.base import Answer, Ask, Provider
 from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
 from entente.telemetry.metrics import Monitor
 
 DEFAULT_ASSET: Final = "USD"
-NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 UPSTREAM_ID_CHARS_MAX: Final = 128
 _ID_HEADERS: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id")
@@ -63,7 +66,7 @@ class Gateway:
         catalog: Catalog,
         providers: Mapping[str, Provider],
         prices: PriceBook,
-        limits: Limits,
+        rules: Callable[[], RuleBook],
         ledger: Ledger,
         monitor: Monitor,
         now_ns: NowNs,
@@ -73,7 +76,7 @@ class Gateway:
         self._catalog = catalog
         self._providers = providers
         self._prices = prices
-        self._limits = limits
+        self._rules = rules
         self._ledger = ledger
         self._monitor = monitor
         self._now_ns = now_ns
@@ -98,7 +101,9 @@ class Gateway:
         model = self._model(who, call)
         allowed = self._allowed(who, call, model)
         price = _part_of(self._prices.lines.get(model.name), price_factor)
-        cap = _cap(model, call) if who.budgeted else None
+        origin = origin_of(who, call)
+        ruling = ruling_of(self._rules(), who, model.name, origin, call.quota)
+        cap = _cap(model, call) if ruling.guarded else None
         most = bound(
             call,
             output_tokens_max=model.output_tokens_max if cap is None else cap,
@@ -106,13 +111,10 @@ class Gateway:
             context_tokens=model.context_tokens,
             audio_s_max=model.audio_s_max,
         )
-        opened = _marked(self._make_hold(who, call, model, price, most, request_id), price_factor)
-        admission = self._admit(who, call, model, most, opened)
-        try:
-            await self._ledger.hold(opened)
-        except BaseException:
-            self._limits.withdraw(who, admission)
-            raise
+        opened = self._make_hold(who, model, price, most, request_id, origin, ruling)
+        opened = _marked(opened, price_factor)
+        await self._ledger.hold(opened)
+        stands = standings(opened.draws, self._ledger.books.meters, opened.at_ns)
         outcome = Outcome(most)
         error: EntenteError | None = None
         last: Reply | Tail | None = None
@@ -123,7 +125,7 @@ class Gateway:
             reached = await self._ask(call, model, targets, cap, request_id, outcome)
             try:
                 made = Made(request_id, opened.at_ns)
-                last = await relay(call, made, reached, admission.standings, outcome, client)
+                last = await relay(call, made, reached, stands, outcome, client)
             finally:
                 await reached.answer.aclose()
         except (UpstreamError, RequestError) as failure:
@@ -136,7 +138,6 @@ class Gateway:
             entry = self._settlement(opened, outcome, price, client)
             entry = marked(entry, allowed, outcome.target)
             settled = self._ledger.settle(entry)
-            self._limits.give_back(who, admission, entry.usage.total)
             self._count(opened, entry)
         try:
             await settled
@@ -155,6 +156,15 @@ class Gateway:
         allowed = self._allowed(who, call, model)
         return model, plan(model) if allowed is None else allowed.targets
 
+    def count(self, who: Principal, call: Call, model: Model) -> None:
+        """Count a request that uses nothing among those of its limits. Raises LimitError."""
+        ruling = ruling_of(self._rules(), who, model.name, origin_of(who, call), call.quota)
+        now_ns = self._now_ns()
+        drawn = ruling.draws(now_ns, tokens=0, nano=0, asset="")
+        draws = tuple(draw for draw in drawn if read_meter(draw.meter).unit is Unit.REQUESTS)
+        self._ledger.admit(draws, model.name, now_ns)
+        self._ledger.used(draws, NOTHING)
+
     def _model(self, who: Principal, call: Call) -> Model:
         """Find the model; one that the principal may not use does not exist for it."""
         model = self._catalog.get(call.model)
@@ -171,35 +181,26 @@ class Gateway:
         now_ns = self._now_ns()
         return self._agreed.allow(who, model, call.surface, stateful=stateful(call), at_ns=now_ns)
 
-    def _admit(
-        self, who: Principal, call: Call, model: Model, most: Bound, opened: Hold
-    ) -> Admission:
-        """Take a place in the limits of the key, and of the deployment if one was named."""
-        now_ms = opened.at_ns // NS_PER_MS
-        return self._limits.admit(who, model.name, most.total, now_ms, call.quota)
-
     def _make_hold(
         self,
         who: Principal,
-        call: Call,
         model: Model,
         price: Price | None,
         most: Bound,
         request_id: str,
+        origin: Origin,
+        ruling: Ruling,
     ) -> Hold:
-        """Make the hold: the most that the call can cost."""
+        """Make the hold: the most that the call can cost. Raises Unpriced."""
         nano = price.bound(most.input_tokens, most.output_tokens, most.measured) if price else None
-        if nano is None and who.budgeted:
-            message = (
-                f"The model `{model.name}` has no price for this, and this key has a hard budget. "
-                "Give the model a price in the configuration."
-            )
-            raise Unpriced(message)
+        asset = price.asset if price else DEFAULT_ASSET
+        ruling.check(model.name, None if nano is None else asset)
+        now_ns = self._now_ns()
         return hold(
             id=request_id,
-            at_ns=self._now_ns(),
+            at_ns=now_ns,
             key=who.key_id,
-            asset=price.asset if price else DEFAULT_ASSET,
+            asset=asset,
             model=model.name,
             nano=nano or 0,
             bounded=who.budgeted,
@@ -207,7 +208,8 @@ class Gateway:
             output_tokens=most.output_tokens,
             prices=self._prices.version,
             priced=nano is not None,
-            origin=origin_of(who, call),
+            origin=origin,
+            draws=ruling.draws(now_ns, tokens=most.total, nano=nano or 0, asset=asset),
         )
 
     async def _ask(

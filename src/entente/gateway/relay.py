@@ -19,7 +19,7 @@ from entente.gateway.client import Client, Fail, Headers
 from entente.gateway.outcome import Outcome
 from entente.gateway.passages.base import Passage, Stream
 from entente.gateway.sides import ClientSide, Made, client_side
-from entente.policy.limits import Standing
+from entente.policy.rules import Standing
 from entente.providers.base import Answer
 
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024

@@ -32,17 +32,19 @@ from entente.domain.principal import Principal
 from entente.domain.quota import Quota
 from entente.domain.usage import NOTHING, Usage
 from entente.gateway.agreed import Allowed, InForce, marked
+from entente.gateway.origin import tags_of
 from entente.gateway.outcome import Outcome, closing
+from entente.gateway.ruling import Ruling, ruling_of
 from entente.ledger.ledger import Ledger
-from entente.ledger.model import Hold, hold
+from entente.ledger.meters import Draw
+from entente.ledger.model import SPEND, Hold, hold
 from entente.metering.bounds import Bound
 from entente.metering.prices import Price
-from entente.policy.limits import Admission, Limits
+from entente.policy.rules import RuleBook
 from entente.routing.catalog import Target
 from entente.telemetry.metrics import Monitor
 
 DEFAULT_ASSET: Final = "USD"
-NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 CHARGES_MAX: Final = 64
 """Responses of one session at once, promised and running."""
@@ -52,7 +54,7 @@ class Accounts(NamedTuple):
     """Where what a session costs is written down."""
 
     ledger: Ledger
-    limits: Limits
+    rules: Callable[[], RuleBook]
     monitor: Monitor
     now_ns: NowNs
     agreed: InForce | None = None
@@ -81,12 +83,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 class _Charge:
     """A response that is paid for."""
 
-    __slots__ = ("admission", "began_at", "hold", "who")
+    __slots__ = ("began_at", "draws", "hold")
 
-    def __init__(self, opened: Hold, who: Principal, admission: Admission | None) -> None:
+    def __init__(self, opened: Hold, draws: tuple[Draw, ...] = ()) -> None:
         self.hold = opened
-        self.who = who
-        self.admission = admission
+        self.draws = draws
+        """What it takes besides the hold's own: requests and tokens count when it begins."""
         self.began_at = 0
         """The tokens that had passed through the session when the provider began."""
 
@@ -130,7 +132,7 @@ class Reserve:
 
     def check(self) -> None:
         """Refuse a session whose first response would be refused. Raises LimitError, Unpriced."""
-        self._accounts.limits.withdraw(self.who, self._admit())
+        self._accounts.ledger.release(self._admit())
         self._check_price()
 
     # ---- having a hold in hand ----
@@ -183,11 +185,14 @@ class Reserve:
         terms = self._terms
         price, most = terms.price, terms.most
         nano = self._dearest()
+        asset = price.asset if price else DEFAULT_ASSET
+        now_ns = self._accounts.now_ns()
+        draws = self._ruling().draws(now_ns, tokens=0, nano=nano or 0, asset=asset)
         return hold(
             id=self._new_id(),
-            at_ns=self._accounts.now_ns(),
+            at_ns=now_ns,
             key=self.who.key_id,
-            asset=price.asset if price else DEFAULT_ASSET,
+            asset=asset,
             model=terms.model,
             nano=nano or 0,
             bounded=bounded,
@@ -195,8 +200,20 @@ class Reserve:
             output_tokens=most.output_tokens,
             prices=terms.prices,
             priced=nano is not None,
-            origin=Origin(api=Surface.REALTIME.value, project=self.who.project, tags=terms.tags),
+            origin=self._origin(),
+            draws=tuple(draw for draw in draws if draw.meter.startswith(SPEND)),
         )
+
+    def _origin(self) -> Origin:
+        """Say where the session comes from."""
+        tags = tags_of(self.who, self._terms.tags)
+        return Origin(api=Surface.REALTIME.value, project=self.who.project, tags=tags)
+
+    def _ruling(self) -> Ruling:
+        """Find the rules of now."""
+        terms = self._terms
+        book = self._accounts.rules()
+        return ruling_of(book, self.who, terms.model, self._origin(), terms.quota)
 
     def _dearest(self) -> int | None:
         """Give the most that a response can cost; None where that has no price."""
@@ -205,12 +222,9 @@ class Reserve:
 
     def _check_price(self) -> None:
         """Refuse what a hard budget could not count."""
-        if self.who.budgeted and self._dearest() is None:
-            message = (
-                f"The model `{self._terms.model}` has no price, and this key has a hard budget. "
-                "Give the model a price in the configuration."
-            )
-            raise Unpriced(message)
+        price = self._terms.price
+        asset = None if price is None or self._dearest() is None else price.asset
+        self._ruling().check(self._terms.model, asset)
 
     # ---- responses ----
 
@@ -230,8 +244,7 @@ class Reserve:
         charge = self._promised.pop(event_id, None) if event_id is not None else None
         if charge is None:
             return
-        if charge.admission is not None:
-            self._accounts.limits.withdraw(charge.who, charge.admission)
+        self._accounts.ledger.release(charge.draws)
         if self._spare is None:
             self._spare = charge.hold
         else:
@@ -257,12 +270,12 @@ class Reserve:
                 refusal = error if isinstance(error, LimitError) else LimitError(error.message)
                 self._spare = self._new_hold(bounded=False)
                 await self._accounts.ledger.hold(self._spare)
-            admission: Admission | None = None
+            draws: tuple[Draw, ...] = ()
             try:
-                admission = self._admit()
+                draws = self._admit()
             except LimitError as error:
                 refusal = refusal or error
-            charge = self._spend(admission)
+            charge = self._spend(draws)
         charge.began_at = self._passed
         self._running[id] = charge
         return refusal
@@ -286,29 +299,27 @@ class Reserve:
             for charge in (*self._running.values(), *self._promised.values())
         ]
         if self._spare is not None:
-            settled.append(
-                self._close(_Charge(self._spare, self.who, None), NOTHING, Status.CANCELLED)
-            )
+            settled.append(self._close(_Charge(self._spare), NOTHING, Status.CANCELLED))
         self._spare = None
         self._running.clear()
         self._promised.clear()
         self._quiet.set()
         return settled
 
-    def _admit(self) -> Admission:
-        """Take a place in the limits of the key."""
-        now_ms = self._accounts.now_ns() // NS_PER_MS
-        terms = self._terms
-        return self._accounts.limits.admit(
-            self.who, terms.model, terms.most.total, now_ms, terms.quota
-        )
+    def _admit(self) -> tuple[Draw, ...]:
+        """Take a place on the meters that do not count money. Raises LimitError."""
+        terms, now_ns = self._terms, self._accounts.now_ns()
+        drawn = self._ruling().draws(now_ns, tokens=terms.most.total, nano=0, asset="")
+        draws = tuple(draw for draw in drawn if not draw.meter.startswith(SPEND))
+        self._accounts.ledger.admit(draws, terms.model, now_ns)
+        return draws
 
-    def _spend(self, admission: Admission | None) -> _Charge:
+    def _spend(self, draws: tuple[Draw, ...]) -> _Charge:
         """Take the hold in hand."""
         if self._spare is None:
             message = "no hold is in hand"
             raise RuntimeError(message)
-        charge, self._spare = _Charge(self._spare, self.who, admission), None
+        charge, self._spare = _Charge(self._spare, draws), None
         charge.began_at = self._passed
         return charge
 
@@ -330,8 +341,7 @@ class Reserve:
         entry = closing(charge.hold, outcome, terms.price, status=status, at_ns=accounts.now_ns())
         entry = marked(entry, self.allowed, self.target)
         settled = accounts.ledger.settle(entry)
-        if charge.admission is not None:
-            accounts.limits.give_back(charge.who, charge.admission, entry.usage.total)
+        accounts.ledger.used(charge.draws, entry.usage)
         if terms.listed and outcome.attempts:
             accounts.monitor.settled(
                 entry.model,

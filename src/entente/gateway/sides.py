@@ -17,7 +17,7 @@ from entente.domain.errors import EntenteError
 from entente.gateway import wording
 from entente.gateway.client import Headers
 from entente.gateway.wording import Wording
-from entente.policy.limits import Standing
+from entente.policy.rules import Standing
 from entente.wire import (
     anthropic,
     anthropic_errors,

@@ -1,4 +1,4 @@
-"""The state that entries add up to: balances and open holds. Pure.
+"""The state that entries add up to: balances, open holds and meters. Pure.
 
 The server keeps one `Books` in memory and applies each entry before it is written, in
 the order in which it will be written; verification folds the same entries again.
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from entente.ledger.meters import Meters, Taken
 from entente.ledger.model import AnyEntry, Hold, Posting, Settlement, available, held
 
 
@@ -20,14 +21,20 @@ class Books(msgspec.Struct):
     """Nano-units by account, then asset."""
     open_holds: dict[str, Hold] = {}
     """By request id."""
+    meters: Meters = msgspec.field(default_factory=Meters)
+    """What rules count."""
 
     def apply(self, entry: AnyEntry) -> None:
         """Move what the entry's postings say, and open or close its hold."""
         self.post(entry.postings)
         if isinstance(entry, Hold):
             self.open_holds[entry.id] = entry
+            if entry.draws:
+                self.meters.hold(entry.draws)
         elif isinstance(entry, Settlement):
-            self.open_holds.pop(entry.id, None)
+            opened = self.open_holds.pop(entry.id, None)
+            if opened is not None and opened.draws:
+                self.meters.settle(opened.draws, Taken(entry.cost_nano or 0, entry.usage))
 
     def post(self, postings: Iterable[Posting]) -> None:
         """Move what postings say."""
@@ -47,6 +54,7 @@ class Books(msgspec.Struct):
         for posting in hold.postings:
             self.balances[posting.source][posting.asset] += posting.nano
             self.balances[posting.destination][posting.asset] -= posting.nano
+        self.meters.release(hold.draws)
 
     def balance(self, account: str, asset: str) -> int:
         """Give the balance of an account in nano-units, zero where nothing was posted."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from entente.ledger.books import Books
+from entente.ledger.meters import Taken
 from entente.ledger.model import AnyEntry, Hold, Posting, Settlement, available, payable
 from entente.ledger.reader import Position
 
@@ -28,11 +29,14 @@ class Checkpoints:
         """Go on from `start`; `save` gets a position of its own, to keep as it can."""
         self._seq, self._head = start.seq, start.head
         self._saved_seq = start.seq
+        self._at_ns = 0
+        """When the last entry says it was made."""
         self._save = save
         self._settled = Books()
         self._open: dict[str, Hold] = dict(start.books.open_holds)
         for account, amounts in start.books.balances.items():
             self._settled.balances[account] = dict(amounts)
+        self._settled.meters = start.books.meters.copy()
         for hold in start.books.open_holds.values():
             self._settled.open_holds[hold.id] = hold
             self._settled.retract(hold)
@@ -51,12 +55,17 @@ class Checkpoints:
     def _take(self, entries: Iterable[AnyEntry]) -> None:
         """Apply settlements by their net, and note holds."""
         for entry in entries:
+            self._at_ns = entry.at_ns
             if isinstance(entry, Hold):
                 self._open[entry.id] = entry
             elif not isinstance(entry, Settlement):
                 self._settled.apply(entry)
             else:
-                self._open.pop(entry.id, None)
+                opened = self._open.pop(entry.id, None)
+                if opened is not None and opened.draws:
+                    meters = self._settled.meters
+                    meters.hold(opened.draws)
+                    meters.settle(opened.draws, Taken(entry.cost_nano or 0, entry.usage))
                 spender = available(entry.key)
                 self._settled.post(
                     Posting(spender, posting.destination, posting.nano, posting.asset)
@@ -66,7 +75,8 @@ class Checkpoints:
 
     def position(self) -> Position:
         """Put together where the journal stands, with books that nobody else changes."""
-        books = Books()
+        self._settled.meters.prune(self._at_ns)
+        books = Books(meters=self._settled.meters.copy())
         for account, amounts in self._settled.balances.items():
             books.balances[account] = dict(amounts)
         for hold in self._open.values():

@@ -28,6 +28,8 @@ from entente.ledger.model import (
 
 GENESIS: Final = bytes(32)
 PROBLEMS_MAX: Final = 100
+PRUNE_ENTRIES: Final = 100_000
+"""Entries after which a fold forgets the meters of windows that are over."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
@@ -90,7 +92,8 @@ def verify(rows: Iterable[Row]) -> tuple[Report, Books]:
     Postings must move what their entry says. A bounded hold must be covered by what the
     key had at that very entry; a settlement must close a hold that is open, by the same
     key, and release exactly its amount; after the last entry each key's `held` account
-    must equal its open holds.
+    must equal its open holds. A draw on a meter must fit the limit that it names, with all
+    that was used and held of it by then.
     """
     report, books = Report(), Books()
     previous, seq_before = GENESIS, 0
@@ -111,6 +114,8 @@ def verify(rows: Iterable[Row]) -> tuple[Report, Books]:
         _check(entry, row.seq, books, report)
         books.apply(entry)
         report.entries += 1
+        if not report.entries % PRUNE_ENTRIES:
+            books.meters.prune(entry.at_ns)
     report.head = previous.hex()
     report.open_holds = len(books.open_holds)
     _check_held(books, seq_before, report)
@@ -153,6 +158,9 @@ def _check_hold(entry: Hold, seq: int, books: Books, report: Report) -> None:
         report.problem(seq, f"the hold of {entry.id} exceeds the budget by {over}")
     if entry.id in books.open_holds:
         report.problem(seq, f"{entry.id} is held twice")
+    for draw in entry.draws:
+        if draw.amount < 0 or not books.meters.fits(draw):
+            report.problem(seq, f"the hold of {entry.id} exceeds the limit of {draw.meter}")
 
 
 def _check_settlement(entry: Settlement, seq: int, books: Books, report: Report) -> None:

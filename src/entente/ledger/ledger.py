@@ -12,34 +12,29 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from entente.domain.chat import Status
-from entente.domain.errors import BudgetExceeded, LedgerError
+from entente.domain.errors import LedgerError, LimitError
 from entente.domain.ids import NowNs
-from entente.domain.money import format_nano
 from entente.domain.usage import NOTHING, Usage
 from entente.ledger.books import Books
-from entente.ledger.model import AnyEntry, Hold, Settlement, settlement
+from entente.ledger.meters import Draw, Taken
+from entente.ledger.model import SPEND, AnyEntry, Hold, Settlement, available, settlement
+from entente.ledger.queue import Queue, Waiter
+from entente.ledger.refusals import RETRY_AFTER_MS, budget_refusal, draw_refusal
 from entente.ledger.store import Journal
 
-RETRY_AFTER_MS: Final = 1_000
-"""Hint to a client that waited for its turn in vain."""
+COUNTERS_KEPT: Final = 1024
+"""Counters of meters below which nobody looks for those whose window is over."""
 
 
-class _Waiter:
-    """A hold that waits for the holds of others to be settled."""
+class _Obstacle(NamedTuple):
+    """What a hold does not fit into: a meter, or the budget of its key."""
 
-    __slots__ = ("hold", "turn")
-
-    def __init__(self, hold: Hold, turn: asyncio.Future[None]) -> None:
-        self.hold = hold
-        self.turn = turn
-
-    @property
-    def admitted(self) -> bool:
-        """Whether its hold has been applied, seen or not by who waits."""
-        return self.turn.done() and not self.turn.cancelled() and self.turn.exception() is None
+    draw: Draw | None
+    passes: bool
+    """It may fit once others' holds are settled."""
 
 
 class Ledger:
@@ -53,17 +48,19 @@ class Ledger:
         self.books = books
         self._now_ns = now_ns
         self._budget_wait_s = budget_wait_s
-        self._waiting: dict[str, deque[_Waiter]] = {}
+        self._queue = Queue()
+        self._prune_at = COUNTERS_KEPT
         self._abandoned: set[asyncio.Future[None]] = set()
 
     async def hold(self, hold: Hold) -> None:
         """Set the amount aside, durably, before anything is sent to a provider.
 
-        Where only other requests' open holds stand in the way, it waits for them, first
-        come first served. Raises BudgetExceeded when the amount does not fit what is left,
-        and LedgerUnavailable when it cannot be written; then nothing is held.
+        Where only money that other requests hold stands in the way, it waits for them, first
+        come first served. Raises LimitError where it does not fit what is left, of money or of
+        what else a rule counts, and LedgerUnavailable when it cannot be written; then nothing
+        is held.
         """
-        if hold.bounded:
+        if hold.bounded or hold.draws:
             await self._make_room(hold)
         else:
             self.books.apply(hold)
@@ -86,11 +83,32 @@ class Ledger:
         The future is done when the settlement is durable. Cancelling who waits for it
         takes nothing back.
         """
+        opened = self.books.open_holds.get(entry.id)
         self.books.apply(entry)
         written = self.journal.append(entry)
-        if self._waiting:
-            self._admit(entry.key)
+        if self._queue and opened is not None:
+            self._admit(_waits_for(opened))
         return written
+
+    def admit(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> None:
+        """Take a place on meters for what has no hold of its own. Raises LimitError.
+
+        Nothing of it is written: it is given back with `release`, or ended with `used`.
+        """
+        meters = self.books.meters
+        for draw in draws:
+            if not meters.fits(draw):
+                counter = meters.of(draw.meter)
+                raise draw_refusal(draw, counter, model=model, asset="", at_ns=at_ns)
+        meters.hold(draws)
+
+    def release(self, draws: tuple[Draw, ...]) -> None:
+        """Give back a place that was taken with `admit`."""
+        self.books.meters.release(draws)
+
+    def used(self, draws: tuple[Draw, ...], usage: Usage) -> None:
+        """Put what was used in the place of what was taken with `admit`."""
+        self.books.meters.settle(draws, Taken(0, usage))
 
     def see(self, entries: Iterable[AnyEntry]) -> None:
         """Apply entries that another process wrote: a grant, most often."""
@@ -98,8 +116,7 @@ class Ledger:
         for entry in entries:
             self.books.apply(entry)
             keys.add(entry.key)
-        for key in keys:
-            self._admit(key)
+        self._admit(available(key) for key in keys)
 
     async def aclose(self) -> None:
         """Close the holds of requests that were cancelled, then the journal behind them."""
@@ -130,74 +147,86 @@ class Ledger:
         await asyncio.gather(*closings)
         return len(closings)
 
+    # ---- room ----
+
     async def _make_room(self, hold: Hold) -> None:
-        """Apply a bounded hold, now or when it is its turn."""
-        waiting = self._waiting.get(hold.key)
-        if not waiting and self._fits(hold):
-            self.books.apply(hold)
+        """Apply a hold that something limits, now or when it is its turn."""
+        names = _waits_for(hold)
+        obstacle = self._obstacle(hold)
+        if obstacle is None and not self._queue.is_taken(names):
+            self._apply(hold)
             return
-        if not self._can_ever_fit(hold):
-            raise self._refusal(hold)
-        waiter = _Waiter(hold, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(hold.key, deque()).append(waiter)
+        if obstacle is not None and not obstacle.passes:
+            raise self._refusal(hold, obstacle)
+        waiter = Waiter(hold, names, asyncio.get_running_loop().create_future())
+        self._queue.join(waiter)
         try:
             async with asyncio.timeout(self._budget_wait_s):
                 await waiter.turn
         except TimeoutError:
             # Who stood before it in line has waited at least as long, and is gone too.
-            if not waiter.admitted and not self._fits(hold):
-                raise self._refusal(hold, retry_after_ms=RETRY_AFTER_MS) from None
             if not waiter.admitted:
-                self.books.apply(hold)
+                obstacle = self._obstacle(hold)
+                if obstacle is not None:
+                    raise self._refusal(hold, obstacle, waited=True) from None
+                self._apply(hold)
         except asyncio.CancelledError:
             if waiter.admitted:
                 self._retract(hold)
             raise
         finally:
-            self._forget(waiter)
+            if self._queue.leave(waiter):
+                self._admit(names)
 
-    def _fits(self, hold: Hold) -> bool:
-        """Say whether there is room for it now."""
-        return hold.nano <= self.books.available(hold.key, hold.asset)
+    def _apply(self, hold: Hold) -> None:
+        """Take what a hold sets aside."""
+        self.books.apply(hold)
+        meters = self.books.meters
+        if len(meters.counters) >= self._prune_at:
+            meters.prune(hold.at_ns)
+            self._prune_at = max(COUNTERS_KEPT, 2 * len(meters.counters))
 
-    def _can_ever_fit(self, hold: Hold) -> bool:
-        """Say whether it fits once every open hold of the key has come back whole."""
-        books = self.books
-        return hold.nano <= books.available(hold.key, hold.asset) + books.held(hold.key, hold.asset)
+    def _obstacle(self, hold: Hold) -> _Obstacle | None:
+        """Say what stands in the way of a hold now, first of all what no waiting helps against."""
+        found: _Obstacle | None = None
+        if hold.bounded:
+            books = self.books
+            left = books.available(hold.key, hold.asset)
+            if hold.nano > left:
+                passes = hold.nano <= left + books.held(hold.key, hold.asset)
+                found = _Obstacle(None, passes=passes)
+        for draw in hold.draws:
+            if not self.books.meters.fits(draw) and (found is None or found.passes):
+                is_spend = draw.meter.startswith(SPEND)
+                passes = is_spend and self.books.meters.can_ever_fit(draw)
+                found = _Obstacle(draw, passes=passes)
+        return found
 
-    def _admit(self, key: str) -> None:
-        """Let waiting holds in, in order, as far as there is room."""
-        waiting = self._waiting.get(key)
-        while waiting:
-            waiter = waiting[0]
-            if waiter.turn.done():
-                waiting.popleft()
-            elif self._fits(waiter.hold):
-                self.books.apply(waiter.hold)
-                waiter.turn.set_result(None)
-                waiting.popleft()
-            elif not self._can_ever_fit(waiter.hold):
-                waiter.turn.set_exception(self._refusal(waiter.hold))
-                waiting.popleft()
-            else:
-                return
-
-    def _forget(self, waiter: _Waiter) -> None:
-        """Take a waiter out of its line, and the line away when it is empty."""
-        key = waiter.hold.key
-        waiting = self._waiting.get(key)
-        if waiting is None:
-            return
-        if waiter in waiting:
-            waiting.remove(waiter)
-            self._admit(key)
-        if not waiting:
-            self._waiting.pop(key, None)
+    def _admit(self, names: Iterable[str]) -> None:
+        """Let waiting holds in, in order, as far as there is room on what these name."""
+        todo = deque(names)
+        while todo:
+            waiter = self._queue.first(todo[0])
+            if waiter is None:
+                todo.popleft()
+                continue
+            if not waiter.turn.done():
+                obstacle = self._obstacle(waiter.hold)
+                if obstacle is None:
+                    self._apply(waiter.hold)
+                    waiter.turn.set_result(None)
+                elif obstacle.passes:
+                    todo.popleft()
+                    continue
+                else:
+                    waiter.turn.set_exception(self._refusal(waiter.hold, obstacle))
+            self._queue.leave(waiter)
+            todo.extend(waiter.names)
 
     def _retract(self, hold: Hold) -> None:
         """Take back a hold that is not in the journal."""
         self.books.retract(hold)
-        self._admit(hold.key)
+        self._admit(_waits_for(hold))
 
     def _abandon(self, hold: Hold, written: asyncio.Future[None]) -> None:
         """Close the hold of a request that was cancelled while its hold was written."""
@@ -211,18 +240,34 @@ class Ledger:
             )
         )
 
-    def _refusal(self, hold: Hold, *, retry_after_ms: int | None = None) -> BudgetExceeded:
+    def _refusal(self, hold: Hold, obstacle: _Obstacle, *, waited: bool = False) -> LimitError:
         """Say what is missing."""
-        left = self.books.available(hold.key, hold.asset)
-        pending = self.books.held(hold.key, hold.asset)
-        return BudgetExceeded(
-            f"This key's budget has {format_nano(left)} {hold.asset} left"
-            f"{f' and {format_nano(pending)} held by running requests' if pending else ''}; "
-            f"this request can cost up to {format_nano(hold.nano)} {hold.asset}. "
-            "Lower max_completion_tokens, or ask an administrator to raise the budget "
-            "(entente budgets grant).",
+        retry_after_ms = RETRY_AFTER_MS if waited else None
+        draw = obstacle.draw
+        if draw is None:
+            return budget_refusal(hold, self.books, retry_after_ms=retry_after_ms)
+        return draw_refusal(
+            draw,
+            self.books.meters.of(draw.meter),
+            model=hold.model,
+            asset=hold.asset,
+            at_ns=hold.at_ns,
             retry_after_ms=retry_after_ms,
         )
+
+
+def _waits_for(hold: Hold) -> tuple[str, ...]:
+    """Name what a hold may have to wait for: money that others hold and may not need."""
+    names = (available(hold.key),) if hold.bounded else ()
+    if not hold.draws:
+        return names
+    return names + tuple(
+        [
+            draw.meter
+            for draw in hold.draws
+            if draw.limit is not None and draw.meter.startswith(SPEND)
+        ]
+    )
 
 
 def _pass_on(word: asyncio.Future[None], written: asyncio.Future[None]) -> None:

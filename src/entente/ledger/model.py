@@ -25,10 +25,14 @@ import msgspec
 
 from entente.domain.chat import Status
 from entente.domain.origin import USUAL, Origin
+from entente.domain.rules import Unit
 from entente.domain.usage import Usage
+from entente.ledger.meters import Draw
 
 FUNDING = "funding"
 ADJUSTMENTS: Final = "adjustments"
+SPEND: Final = f"{Unit.SPEND}|"
+"""How the names of meters begin that count money."""
 NAMES_KEPT_MAX: Final = 4096
 """Names of accounts that are not written anew each time."""
 
@@ -106,6 +110,15 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
     price_factor: str = ""
     """The part of the price that is asked, such as `1/2`; empty for all of it."""
     origin: Origin = USUAL
+    draws: tuple[Draw, ...] = ()
+    """What it takes from the meters of rules."""
+
+    @property
+    def guarded(self) -> bool:
+        """A hard budget, of the key or by a rule, stands behind it: its cost must be known."""
+        return self.bounded or any(
+            draw.limit is not None and draw.meter.startswith(SPEND) for draw in self.draws
+        )
 
 
 class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
@@ -237,6 +250,7 @@ def hold(
     prices: str,
     priced: bool = True,
     origin: Origin = USUAL,
+    draws: tuple[Draw, ...] = (),
 ) -> Hold:
     """Make the entry that sets aside `nano` (zero or more) for a request."""
     return Hold(
@@ -252,6 +266,7 @@ def hold(
         output_tokens=output_tokens,
         prices=prices,
         origin=origin,
+        draws=draws,
         postings=(Posting(available(key), held(key), nano, asset),) if nano else (),
     )
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from entente.db import connect, transaction
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 from entente.ledger.books import Books
-from entente.ledger.journal import GENESIS, PROBLEMS_MAX, Row, chain, decode
-from entente.ledger.model import Settlement
-
-RECENT_ENTRIES_MAX: Final = 100_000
+from entente.ledger.journal import GENESIS, PROBLEMS_MAX, PRUNE_ENTRIES, Row, chain, decode
 
 
 class Position(msgspec.Struct):
@@ -85,7 +81,10 @@ def load(connection: sqlite3.Connection) -> Position:
                 "one before. Run `entente ledger verify`, and restore the database from a backup."
             )
             raise LedgerCorrupt(message)
-        position.books.apply(decode(entry.line))
+        made = decode(entry.line)
+        position.books.apply(made)
+        if not entry.seq % PRUNE_ENTRIES:
+            position.books.meters.prune(made.at_ns)
         position.seq, position.head = entry.seq, entry.hash
     return position
 
@@ -122,24 +121,6 @@ def save_checkpoint(connection: sqlite3.Connection, position: Position) -> None:
             "INSERT INTO checkpoints VALUES (?, ?, ?)",
             (position.seq, position.head, msgspec.json.encode(position.books)),
         )
-
-
-def recent_settlements(connection: sqlite3.Connection, *, since_ns: int) -> Iterator[Settlement]:
-    """Read back from the end of the journal to `since_ns`, newest first.
-
-    At most `RECENT_ENTRIES_MAX` entries are read: a clock that was set back must not make a
-    start read everything.
-    """
-    cursor = connection.execute(
-        "SELECT line FROM entries ORDER BY seq DESC LIMIT ?", (RECENT_ENTRIES_MAX,)
-    )
-    for (line,) in cursor:
-        entry = decode(line)
-        if not isinstance(entry, Settlement):
-            continue  # a hold that waited in line is older than what stands before it
-        if entry.at_ns < since_ns:
-            return
-        yield entry
 
 
 def activate(connection: sqlite3.Connection, version: str, lines: bytes, now_ns: int) -> None:

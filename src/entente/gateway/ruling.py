@@ -1,0 +1,57 @@
+"""What the rules say of a request: what it draws on meters, and whether it may be unpriced."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from entente.domain.errors import Unpriced
+from entente.domain.origin import Origin
+from entente.domain.principal import Principal
+from entente.domain.quota import Quota
+from entente.ledger.meters import Draw
+from entente.policy.rules import RuleBook, Rules, Subject
+
+
+class Ruling(NamedTuple):
+    """The rules that a request is under."""
+
+    book: RuleBook
+    rules: Rules
+    guarded: bool
+    """A hard budget stands behind the request: its cost must be known."""
+
+    def check(self, model: str, asset: str | None) -> None:
+        """Refuse what a hard budget could not count. Raises Unpriced.
+
+        `asset` is what the most that the request can cost is in, None where it has no price.
+        """
+        if not self.guarded:
+            return
+        if asset is None:
+            message = (
+                f"The model `{model}` has no price for this, and a hard budget stands behind this "
+                "key. Give the model a price in the configuration."
+            )
+            raise Unpriced(message)
+        others = self.rules.assets() - {asset}
+        if others:
+            message = (
+                f"The model `{model}` is priced in {asset}, and a hard budget behind this key is "
+                f"in {', '.join(sorted(others))}. Give the budget in {asset}, too."
+            )
+            raise Unpriced(message)
+
+    def draws(self, at_ns: int, *, tokens: int, nano: int, asset: str) -> tuple[Draw, ...]:
+        """Give what the request draws at most."""
+        if not self.rules.applied:
+            return ()
+        return self.book.draws(self.rules, at_ns=at_ns, tokens=tokens, nano=nano, asset=asset)
+
+
+def ruling_of(
+    book: RuleBook, who: Principal, model: str, origin: Origin, quota: Quota | None
+) -> Ruling:
+    """Find the rules that a request is under."""
+    subject = Subject(who.project, who.key_id, who.user or "", model, origin.end_user, origin.tags)
+    rules = book.of(who, subject, quota)
+    return Ruling(book, rules, who.budgeted or rules.caps_spend)

@@ -1,0 +1,212 @@
+"""Which rules a request is under, and what it draws on their meters. Pure.
+
+The limits that stand on a key and on a deployment are rules like any other; they have ids of
+their own kind, `key` and `deployment`, and windows of a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from entente.domain.principal import Principal
+from entente.domain.quota import Quota
+from entente.domain.rules import EACH, Level, Rule, Unit
+from entente.domain.windows import LIFETIME_KEY, Window, end_ns, span_of
+from entente.ledger.meters import Draw, Meters, meter_name, read_meter
+
+SETS_KEPT_MAX: Final = 4096
+"""Kinds of requests whose rules are not looked for anew each time."""
+NAMES_KEPT_MAX: Final = 65_536
+"""Names of meters of the windows of now."""
+NS_PER_MS: Final = 1_000_000
+KEY_RULE: Final = "key"
+DEPLOYMENT_RULE: Final = "deployment"
+
+
+class Subject(NamedTuple):
+    """Whom and what a request is about, as rules see it."""
+
+    project: str
+    key: str
+    user: str
+    model: str
+    end_user: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a limit stands after a request was admitted."""
+
+    unit: Literal["requests", "tokens"]
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+class Applied(NamedTuple):
+    """A rule, and the subject that it counts a request for."""
+
+    rule: Rule
+    subject: str
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What rules say of one request."""
+
+    applied: tuple[Applied, ...] = ()
+
+    @property
+    def caps_spend(self) -> bool:
+        """A hard budget is among them."""
+        return any(a.rule.hard and a.rule.unit is Unit.SPEND for a in self.applied)
+
+    def assets(self) -> set[str]:
+        """Give what its hard budgets are counted in."""
+        return {a.rule.asset for a in self.applied if a.rule.hard and a.rule.unit is Unit.SPEND}
+
+
+_NONE: Final = Rules()
+
+
+class RuleBook:
+    """All rules in force; never changed, only replaced by a newer one of a higher `generation`."""
+
+    def __init__(self, rules: Iterable[Rule] = (), generation: int = 0) -> None:
+        """Index rules by what they are about."""
+        self.generation = generation
+        self._by_scope: dict[tuple[Level, str], list[Rule]] = {}
+        self._by_id: dict[str, Rule] = {}
+        for rule in rules:
+            self._by_scope.setdefault((rule.level, rule.name), []).append(rule)
+            self._by_id[rule.id] = rule
+        self._found: dict[tuple[Subject, int | None, int | None, Quota | None], Rules] = {}
+        self._names: dict[Applied, tuple[int, str]] = {}
+
+    @property
+    def by_id(self) -> Mapping[str, Rule]:
+        """Give the rules by their ids."""
+        return self._by_id
+
+    def of(self, who: Principal, subject: Subject, quota: Quota | None = None) -> Rules:
+        """Find the rules that a request is under. O(1) for one like those before."""
+        rpm, tpm = who.requests_per_minute, who.tokens_per_minute
+        if not self._by_scope and rpm is None and tpm is None and quota is None:
+            return _NONE
+        kind = (subject, rpm, tpm, quota)
+        found = self._found.get(kind)
+        if found is None:
+            if len(self._found) >= SETS_KEPT_MAX:
+                self._found.clear()
+            found = self._found[kind] = self._find(who, subject, quota)
+        return found
+
+    def _find(self, who: Principal, subject: Subject, quota: Quota | None) -> Rules:
+        """Collect rules, the widest first."""
+        members: list[tuple[Level, str]] = [
+            (Level.ORGANIZATION, ""),
+            (Level.PROJECT, subject.project),
+            (Level.MODEL, subject.model),
+            *((Level.TAG, tag) for tag in subject.tags),
+            (Level.USER, subject.user),
+            (Level.END_USER, subject.end_user),
+            (Level.KEY, subject.key),
+        ]
+        found = [
+            Applied(rule, f"{level}:{name}")
+            for level, name in members
+            if name or level is Level.ORGANIZATION
+            for scope in ((level, name), (level, EACH))
+            for rule in self._by_scope.get(scope, ())
+        ]
+        if quota is not None:
+            found += _per_minute(
+                DEPLOYMENT_RULE,
+                quota.deployment.lower(),
+                quota.requests_per_minute,
+                quota.tokens_per_minute,
+            )
+        found += _per_minute(KEY_RULE, who.key_id, who.requests_per_minute, who.tokens_per_minute)
+        return Rules(tuple(found))
+
+    def draws(
+        self, rules: Rules, *, at_ns: int, tokens: int, nano: int, asset: str
+    ) -> tuple[Draw, ...]:
+        """Give what a request draws at most: so many tokens, so much of an asset."""
+        if not rules.applied:
+            return ()
+        draws = []
+        for applied in rules.applied:
+            rule = applied.rule
+            match rule.unit:
+                case Unit.SPEND:
+                    if rule.asset != asset:
+                        continue
+                    amount = nano
+                case Unit.TOKENS:
+                    amount = tokens
+                case _:
+                    amount = 1
+            ends_ns, name = self._names.get(applied, (0, ""))
+            if at_ns >= ends_ns:
+                name = self._name(applied, at_ns)
+            draws.append(Draw(name, amount, rule.amount if rule.hard else None))
+        return tuple(draws)
+
+    def _name(self, applied: Applied, at_ns: int) -> str:
+        """Name a meter for the window of now, and remember it until that is over."""
+        rule = applied.rule
+        if rule.unit is Unit.CONCURRENCY:
+            key, ends_ns = LIFETIME_KEY, None
+        else:
+            key, ends_ns = span_of(rule.window, rule.zone, at_ns)
+        name = meter_name(rule.unit, rule.id, key, applied.subject)
+        if len(self._names) >= NAMES_KEPT_MAX:
+            self._names.clear()
+        self._names[applied] = (_NEVER if ends_ns is None else ends_ns, name)
+        return name
+
+
+_NEVER: Final = 2**63
+
+
+@lru_cache(SETS_KEPT_MAX)
+def _per_minute(id: str, name: str, rpm: int | None, tpm: int | None) -> tuple[Applied, ...]:
+    """Make the rules of a key or a deployment that limits requests or tokens per minute."""
+    level, subject = Level.KEY, f"{id}:{name}"
+    return tuple(
+        Applied(
+            Rule(id=id, level=level, name=name, unit=unit, amount=amount, window=Window.MINUTE),
+            subject,
+        )
+        for unit, amount in ((Unit.REQUESTS, rpm), (Unit.TOKENS, tpm))
+        if amount is not None
+    )
+
+
+def standings(draws: Iterable[Draw], meters: Meters, at_ns: int) -> tuple[Standing, ...]:
+    """Say where the limits of requests and tokens stand: for each unit the one that leaves least.
+
+    At the moment of the last draw on them, so that what a client is told is true.
+    """
+    least: dict[str, Standing] = {}
+    for draw in draws:
+        if draw.limit is None:
+            continue
+        meter = read_meter(draw.meter)
+        if meter.unit is Unit.REQUESTS:
+            unit: Literal["requests", "tokens"] = "requests"
+        elif meter.unit is Unit.TOKENS:
+            unit = "tokens"
+        else:
+            continue
+        counter = meters.of(draw.meter)
+        ends_ns = end_ns(meter.window)
+        reset_ms = 0 if ends_ns is None else max(-((at_ns - ends_ns) // NS_PER_MS), 0)
+        remaining = max(draw.limit - counter.used - counter.pending, 0)
+        if unit not in least or remaining < least[unit].remaining:
+            least[unit] = Standing(unit, draw.limit, remaining, reset_ms)
+    return tuple(least[unit] for unit in ("requests", "tokens") if unit in least)
