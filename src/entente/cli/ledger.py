@@ -1,4 +1,4 @@
-"""`entente ledger verify | export`."""
+"""`entente ledger verify | export | reconcile`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
+from entente.cli import reconcile
 from entente.cli.base import (
     ConfigOption,
     JsonOption,
@@ -26,7 +27,8 @@ from entente.ledger.reader import repeated, rows
 
 SHOWN_MAX: Final = 10
 
-app = typer.Typer(help="Verify and export the ledger.", no_args_is_help=True)
+app = typer.Typer(help="Verify, export and reconcile the ledger.", no_args_is_help=True)
+app.command()(reconcile.reconcile)
 
 
 class Format(StrEnum):

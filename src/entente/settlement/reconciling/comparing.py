@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from entente.ledger.model import Adjustment, AnyEntry
+from entente.ledger.model import AnyEntry
 from entente.metering.prices import Price
 from entente.settlement.reconciling.edges import moved_over_edges, settle_timing
 from entente.settlement.reconciling.explaining import Explaining, whole
@@ -226,7 +226,8 @@ class _Comparison:
         ours, theirs = self._report.ours, self._report.theirs
         ours.requests = (ours.requests or 0) + mine.requests + mine.duplicates
         ours.nano = (ours.nano or 0) + mine.nano + mine.duplicates_nano
-        add(ours.tokens or {}, mine.tokens)
+        if ours.tokens is not None:
+            add(ours.tokens, mine.tokens)
         self._unpriced += mine.unpriced
         self._estimated += mine.estimated
         if side.requests is not None:
@@ -261,16 +262,21 @@ class _Comparison:
                 report.nano += rest
                 report.parts[Kind.ROUNDING] = report.parts.get(Kind.ROUNDING, 0) + rest
         report.parts = {kind: report.parts[kind] for kind in Kind if report.parts.get(kind)}
-        report.adjusted_nano = sum(each.nano for each in self._adjustments())
+        self._adjusted()
         report.notes += self._notes()
 
-    def _adjustments(self) -> Iterator[Adjustment]:
+    def _adjusted(self) -> None:
+        """Sum what was adjusted for this time before."""
         report = self._report
-        return (
+        since, until = report.since_ns, report.until_ns
+        found = [
             each
             for each in self._fold.adjustments
-            if each.since_ns < report.until_ns and each.until_ns > report.since_ns
-        )
+            if each.since_ns < until and each.until_ns > since
+        ]
+        report.adjusted = tuple(each.id for each in found)
+        report.adjusted_nano = sum(each.nano for each in found)
+        report.astride = any(each.since_ns < since or each.until_ns > until for each in found)
 
     def _notes(self) -> Iterator[str]:
         fold = self._fold

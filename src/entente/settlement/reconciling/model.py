@@ -212,16 +212,23 @@ class Report(msgspec.Struct, kw_only=True):
     """Those that differ, as far as a bound allows."""
     found: int = 0
     """How many differ."""
+    adjusted: tuple[str, ...] = ()
+    """The ids of adjustments that were posted for this time, or part of it."""
     adjusted_nano: int = 0
-    """What adjustments of this time have added to what is owed."""
+    """What they have added to what is owed."""
+    astride: bool = False
+    """One of them is also about another time."""
     notes: list[str] = []
     digest: str = ""
     """SHA-256 of what was compared with."""
 
     @property
     def open_nano(self) -> int:
-        """What is owed here more than there, with what was adjusted before."""
-        return self.nano + self.adjusted_nano
+        """What is owed here more than there, with what was adjusted before.
+
+        What stands on the other side of an edge is of another time, and is not counted.
+        """
+        return self.nano + self.adjusted_nano - self.parts.get(Kind.TIMING, 0)
 
     @property
     def verdict(self) -> Verdict:

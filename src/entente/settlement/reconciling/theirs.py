@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from entente.domain.errors import InvalidParameter
+from entente.domain.money import NANO_PER_UNIT
 from entente.settlement.reconciling.model import Line, Side
 
 LINES_MAX: Final = 2_000_000
@@ -98,14 +99,14 @@ class Theirs:
                 "with --currency, and export them apart"
             )
         self.asset = line.asset
-        digits = line.cost.denominator if line.cost is not None else 1
-        while self.digits < DIGITS_MAX and (10**self.digits) % (digits * 10**9) and digits > 1:
+        amount = (line.cost or Fraction(0)) / NANO_PER_UNIT
+        while self.digits < DIGITS_MAX and (amount * 10**self.digits).denominator > 1:
             self.digits += 1
 
     @property
     def half(self) -> Fraction:
         """Half a unit of the last digit that amounts have, in nano-units."""
-        return Fraction(10**9, 2 * 10**self.digits)
+        return Fraction(NANO_PER_UNIT, 2 * 10**self.digits)
 
     @property
     def period(self) -> tuple[int, int]:
