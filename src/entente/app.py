@@ -56,6 +56,7 @@ from entente.sessions import make_sessions
 from entente.stored import Filed, answer_handlers, filed_of, keeping_of
 from entente.telemetry.metrics import Monitor
 from entente.upstreams import provider_of, verifier_of
+from entente.usage import open_usage
 from entente.welcome import called_as, welcome
 
 NS_PER_S: Final = 1_000_000_000
@@ -159,7 +160,7 @@ async def platform(
             router=Router(_routes(config)),
             handlers={
                 **_handlers(config, gateway, catalog, keeping, counting),
-                **_operations(config, accounts, runtime, lambda: plane.stopping),
+                **_operations(config, accounts, runtime, lambda: plane.stopping, stack),
                 **filed.handlers,
                 **sessions.handlers,
                 **account.handlers,
@@ -213,15 +214,20 @@ async def _open_records(
 
 
 def _operations(
-    config: Config, accounts: Accounts, runtime: LocalRuntime | None, stopping: Callable[[], bool]
+    config: Config,
+    accounts: Accounts,
+    runtime: LocalRuntime | None,
+    stopping: Callable[[], bool],
+    stack: contextlib.AsyncExitStack,
 ) -> dict[str, Handler]:
-    """Give the handlers of health and metrics."""
+    """Give the handlers of health, metrics and usage."""
 
     def trouble() -> dict[str, str]:
         told = {"server": STOPPING} if stopping() else {}
         return _trouble(config, accounts.ledger, runtime) | told
 
-    return dict(Operations(trouble, accounts.monitor, accounts.notices).handlers())
+    operations = Operations(trouble, accounts.monitor, accounts.notices)
+    return {**operations.handlers(), **open_usage(config, stack)}
 
 
 async def _accounts(

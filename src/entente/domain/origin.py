@@ -22,10 +22,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The surface that was called, as `Surface` names it."""
     project: str = DEFAULT_PROJECT
     """Of the key."""
+    user: str = ""
+    """Whom the key was given to."""
     end_user: str = ""
     """Whom the client served, in its own words."""
     tags: tuple[str, ...] = ()
-    """In alphabetical order, each once."""
+    """Of the key and of the request, in alphabetical order, each once."""
     service_tier: str = ""
     """What the client asked for, where it did."""
     is_batch: bool = False

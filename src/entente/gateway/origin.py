@@ -12,6 +12,7 @@ def origin_of(who: Principal, call: Call) -> Origin:
     found = Origin(
         api=call.surface.value,
         project=who.project,
+        user=who.user or "",
         end_user=call.end_user,
         tags=tags_of(who, call.tags),
         service_tier=call.service_tier,

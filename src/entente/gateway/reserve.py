@@ -207,7 +207,9 @@ class Reserve:
     def _origin(self) -> Origin:
         """Say where the session comes from."""
         tags = tags_of(self.who, self._terms.tags)
-        return Origin(api=Surface.REALTIME.value, project=self.who.project, tags=tags)
+        who = self.who
+        api = Surface.REALTIME.value
+        return Origin(api=api, project=who.project, user=who.user or "", tags=tags)
 
     def _ruling(self) -> Ruling:
         """Find the rules of now."""

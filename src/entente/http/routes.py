@@ -129,6 +129,28 @@ ROUTES: Final = (
             ("GET", "/{id}/results", "get_message_batch_results"),
         )
     ),
+    *(
+        Route(
+            "GET",
+            f"/v1/organization/usage/{report}",
+            Surface.OPERATIONS,
+            f"get_usage_{report}",
+            ADMINS,
+        )
+        for report in (
+            "completions",
+            "embeddings",
+            "moderations",
+            "images",
+            "audio_speeches",
+            "audio_transcriptions",
+            "vector_stores",
+            "code_interpreter_sessions",
+            "file_search_calls",
+            "web_search_calls",
+        )
+    ),
+    Route("GET", "/v1/organization/costs", Surface.OPERATIONS, "get_costs", ADMINS),
     Route("GET", _DEPLOYMENTS, Surface.MANAGEMENT, "list_deployments", ADMINS),
     Route("GET", _DEPLOYMENT, Surface.MANAGEMENT, "get_deployment", ADMINS),
     Route("PUT", _DEPLOYMENT, Surface.MANAGEMENT, "put_deployment", ADMINS),

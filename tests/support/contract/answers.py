@@ -58,6 +58,8 @@ _ROUTES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "conversations/{id}/items/{id}"): "ConversationItem",
     ("DELETE", "conversations/{id}/items/{id}"): "ConversationResource",
     ("POST", "realtime/client_secrets"): "RealtimeCreateClientSecretResponse",
+    ("GET", "organization/usage/{report}"): "UsageResponse",
+    ("GET", "organization/costs"): "UsageResponse",
 }
 """Behind `/v1/`, and behind what stands for it at Azure.
 
@@ -105,7 +107,10 @@ _AZURES_ERROR: Final[Schema] = {
     },
 }
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
-_FIXED: Final = {"chat", "completions", "input_tokens", "compact", "generations", "edits"}
+_FIXED: Final = {
+    *("chat", "completions", "input_tokens", "compact", "generations", "edits"),
+    *("usage", "costs"),
+}
 _AZURE: Final = re.compile(r"/openai/(?:v1/|deployments/[^/]+/)?")
 
 
@@ -136,6 +141,8 @@ def defects_of(
     name = "/".join(_segments(path[azure.end() if azure else len("/v1/") :]))
     if kind.startswith(_STREAM):
         return list(_stream_defects(body, _EVENTS.get(name), azures=azure is not None))
+    if name.startswith("organization/usage/"):
+        name = "organization/usage/{report}"
     schema = _ROUTES.get((method, name))
     found = [] if schema is None else named(_as_specified(json.loads(body)), schema)
     return [each for each in found if azure is None or _NOT_AZURES not in each]
