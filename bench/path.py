@@ -52,6 +52,7 @@ from entente.gateway.counting import Counting
 from entente.gateway.enforcing import Enforcer
 from entente.gateway.keeping.keeping import keeping_for
 from entente.gateway.pipeline import Gateway
+from entente.gateway.pricing import Pricing
 from entente.gateway.running import Running
 from entente.http.data_plane import DataPlane
 from entente.http.inference import Inference
@@ -282,7 +283,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
             "main": OpenAIProvider("main", client, Secret("sk-provider")),
             "messages": AnthropicProvider("messages", client, Secret("sk-provider")),
         },
-        prices=price_book(dict.fromkeys(catalog, price)),
+        prices=Pricing(price_book(dict.fromkeys(catalog, price))),
         rules=lambda: book,
         ledger=Ledger(_Journal(loop), Books(), now_ns=time.time_ns, budget_wait_s=30.0),
         monitor=monitor,

@@ -33,6 +33,7 @@ from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping
 from entente.gateway.pipeline import Gateway
+from entente.gateway.pricing import Pricing
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
 from entente.gateway.running import Running
@@ -47,7 +48,6 @@ from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.ledger.ledger import Ledger
-from entente.metering.prices import PriceBook
 from entente.news import News
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
@@ -275,7 +275,7 @@ async def _stop(server: Server, keeping: Keeping, filed: Filed, within_s: float)
 
 
 def _gateway(
-    accounts: Accounts, catalog: Catalog, providers: Mapping[str, Provider], prices: PriceBook
+    accounts: Accounts, catalog: Catalog, providers: Mapping[str, Provider], prices: Pricing
 ) -> Gateway:
     """Make what serves calls."""
     return Gateway(

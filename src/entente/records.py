@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,11 +21,12 @@ from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.domain.errors import LedgerUnavailable, StorageUnavailable
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
+from entente.gateway.pricing import Pricing
 from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.ledger import Ledger
 from entente.ledger.reader import Position, activate, load, save_checkpoint
 from entente.ledger.sqlite import SqliteJournal, launch_process
-from entente.metering.prices import PriceBook, compile_price, price_book
+from entente.metering.prices import compile_price, price_book
 from entente.news import News
 from entente.objects import (
     FOLDER_NAME,
@@ -57,7 +59,7 @@ class Records(NamedTuple):
     ledger: Ledger
     ring: Callable[[], KeyRing]
     rules: Callable[[], RuleBook]
-    prices: PriceBook
+    prices: Pricing
     objects: Objects
     blobs: Blobs
     admin_key: Secret | None
@@ -83,8 +85,7 @@ async def open_records(
     ids = Ids(time.time_ns, random_bits())
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     admin_key = keys.bootstrap_admin(environ)
-    prices = _price_book(config)
-    activate(connection, prices.version, prices.encode(), time.time_ns())
+    prices = _pricing(config, connection)
     position = load(connection)
     rings = [store.load_ring()]
     books = [load_rules(database)]
@@ -173,12 +174,14 @@ async def _sweep(objects: Objects, blobs: Blobs, owners: Iterable[str]) -> None:
             _log.warning("expired objects stay for now: %s", error.message)
 
 
-def _price_book(config: Config) -> PriceBook:
-    """Compile the prices of the configuration."""
-    return price_book(
+def _pricing(config: Config, connection: sqlite3.Connection) -> Pricing:
+    """Compile the prices of the configuration, and keep them under their version."""
+    settings = price_book(
         {
             name: compile_price(price.currency, price.rates(), price.per.units, unit=price.per.unit)
             for name, model in config.models.items()
             if (price := model.price) is not None
         }
     )
+    activate(connection, settings.version, settings.encode(), time.time_ns())
+    return Pricing(settings)

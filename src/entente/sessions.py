@@ -14,13 +14,13 @@ from entente.auth.session_keys import SessionKeys
 from entente.config import Config
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
+from entente.gateway.pricing import Pricing
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
 from entente.gateway.session import Bounds
 from entente.http.data_plane import FindBearer
 from entente.http.handler import Handler
 from entente.http.realtime import RealtimeRoutes
-from entente.metering.prices import PriceBook
 from entente.objects import Objects
 from entente.providers.base import Provider
 from entente.routing.catalog import Catalog
@@ -38,7 +38,7 @@ class Sessions(NamedTuple):
 def make_sessions(
     config: Config,
     accounts: Accounts,
-    prices: PriceBook,
+    prices: Pricing,
     ring: Callable[[], KeyRing],
     objects: Objects,
     *,

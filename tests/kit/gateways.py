@@ -11,6 +11,7 @@ from entente.domain.money import parse_rate
 from entente.domain.principal import Principal, Role
 from entente.gateway.client import Fail, Headers
 from entente.gateway.pipeline import Gateway
+from entente.gateway.pricing import Pricing
 from entente.ledger.books import Books
 from entente.ledger.journal import decode, verify
 from entente.ledger.ledger import Ledger
@@ -118,7 +119,7 @@ class Bench:
         self.gateway = Gateway(
             catalog={"m": Model(name="m", targets=targets, output_tokens_max=100)},
             providers=self.providers,
-            prices=price_book({"m": price} if priced else {}),
+            prices=Pricing(price_book({"m": price} if priced else {})),
             rules=lambda: self.rules,
             ledger=self.ledger,
             monitor=self.monitor,

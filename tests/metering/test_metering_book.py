@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from entente.domain.money import NANO_PER_UNIT, format_nano
 from entente.domain.usage import TOKEN_CLASSES, Usage
-from entente.metering.book import Book, Line, Step, Tier, book_names, classes, instant_ns
+from entente.metering.book import Book, Line, Step, Tier, classes, instant_ns
 from entente.metering.prices import compile_price
 from entente.metering.reading import BookMistakes, read_book
 from entente.metering.tariffs import Tariff, Terms, flat
@@ -163,12 +163,6 @@ def test_no_book(text: bytes, reason: str) -> None:
     """What is no book, or says two things of one name at one time."""
     with pytest.raises(BookMistakes, match=reason):
         read_book(text)
-
-
-def test_names() -> None:
-    """What a vendor calls it goes before what clients call it; no vendor, no vendor's price."""
-    assert book_names("groq", "openai/gpt-oss-20b", "oss") == ("groq/openai/gpt-oss-20b", "*/oss")
-    assert book_names("", "anything", "oss") == ("*/oss",)
 
 
 def test_classes_are_told_apart() -> None:

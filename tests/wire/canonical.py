@@ -185,8 +185,10 @@ def openai_requests(draw: st.DrawFn) -> ChatRequest:
     )
 
 
-CHAT_CLASSES: Final = tuple(name for name in TOKEN_CLASSES if not name.startswith("image"))
-"""Chat counts pictures as text."""
+CHAT_CLASSES: Final = tuple(
+    name for name in TOKEN_CLASSES if not name.startswith("image") and name != "cache_write_1h"
+)
+"""Chat counts pictures as text, and tells no cache from another."""
 USAGES: Final = maybe(st.builds(Usage, **dict.fromkeys(CHAT_CLASSES, COUNTS)))
 
 

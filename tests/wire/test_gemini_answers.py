@@ -157,13 +157,16 @@ def test_cut_off_before_the_first_part() -> None:
     ("changes", "expected"),
     [
         ({}, DISJOINT),
-        ({"candidatesTokenCount": None, "thoughtsTokenCount": None}, Usage(57, 40, 0, 10)),
+        (
+            {"candidatesTokenCount": None, "thoughtsTokenCount": None},
+            Usage(input=57, cache_read=40, audio_input=10),
+        ),
         ({"promptTokenCount": None}, None),
         ({"cachedContentTokenCount": 200}, None),
         ({"candidatesTokenCount": 2**60}, None),
         (
             {"candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 15}]},
-            Usage(57, 40, 0, 10, output=5, reasoning=30, audio_output=15),
+            Usage(input=57, cache_read=40, audio_input=10, output=5, reasoning=30, audio_output=15),
         ),
     ],
 )

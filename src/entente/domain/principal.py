@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from fractions import Fraction
 from typing import Final
 
 import msgspec
@@ -38,5 +39,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    price_factor: Fraction | None = None
+    """The part of each price that the key is charged; None for all of it."""
     expires_ns: int | None = None
     """When the key ends by itself, in nanoseconds since 1970."""

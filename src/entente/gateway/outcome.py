@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from entente.domain.chat import Status
 from entente.domain.errors import (
     EntenteError,
@@ -13,9 +15,10 @@ from entente.domain.errors import (
     UpstreamRefused,
 )
 from entente.domain.usage import NOTHING, Usage
+from entente.gateway.pricing import Charge, Quote
 from entente.ledger.model import Hold, Settlement, settlement
+from entente.ledger.sales import implied
 from entente.metering.bounds import Bound
-from entente.metering.prices import Price
 from entente.routing.catalog import Target, not_sent
 
 NOTHING_SENT: Final = (UpstreamConnectError, UpstreamBusy, UpstreamRefused, RequestError)
@@ -33,6 +36,7 @@ class Outcome:
         "attempts",
         "bound",
         "estimated",
+        "service_tier",
         "status",
         "target",
         "upstream_id",
@@ -50,6 +54,8 @@ class Outcome:
         self.attempts = 0
         self.upstream_status = 0
         self.upstream_id = ""
+        self.service_tier = ""
+        """As the provider reported it."""
 
     def asked(self, target: Target) -> None:
         """Note that a provider is being sent the request."""
@@ -94,27 +100,32 @@ class Outcome:
 
 
 def closing(
-    opened: Hold, outcome: Outcome, price: Price | None, *, status: Status, at_ns: int
+    opened: Hold, outcome: Outcome, quote: Quote, *, status: Status, at_ns: int
 ) -> Settlement:
     """Make the entry that closes a hold.
 
     Usage of a class without a rate has no known cost. Under a hard budget, which must
     not give away what it cannot count, it costs what was held.
     """
-    usage = outcome.usage
-    cost_nano = price.cost(usage) if price else None
-    unknown = cost_nano is None and opened.guarded
-    target = outcome.target
-    return settlement(
+    usage, target = outcome.usage, outcome.target
+    tier = outcome.service_tier
+    charge = quote.charge(usage, target, served=tier, estimated=outcome.estimated)
+    unknown = charge.nano is None and opened.guarded
+    if unknown:
+        held = implied(opened.price_factor, opened.rates, opened.asset, opened.nano)
+        charge = Charge(opened.nano, held)
+    entry = settlement(
         opened,
         at_ns=at_ns,
         status=status,
         usage=usage,
-        cost_nano=opened.nano if unknown else cost_nano,
+        cost_nano=charge.nano,
         provider=target.provider if target else "",
         target=str(target) if target else "",
         attempts=outcome.attempts,
         upstream_status=outcome.upstream_status,
         upstream_id=outcome.upstream_id,
         estimated=outcome.estimated or unknown,
+        sale=charge.sale,
     )
+    return msgspec.structs.replace(entry, service_tier=tier) if tier else entry

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Final
 
-import msgspec
-
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import (
     EntenteError,
@@ -37,6 +35,7 @@ from entente.gateway.client import Client
 from entente.gateway.origin import origin_of
 from entente.gateway.outcome import Outcome, closing
 from entente.gateway.passage import adapted, way_to
+from entente.gateway.pricing import Pricing, Quote
 from entente.gateway.relay import Reached, Reply, Tail, finish, relay
 from entente.gateway.ruling import Ruling, ruling_of
 from entente.gateway.sides import Made
@@ -44,14 +43,12 @@ from entente.ledger.ledger import Ledger
 from entente.ledger.meters import read_meter
 from entente.ledger.model import Hold, Settlement, hold
 from entente.metering.bounds import Bound, bound
-from entente.metering.prices import Price, PriceBook
 from entente.policy.access import may_use
 from entente.policy.rules import RuleBook, standings
 from entente.providers.base import Answer, Ask, Provider
 from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
 from entente.telemetry.metrics import Monitor
 
-DEFAULT_ASSET: Final = "USD"
 NS_PER_S: Final = 1_000_000_000
 UPSTREAM_ID_CHARS_MAX: Final = 128
 _ID_HEADERS: Final = (b"x-request-id", b"request-id", b"x-amzn-requestid", b"apim-request-id")
@@ -65,7 +62,7 @@ class Gateway:
         *,
         catalog: Catalog,
         providers: Mapping[str, Provider],
-        prices: PriceBook,
+        prices: Pricing,
         rules: Callable[[], RuleBook],
         ledger: Ledger,
         monitor: Monitor,
@@ -95,14 +92,15 @@ class Gateway:
         """Serve a call, of whichever surface, unary or streamed, to its settlement.
 
         `on_held` is called once nothing of ours stands against the call any more.
-        `price_factor` is the part of the model's price that is asked for it, if not all. Raises an
-        EntenteError only while nothing has been sent to the client.
+        `price_factor` is the part of the model's price that the key is charged, if not all.
+        Raises an EntenteError only while nothing has been sent to the client.
         """
         model = self._model(who, call)
         allowed = self._allowed(who, call, model)
-        price = _part_of(self._prices.lines.get(model.name), price_factor)
+        targets = plan(model) if allowed is None else allowed.targets
         origin = origin_of(who, call)
         ruling = ruling_of(self._rules(), who, model.name, origin, call.quota)
+        quote = self._quote(who, call, model, targets, ruling, price_factor)
         cap = _cap(model, call) if ruling.guarded else None
         most = bound(
             call,
@@ -111,8 +109,7 @@ class Gateway:
             context_tokens=model.context_tokens,
             audio_s_max=model.audio_s_max,
         )
-        opened = self._make_hold(who, model, price, most, request_id, origin, ruling)
-        opened = _marked(opened, price_factor)
+        opened = quote.marked(self._make_hold(who, model, quote, most, request_id, origin, ruling))
         await self._ledger.hold(opened)
         stands = standings(opened.draws, self._ledger.books.meters, opened.at_ns)
         outcome = Outcome(most)
@@ -121,7 +118,6 @@ class Gateway:
         try:
             if on_held is not None:
                 on_held()
-            targets = plan(model) if allowed is None else allowed.targets
             reached = await self._ask(call, model, targets, cap, request_id, outcome)
             try:
                 made = Made(request_id, opened.at_ns)
@@ -135,7 +131,7 @@ class Gateway:
             outcome.status = Status.CANCELLED
             raise
         finally:
-            entry = self._settlement(opened, outcome, price, client)
+            entry = self._settlement(opened, outcome, quote, client)
             entry = marked(entry, allowed, outcome.target)
             settled = self._ledger.settle(entry)
             self._count(opened, entry)
@@ -181,35 +177,54 @@ class Gateway:
         now_ns = self._now_ns()
         return self._agreed.allow(who, model, call.surface, stateful=stateful(call), at_ns=now_ns)
 
+    def _quote(
+        self,
+        who: Principal,
+        call: Call,
+        model: Model,
+        targets: tuple[Target, ...],
+        ruling: Ruling,
+        part: Fraction | None,
+    ) -> Quote:
+        """Price the call: from here until it is settled."""
+        return self._prices.quote(
+            who,
+            model,
+            targets,
+            at_ns=self._now_ns(),
+            asset=ruling.asset,
+            tier=call.service_tier,
+            part=part,
+        )
+
     def _make_hold(
         self,
         who: Principal,
         model: Model,
-        price: Price | None,
+        quote: Quote,
         most: Bound,
         request_id: str,
         origin: Origin,
         ruling: Ruling,
     ) -> Hold:
         """Make the hold: the most that the call can cost. Raises Unpriced."""
-        nano = price.bound(most.input_tokens, most.output_tokens, most.measured) if price else None
-        asset = price.asset if price else DEFAULT_ASSET
-        ruling.check(model.name, None if nano is None else asset)
+        nano = quote.bound(most)
+        ruling.check(model.name, None if nano is None else quote.asset)
         now_ns = self._now_ns()
         return hold(
             id=request_id,
             at_ns=now_ns,
             key=who.key_id,
-            asset=asset,
+            asset=quote.asset,
             model=model.name,
             nano=nano or 0,
             bounded=who.budgeted,
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
-            prices=self._prices.version,
+            prices=quote.version,
             priced=nano is not None,
             origin=origin,
-            draws=ruling.draws(now_ns, tokens=most.total, nano=nano or 0, asset=asset),
+            draws=ruling.draws(now_ns, tokens=most.total, nano=nano or 0, asset=quote.asset),
         )
 
     async def _ask(
@@ -275,14 +290,14 @@ class Gateway:
         raise UpstreamError(message)
 
     def _settlement(
-        self, opened: Hold, outcome: Outcome, price: Price | None, client: Client
+        self, opened: Hold, outcome: Outcome, quote: Quote, client: Client
     ) -> Settlement:
         """Make the entry that closes the request; from here on it is not cut any more."""
         client.decide()
         status = outcome.status
         if client.gone and status is not Status.FAILED:
             status = Status.CANCELLED
-        return closing(opened, outcome, price, status=status, at_ns=self._now_ns())
+        return closing(opened, outcome, quote, status=status, at_ns=self._now_ns())
 
     def _count(self, opened: Hold, entry: Settlement) -> None:
         """Tell the monitor of a settled request."""
@@ -293,18 +308,6 @@ class Gateway:
             estimated=entry.estimated,
             duration_s=(entry.at_ns - opened.at_ns) / NS_PER_S,
         )
-
-
-def _part_of(price: Price | None, factor: Fraction | None) -> Price | None:
-    """Give the price that is asked."""
-    return price if price is None or factor is None else price.scaled(factor)
-
-
-def _marked(opened: Hold, factor: Fraction | None) -> Hold:
-    """Let the hold, and its settlement with it, name the part of the price that is asked."""
-    if factor is None:
-        return opened
-    return msgspec.structs.replace(opened, price_factor=str(factor))
 
 
 def _cap(model: Model, call: Call) -> int:

@@ -9,7 +9,7 @@ there unpaid. Until the client's wish is granted, every refusal is an HTTP answe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, TypeAlias
 
@@ -22,13 +22,15 @@ from entente.domain.errors import (
     UpstreamError,
     UpstreamRefused,
 )
+from entente.domain.origin import Origin
 from entente.domain.principal import Principal
 from entente.domain.quota import Quota
 from entente.gateway.agreed import Allowed
+from entente.gateway.pricing import Pricing, Quote
 from entente.gateway.reserve import Accounts, Reserve, Terms
+from entente.gateway.ruling import ruling_of
 from entente.gateway.session import Around, Bounds, Session
 from entente.metering.bounds import Bound
-from entente.metering.prices import PriceBook
 from entente.net import Declined, Socket
 from entente.policy.access import may_use
 from entente.providers.base import Provider, RealtimeProvider, SessionAsk
@@ -68,7 +70,7 @@ class Realtime:
         *,
         catalog: Catalog,
         providers: Mapping[str, Provider],
-        prices: PriceBook,
+        prices: Pricing,
         accounts: Accounts,
         holder: Callable[[str], Principal | None],
         stopping: Callable[[], bool],
@@ -101,7 +103,7 @@ class Realtime:
             put_down = msgspec.structs.replace(terms, tags=call.tags)
             return Reserve(self._accounts, put_down, who, lambda: f"{call.id}.{next(numbers)}")
 
-        reserve = pay(self._terms(model, call.quota))
+        reserve = pay(self._terms(who, model, [target for target, _ in targets], call.quota))
         reserve.allowed = allowed
         reserve.check()
         try:
@@ -154,12 +156,16 @@ class Realtime:
             raise InvalidParameter(message, param="model", code="invalid_model")
         return found
 
-    def _terms(self, model: Model, quota: Quota | None = None) -> Terms:
-        """Say what a response of a model is paid by."""
+    def _terms(
+        self, who: Principal, model: Model, targets: Sequence[Target], quota: Quota | None = None
+    ) -> Terms:
+        """Say what a response of a model is paid by: what holds when the session begins."""
         most = Bound(model.context_tokens or CONTEXT_TOKENS_DEFAULT, model.output_tokens_max)
-        price = self._prices.lines.get(model.name)
-        version = self._prices.version
-        return Terms(model=model.name, price=price, prices=version, most=most, quota=quota)
+        origin = Origin(api=Surface.REALTIME.value, project=who.project)
+        ruling = ruling_of(self._accounts.rules(), who, model.name, origin, quota)
+        now_ns = self._accounts.now_ns()
+        quote = self._prices.quote(who, model, targets, at_ns=now_ns, asset=ruling.asset)
+        return Terms(model=model.name, quote=quote, most=most, quota=quota)
 
     async def _open(
         self, targets: list[tuple[Target, RealtimeProvider]], call: SessionCall
@@ -253,10 +259,10 @@ class Realtime:
             if who.budgeted or who.models is not None:
                 return None
             most = Bound(CONTEXT_TOKENS_DEFAULT, model.output_tokens_max)
-            version = self._prices.version
-            terms = Terms(model=name, price=None, prices=version, most=most, listed=False)
+            unpriced = Quote(self._prices.version)
+            terms = Terms(model=name, quote=unpriced, most=most, listed=False)
         else:
-            terms = self._terms(known)
+            terms = self._terms(who, known, plan(known))
         made = pay(terms)
         made.check()
         return made

@@ -96,7 +96,7 @@ async def relay(
     body = await answer.read(ANSWER_BYTES_MAX)
     outcome.report(None, len(body))
     whole = way.whole(call, body, made)
-    outcome.status = whole.status
+    outcome.status, outcome.service_tier = whole.status, whole.service_tier
     if whole.usage is not None:
         outcome.known(whole.usage)
     shown = side.annotate(whole.body) if side.annotate is not None else whole.body
@@ -145,6 +145,7 @@ async def _relay_stream(
         outcome.status = stream.status
         end = stream.end if stream.whole else stream.fail(error)
     finally:
+        outcome.service_tier = stream.service_tier
         outcome.report(stream.usage, stream.output_tokens_bound)
     return annotator.feed(end) if annotator is not None else end
 

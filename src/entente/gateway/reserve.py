@@ -34,17 +34,16 @@ from entente.domain.usage import NOTHING, Usage
 from entente.gateway.agreed import Allowed, InForce, marked
 from entente.gateway.origin import tags_of
 from entente.gateway.outcome import Outcome, closing
+from entente.gateway.pricing import Quote
 from entente.gateway.ruling import Ruling, ruling_of
 from entente.ledger.ledger import Ledger
 from entente.ledger.meters import Draw
 from entente.ledger.model import SPEND, Hold, hold
 from entente.metering.bounds import Bound
-from entente.metering.prices import Price
 from entente.policy.rules import RuleBook
 from entente.routing.catalog import Target
 from entente.telemetry.metrics import Monitor
 
-DEFAULT_ASSET: Final = "USD"
 NS_PER_S: Final = 1_000_000_000
 CHARGES_MAX: Final = 64
 """Responses of one session at once, promised and running."""
@@ -69,9 +68,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a session is paid by: the model, its price, and the most that a response can use."""
 
     model: str
-    price: Price | None
-    prices: str
-    """Version of the price book."""
+    quote: Quote
     most: Bound
     quota: Quota | None = None
     listed: bool = True
@@ -183,26 +180,26 @@ class Reserve:
         """Make a hold for one response."""
         self._check_price()
         terms = self._terms
-        price, most = terms.price, terms.most
+        quote, most = terms.quote, terms.most
         nano = self._dearest()
-        asset = price.asset if price else DEFAULT_ASSET
         now_ns = self._accounts.now_ns()
-        draws = self._ruling().draws(now_ns, tokens=0, nano=nano or 0, asset=asset)
-        return hold(
+        draws = self._ruling().draws(now_ns, tokens=0, nano=nano or 0, asset=quote.asset)
+        made = hold(
             id=self._new_id(),
             at_ns=now_ns,
             key=self.who.key_id,
-            asset=asset,
+            asset=quote.asset,
             model=terms.model,
             nano=nano or 0,
             bounded=bounded,
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
-            prices=terms.prices,
+            prices=quote.version,
             priced=nano is not None,
             origin=self._origin(),
             draws=tuple(draw for draw in draws if draw.meter.startswith(SPEND)),
         )
+        return quote.marked(made)
 
     def _origin(self) -> Origin:
         """Say where the session comes from."""
@@ -219,13 +216,11 @@ class Reserve:
 
     def _dearest(self) -> int | None:
         """Give the most that a response can cost; None where that has no price."""
-        price, most = self._terms.price, self._terms.most
-        return price.bound(most.input_tokens, most.output_tokens) if price else None
+        return self._terms.quote.bound(self._terms.most)
 
     def _check_price(self) -> None:
         """Refuse what a hard budget could not count."""
-        price = self._terms.price
-        asset = None if price is None or self._dearest() is None else price.asset
+        asset = None if self._dearest() is None else self._terms.quote.asset
         self._ruling().check(self._terms.model, asset)
 
     # ---- responses ----
@@ -340,7 +335,7 @@ class Reserve:
             outcome.known(usage)
         else:
             outcome.estimate(self._most_since(charge.began_at))
-        entry = closing(charge.hold, outcome, terms.price, status=status, at_ns=accounts.now_ns())
+        entry = closing(charge.hold, outcome, terms.quote, status=status, at_ns=accounts.now_ns())
         entry = marked(entry, self.allowed, self.target)
         settled = accounts.ledger.settle(entry)
         accounts.ledger.used(charge.draws, entry.usage)
@@ -359,10 +354,10 @@ class Reserve:
 
         As audio, where that has a price: it is what costs most.
         """
-        price, most = self._terms.price, self._terms.most
+        quote, most = self._terms.quote, self._terms.most
         took = min(most.input_tokens, self._passed)
         gave = min(most.output_tokens, self._passed - began_at)
         heard = Usage(audio_input=took, audio_output=gave)
-        if price is not None and price.cost(heard) is not None:
+        if quote.charge(heard, self.target).nano is not None:
             return heard
         return Usage(input=took, output=gave)

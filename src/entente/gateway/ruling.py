@@ -8,6 +8,7 @@ from entente.domain.errors import Unpriced
 from entente.domain.origin import Origin
 from entente.domain.principal import Principal
 from entente.domain.quota import Quota
+from entente.gateway.pricing import BUDGET_ASSET
 from entente.ledger.meters import Draw
 from entente.policy.rules import RuleBook, Rules, Subject
 
@@ -19,6 +20,16 @@ class Ruling(NamedTuple):
     rules: Rules
     guarded: bool
     """A hard budget stands behind the request: its cost must be known."""
+    budgeted: bool = False
+    """The key has a hard budget of its own."""
+
+    @property
+    def asset(self) -> str | None:
+        """What the one kind of hard budget behind it is counted in; None for none or several."""
+        if not self.guarded:
+            return None
+        assets = self.rules.assets() | ({BUDGET_ASSET} if self.budgeted else set())
+        return assets.pop() if len(assets) == 1 else None
 
     def check(self, model: str, asset: str | None) -> None:
         """Refuse what a hard budget could not count. Raises Unpriced.
@@ -30,7 +41,8 @@ class Ruling(NamedTuple):
         if asset is None:
             message = (
                 f"The model `{model}` has no price for this, and a hard budget stands behind this "
-                "key. Give the model a price in the configuration."
+                "key. Give the model a price in the configuration, or activate a price book that "
+                "has it, and a rate of exchange where it is in another currency (entente prices)."
             )
             raise Unpriced(message)
         others = self.rules.assets() - {asset}
@@ -54,4 +66,4 @@ def ruling_of(
     """Find the rules that a request is under."""
     subject = Subject(who.project, who.key_id, who.user or "", model, origin.end_user, origin.tags)
     rules = book.of(who, subject, quota)
-    return Ruling(book, rules, who.budgeted or rules.caps_spend)
+    return Ruling(book, rules, who.budgeted or rules.caps_spend, who.budgeted)

@@ -8,18 +8,16 @@ a checkpoint is due.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from entente.ledger.books import Books
 from entente.ledger.meters import Taken
-from entente.ledger.model import AnyEntry, Hold, Posting, Settlement, available, payable
+from entente.ledger.model import AnyEntry, Hold, Posting, Settlement, available, held
 from entente.ledger.reader import Position
 
 CHECKPOINT_ENTRIES: Final = 50_000
 """Entries from one checkpoint to the next: a third of a second at the next start."""
-
-_PAYABLE: Final = payable("")
 
 
 class Checkpoints:
@@ -66,12 +64,7 @@ class Checkpoints:
                     meters = self._settled.meters
                     meters.hold(opened.draws)
                     meters.settle(opened.draws, Taken(entry.cost_nano or 0, entry.usage))
-                spender = available(entry.key)
-                self._settled.post(
-                    Posting(spender, posting.destination, posting.nano, posting.asset)
-                    for posting in entry.postings
-                    if posting.destination.startswith(_PAYABLE)
-                )
+                self._settled.post(_net(entry))
 
     def position(self) -> Position:
         """Put together where the journal stands, with books that nobody else changes."""
@@ -82,3 +75,18 @@ class Checkpoints:
         for hold in self._open.values():
             books.apply(hold)
         return Position(self._seq, self._head, books)
+
+
+def _net(entry: Settlement) -> Iterator[Posting]:
+    """Give what a settlement moves on the whole: its hold came from what was available."""
+    spender, kept = available(entry.key), held(entry.key)
+    return (
+        Posting(
+            spender if posting.source == kept else posting.source,
+            posting.destination,
+            posting.nano,
+            posting.asset,
+        )
+        for posting in entry.postings
+        if posting.destination != spender
+    )

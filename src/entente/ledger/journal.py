@@ -30,6 +30,8 @@ GENESIS: Final = bytes(32)
 PROBLEMS_MAX: Final = 100
 PRUNE_ENTRIES: Final = 100_000
 """Entries after which a fold forgets the meters of windows that are over."""
+PAYABLE: Final = payable("")
+"""How the accounts of what providers are owed begin."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
@@ -126,7 +128,8 @@ def _check(entry: AnyEntry, seq: int, books: Books, report: Report) -> None:
     """Check one entry against the books before it."""
     if any(posting.nano <= 0 for posting in entry.postings):
         report.problem(seq, "a posting moves nothing or less")
-    if any(posting.asset != entry.asset for posting in entry.postings):
+    assets = {entry.asset, entry.owed[1]} if isinstance(entry, Settlement) else {entry.asset}
+    if any(posting.asset not in assets for posting in entry.postings):
         report.problem(seq, f"a posting moves another asset than {entry.asset}")
     match entry:
         case Grant():
@@ -181,7 +184,24 @@ def _check_settlement(entry: Settlement, seq: int, books: Books, report: Report)
     paid = released - kept
     if paid != (entry.cost_nano or 0):
         report.problem(seq, f"{entry.id} pays {format_nano(paid)}, not its cost of {_cost(entry)}")
+    _check_owed(entry, seq, report)
     report.overruns += (entry.cost_nano or 0) > opened.nano
+
+
+def _check_owed(entry: Settlement, seq: int, report: Report) -> None:
+    """Check that a provider is owed what the entry says, and that nothing is left between."""
+    owed_nano, asset = entry.owed
+    owed = sum(
+        posting.nano
+        for posting in entry.postings
+        if posting.destination.startswith(PAYABLE) and posting.asset == asset
+    )
+    if owed != (owed_nano or 0):
+        report.problem(
+            seq, f"{entry.id} owes {format_nano(owed)}, not {format_nano(owed_nano or 0)}"
+        )
+    if entry.owed_asset and entry.asset != asset and not entry.rate:
+        report.problem(seq, f"{entry.id} names no rate between {entry.asset} and {asset}")
 
 
 def _moved(entry: AnyEntry, *, destination: str) -> int:

@@ -23,6 +23,7 @@ from entente.ledger.meters import Draw, Taken
 from entente.ledger.model import SPEND, AnyEntry, Hold, Settlement, available, settlement
 from entente.ledger.queue import Queue, Waiter
 from entente.ledger.refusals import RETRY_AFTER_MS, budget_refusal, draw_refusal
+from entente.ledger.sales import implied
 from entente.ledger.store import Journal
 
 COUNTERS_KEPT: Final = 1024
@@ -140,6 +141,9 @@ class Ledger:
                     provider="unknown",
                     estimated=True,
                     recovered=True,
+                    sale=implied(opened.price_factor, opened.rates, opened.asset, opened.nano)
+                    if opened.priced
+                    else None,
                 )
             )
             for opened in list(self.books.open_holds.values())

@@ -9,8 +9,13 @@ postings, and is never changed:
     Hold         available:KEY    -> held:KEY           the most that a request can cost
     Settlement   held:KEY         -> payable:PROVIDER   what it did cost
                  held:KEY         -> available:KEY      and what is left of the hold
+                 held:KEY         -> revenue:markup     what the key pays above that
+                 discount         -> payable:PROVIDER   what it pays below
     Adjustment   adjustments      -> payable:PROVIDER   what a provider's invoice has more,
                                                         or, the other way, less
+
+What a provider asks in another asset than the key is charged in goes through `exchange`: the
+key's amount into it, the provider's out of it, at the rate that the entry names.
 
 A key without a hard budget has holds that are not `bounded`: its `available` account may
 go below zero and shows what was spent so far.
@@ -28,6 +33,7 @@ from entente.domain.origin import USUAL, Origin
 from entente.domain.rules import Unit
 from entente.domain.usage import Usage
 from entente.ledger.meters import Draw
+from entente.ledger.sales import Sale, moves
 
 FUNDING = "funding"
 ADJUSTMENTS: Final = "adjustments"
@@ -108,7 +114,9 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
     output_tokens: int = 0
     prices: str = ""
     price_factor: str = ""
-    """The part of the price that is asked, such as `1/2`; empty for all of it."""
+    """The part of the price that the key is charged, such as `1/2`; empty for all of it."""
+    rates: tuple[str, ...] = ()
+    """Rates of exchange that its amount may be made with, where prices are in another asset."""
     origin: Origin = USUAL
     draws: tuple[Draw, ...] = ()
     """What it takes from the meters of rules."""
@@ -124,9 +132,9 @@ class Hold(Entry, frozen=True, kw_only=True, tag="hold"):
 class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     """How a request ended and what it cost. `id` is the request's id.
 
-    `cost_nano` is None when the model has no price. `estimated` marks token counts that
-    are an upper bound because the provider did not report them; `recovered` marks a
-    settlement made at the next start for a request that a crash cut off.
+    `cost_nano` is what the key is charged, None when the model has no price. `estimated`
+    marks token counts that are an upper bound because the provider did not report them;
+    `recovered` marks a settlement made at the next start for a request that a crash cut off.
     """
 
     idempotency_prefix: ClassVar[str] = "settle"
@@ -155,8 +163,23 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     """Whose request it was, where an agreement may ask."""
     price_factor: str = ""
     """As in the hold."""
+    owed_nano: int | None = None
+    """What the provider is owed, where it is not what the key is charged."""
+    owed_asset: str = ""
+    """Of that amount; empty where there is none."""
+    rate: str = ""
+    """The rate of exchange between the two, as `domain.exchange` names it."""
+    service_tier: str = ""
+    """The tier that the provider says it was served in."""
     origin: Origin = USUAL
     """As in the hold."""
+
+    @property
+    def owed(self) -> tuple[int | None, str]:
+        """What the provider is owed, and in which asset; None where that is unknown."""
+        if self.owed_asset:
+            return self.owed_nano, self.owed_asset
+        return self.cost_nano, self.asset
 
 
 class Adjustment(Entry, frozen=True, kw_only=True, tag="adjust"):
@@ -285,20 +308,25 @@ def settlement(
     upstream_id: str = "",
     estimated: bool = False,
     recovered: bool = False,
+    sale: Sale | None = None,
 ) -> Settlement:
     """Make the entry that closes a hold: the cost to the provider, the rest back.
 
     A cost above the hold, which only a provider that ignores its token bound can cause,
-    is taken from the key's available amount as well.
+    is taken from the key's available amount as well. `sale` says what the provider is owed
+    where that is not the cost.
     """
     cost, asset = cost_nano or 0, opened.asset
     free, kept, owed = available(opened.key), held(opened.key), payable(provider)
     from_hold = min(cost, opened.nano)
     postings: tuple[Posting, ...] = ()
-    if from_hold:
-        postings += (Posting(kept, owed, from_hold, asset),)
-    if cost > from_hold:
-        postings += (Posting(free, owed, cost - from_hold, asset),)
+    if sale is not None:
+        postings = _sold(opened, cost, sale, owed)
+    else:
+        if from_hold:
+            postings += (Posting(kept, owed, from_hold, asset),)
+        if cost > from_hold:
+            postings += (Posting(free, owed, cost - from_hold, asset),)
     if opened.nano > from_hold:
         postings += (Posting(kept, free, opened.nano - from_hold, asset),)
     entry = Settlement(  # not a keyword more: past 15 Python gathers them in a dictionary
@@ -318,6 +346,10 @@ def settlement(
         prices=opened.prices,
         postings=postings,
     )
+    if sale is not None:
+        entry = msgspec.structs.replace(
+            entry, owed_nano=sale.nano, owed_asset=sale.asset, rate=sale.rate
+        )
     if recovered or opened.price_factor or opened.origin is not USUAL:
         return msgspec.structs.replace(
             entry,
@@ -326,3 +358,20 @@ def settlement(
             origin=opened.origin,
         )
     return entry
+
+
+def _sold(opened: Hold, cost: int, sale: Sale, owed: str) -> tuple[Posting, ...]:
+    """Post a sale: what the key pays comes out of its hold first, then of what is available."""
+    postings: list[Posting] = []
+    left = opened.nano
+    for source, destination, nano, asset in moves(sale, cost, opened.asset, owed):
+        if nano <= 0:
+            continue
+        if source is not None:
+            postings.append(Posting(source, destination, nano, asset))
+            continue
+        from_hold = min(nano, left)
+        left -= from_hold
+        parts = ((held(opened.key), from_hold), (available(opened.key), nano - from_hold))
+        postings += [Posting(each, destination, part, asset) for each, part in parts if part]
+    return tuple(postings)

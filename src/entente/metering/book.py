@@ -143,15 +143,6 @@ class Book(msgspec.Struct, frozen=True, dict=True):
         return msgspec.json.encode(document)
 
 
-def book_names(vendor: str, model: str, called: str) -> tuple[str, ...]:
-    """Give the names under which a book may have a model, the most telling first.
-
-    `model` is the provider's name for it, `called` what clients say.
-    """
-    own = f"{ANY_VENDOR}/{called}"
-    return (f"{vendor}/{model}", own) if vendor else (own,)
-
-
 def instant_ns(text: str) -> int:
     """Read a day, which begins at midnight UTC, or an instant. Raises ValueError."""
     moment = datetime.fromisoformat(text)

@@ -68,6 +68,8 @@ class StreamReader(Protocol):
 
     usage: Usage | None
     """As reported last; None is unknown."""
+    service_tier: str
+    """As reported; empty is unknown."""
     done: bool
     """The end marker has come; nothing that matters follows."""
 

@@ -286,6 +286,12 @@ class Completion(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: WireUsage | UnsetType | None = UNSET
     error: Raw | UnsetType = UNSET
+    service_tier: Raw = Raw(b"null")
+
+    @property
+    def tier(self) -> str:
+        """The service tier that it was served in; empty where it does not say."""
+        return read_tier(self.service_tier)
 
     @property
     def failed(self) -> bool:
@@ -305,6 +311,7 @@ class _Unmetered(msgspec.Struct):
     error: Raw | UnsetType = UNSET
 
 
+_TIER: Final = re.compile(rb'"([a-z][a-z0-9_]{0,31})"')
 _completion_decoder = msgspec.json.Decoder(Completion)
 _unmetered_decoder = msgspec.json.Decoder(_Unmetered)
 
@@ -325,6 +332,12 @@ def read_completion(body: bytes | memoryview) -> Completion | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return Completion(found.choices, WireUsage(), found.error)
+
+
+def read_tier(raw: Raw) -> str:
+    """Read the name of a tier; what is none is empty."""
+    found = _TIER.fullmatch(bytes(raw))
+    return found[1].decode() if found else ""
 
 
 def ending(reasons: Collection[str]) -> Status:

@@ -62,6 +62,7 @@ class ChatStream:
         "done",
         "end",
         "failed",
+        "service_tier",
         "usage",
     )
 
@@ -76,6 +77,7 @@ class ChatStream:
         self.bytes_seen = 0
         self.chunks_seen = 0
         self.usage: Usage | None = None
+        self.service_tier = ""
         self.failed = False
         self.done = False
         self.end = b""
@@ -114,6 +116,7 @@ class ChatStream:
             self.failed = True
         if chunk.usage:
             self.usage = chunk.usage.disjoint()
+            self.service_tier = chunk.tier
             return b"" if self._hide_usage and not chunk.choices and not chunk.failed else event
         return _without_usage(event) if self._hide_usage and chunk.usage is None else event
 

@@ -41,7 +41,7 @@ class Progress:
     and only to what can be charged for the whole answer so far.
     """
 
-    __slots__ = ("_choices", "_output_bytes", "done", "failed", "stops", "usage")
+    __slots__ = ("_choices", "_output_bytes", "done", "failed", "service_tier", "stops", "usage")
 
     def __init__(self, *, choices: int = 1) -> None:
         """Start before the first byte; so many choices have to end."""
@@ -49,6 +49,8 @@ class Progress:
         self._output_bytes = 0
         self.stops: dict[int, Stop] = {}
         self.usage: Usage | None = None
+        self.service_tier = ""
+        """As the provider reported it."""
         self.done = False
         self.failed = False
 
@@ -124,6 +126,11 @@ class Followed:
     def usage(self) -> Usage | None:
         """What the provider reported for the whole answer; None is unknown."""
         return self._reader.usage
+
+    @property
+    def service_tier(self) -> str:
+        """The tier that the provider says it is served in; empty while it has not."""
+        return self._reader.service_tier
 
 
 class EventReader(Progress, ABC):

@@ -23,6 +23,8 @@ class Whole(msgspec.Struct, frozen=True):
     body: bytes
     status: Status
     usage: Usage | None
+    service_tier: str = ""
+    """As the provider reported it."""
 
 
 class Stream(Protocol):
@@ -43,6 +45,10 @@ class Stream(Protocol):
     @property
     def usage(self) -> Usage | None:
         """What the provider reported; None is unknown."""
+
+    @property
+    def service_tier(self) -> str:
+        """The tier that the provider says it is served in; empty while it has not."""
 
     @property
     def output_tokens_bound(self) -> int:

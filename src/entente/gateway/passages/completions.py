@@ -39,7 +39,8 @@ class AzureCompletions(CompletionsPassage):
     def whole(self, call: Call, body: bytes, made: Made) -> Whole:
         """Follow a whole answer."""
         seen = super().whole(call, body, made)
-        return Whole(azure_filters.without(seen.body), seen.status, seen.usage)
+        shown = azure_filters.without(seen.body)
+        return Whole(shown, seen.status, seen.usage, seen.service_tier)
 
     def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""

@@ -55,7 +55,7 @@ class Crossing:
         if answer is None:
             raise UpstreamProtocolError(NO_ANSWER)
         written = self._client.codec.write_answer(answer, self._client.head(call, made))
-        return Whole(written, _status(answer), answer.usage)
+        return Whole(written, _status(answer), answer.usage, answer.service_tier or "")
 
     def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Translate a stream."""

@@ -66,7 +66,7 @@ class ChatPassage:
         else:
             status = Status.TRUNCATED
         usage = completion.usage.disjoint() if completion and completion.usage else None
-        return Whole(body, status, usage)
+        return Whole(body, status, usage, completion.tier if completion else "")
 
     def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""
@@ -104,7 +104,8 @@ class MessagesPassage:
         if answer is None or not answer.choices:
             return Whole(body, Status.FAILED, answer.usage if answer else None)
         stops = [choice.stop for choice in answer.choices if choice.stop is not None]
-        return Whole(body, status_of(stops) if stops else Status.TRUNCATED, answer.usage)
+        status = status_of(stops) if stops else Status.TRUNCATED
+        return Whole(body, status, answer.usage, answer.service_tier or "")
 
     def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""
@@ -158,7 +159,8 @@ class ResponsesPassage:
             if not _is_json(body):
                 raise UpstreamProtocolError(NOT_JSON)
             return Whole(body, Status.FAILED, None)
-        return Whole(self._retelling(call, made).body(body), end.status, end.usage)
+        shown = self._retelling(call, made).body(body)
+        return Whole(shown, end.status, end.usage, end.service_tier)
 
     def stream(self, call: Call, made: Made, kind: bytes) -> Stream:  # noqa: ARG002
         """Follow a stream."""

@@ -28,7 +28,7 @@ from entente.domain.events import (
 )
 from entente.domain.inference import Stop
 from entente.wire.aws_event_stream import Decoder, Message
-from entente.wire.bedrock.answers import MALFORMED, Additional, WireUsage, stop_of
+from entente.wire.bedrock.answers import MALFORMED, Additional, Tier, WireUsage, stop_of
 from entente.wire.progress import Progress
 
 _T = TypeVar("_T")
@@ -87,8 +87,9 @@ class _MessageStop(msgspec.Struct, rename="camel"):
     additional_model_response_fields: Additional | None = None
 
 
-class _Metadata(msgspec.Struct):
+class _Metadata(msgspec.Struct, rename="camel"):
     usage: WireUsage | None = None
+    service_tier: Tier | None = None
 
 
 class _Exception(msgspec.Struct, rename="camel"):
@@ -187,8 +188,10 @@ class StreamReader(Progress):
 
     def _used(self, payload: bytes) -> list[Event]:
         """Read the usage, which is the last thing said."""
-        reported = _decoded(_metadata, payload).usage
+        metadata = _decoded(_metadata, payload)
+        reported = metadata.usage
         self.done = True
+        self.service_tier = (metadata.service_tier.name() or "") if metadata.service_tier else ""
         self.usage = reported.disjoint() if reported is not None else None
         return [Used(self.usage)] if self.usage is not None else []
 

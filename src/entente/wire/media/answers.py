@@ -191,6 +191,8 @@ class EventStream:
     Events pass as they came. The one that ends the answer is kept back for the settlement.
     """
 
+    service_tier: str = ""
+    """These APIs have none."""
     __slots__ = (
         "_bytes_seen",
         "_call",
@@ -301,6 +303,8 @@ class SoundStream:
     no room in it for an error: to fail is to leave it cut off.
     """
 
+    service_tier: str = ""
+    """These APIs have none."""
     __slots__ = ("_bytes_seen", "_call", "_closed", "end")
 
     done = False

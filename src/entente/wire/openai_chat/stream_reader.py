@@ -21,7 +21,7 @@ from entente.domain.events import (
     ToolCallStarted,
     Used,
 )
-from entente.wire.openai import WireUsage
+from entente.wire.openai import WireUsage, read_tier
 from entente.wire.openai_chat.answers import (
     CalledForm,
     CallForm,
@@ -65,6 +65,7 @@ class _ChunkForm(_Unmetered):
     """A chunk."""
 
     usage: WireUsage | None = None
+    service_tier: Raw = Raw(b"null")
 
 
 _decoder = msgspec.json.Decoder(_ChunkForm)
@@ -105,6 +106,7 @@ class ChatStreamReader(EventReader):
             self._read_choice(choice, found)
         if isinstance(chunk, _ChunkForm) and chunk.usage is not None:
             self.usage = chunk.usage.disjoint()
+            self.service_tier = read_tier(chunk.service_tier)
             if self.usage is not None:
                 found.append(Used(self.usage))
 

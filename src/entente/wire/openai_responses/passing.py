@@ -46,6 +46,8 @@ class End(msgspec.Struct, frozen=True):
 
     status: Status
     usage: Usage | None
+    service_tier: str = ""
+    """As the provider reported it."""
 
 
 def read_end(body: bytes) -> End | None:
@@ -61,7 +63,7 @@ def read_end(body: bytes) -> End | None:
         status = STATUSES[stop]
     else:
         status = Status.FAILED if response.status in _FAILED else Status.TRUNCATED
-    return End(status, read_usage(response.usage))
+    return End(status, read_usage(response.usage), response.service_tier or "")
 
 
 class _Compaction(msgspec.Struct):

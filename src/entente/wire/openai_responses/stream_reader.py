@@ -203,6 +203,7 @@ class ResponsesStreamReader(EventReader):
             self._fail(response.error or ErrorForm(), found)
         else:
             found.append(Ended(stop))
+        self.service_tier = response.service_tier or ""
         usage = read_usage(response.usage)
         if usage is not None:
             self.usage = usage
