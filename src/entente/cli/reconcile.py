@@ -25,9 +25,9 @@ from entente.cli.reconcile_report import as_said, show
 from entente.control.budgets import NOTE_CHARS_MAX
 from entente.db import connect
 from entente.domain.errors import InvalidParameter
+from entente.ledger.appending import append_now
 from entente.ledger.journal import entries
 from entente.ledger.reader import rows
-from entente.ledger.table import append_now
 from entente.settlement.reconciling.booked import Booked
 from entente.settlement.reconciling.comparing import compare
 from entente.settlement.reconciling.formats import FORMATS, read

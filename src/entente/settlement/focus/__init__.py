@@ -1,0 +1,1 @@
+"""The ledger as cost and usage in FOCUS columns, for tools that read many clouds' bills."""
