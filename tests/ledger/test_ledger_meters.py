@@ -326,3 +326,26 @@ def test_a_checkpoint_stands_where_the_books_do() -> None:
     assert resumed.position().books == books
     again = msgspec.json.decode(msgspec.json.encode(books), type=Books)
     assert again == books
+
+
+def test_who_listens_hears_where_meters_stand() -> None:
+    """After each settlement, of every meter that was drawn on."""
+    heard: list[tuple[str, int, int]] = []
+
+    async def scenario() -> None:
+        ledger = Ledger(
+            MemoryJournal(),
+            Books(),
+            now_ns=now_ns,
+            budget_wait_s=0.0,
+            on_used=lambda meter, counter: heard.append((meter, counter.used, counter.pending)),
+        )
+        opened = [_drawing(f"r{n}", Draw(ORG, 5, 10), Draw(CALLS, 1), nano=5) for n in range(2)]
+        for each in opened:
+            await ledger.hold(each)
+        assert heard == []
+        for each in opened:
+            await ledger.settle(settled(each, 4))
+
+    run(scenario())
+    assert heard == [(ORG, 4, 5), (CALLS, 1, 1), (ORG, 8, 0), (CALLS, 2, 0)]

@@ -15,6 +15,7 @@ from entente.cli import (
     doctor,
     keys,
     ledger,
+    limits,
     models,
     projects,
     serve,
@@ -42,6 +43,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
 app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
+app.add_typer(limits.app, name="limits")
 app.add_typer(models.prices, name="prices")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")

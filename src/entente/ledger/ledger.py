@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from entente.domain.chat import Status
 from entente.domain.errors import LedgerError, LimitError
 from entente.domain.ids import NowNs
 from entente.domain.usage import NOTHING, Usage
 from entente.ledger.books import Books
-from entente.ledger.meters import Draw, Taken
+from entente.ledger.meters import Counter, Draw, Taken
 from entente.ledger.model import SPEND, AnyEntry, Hold, Settlement, available, settlement
 from entente.ledger.queue import Queue, Waiter
 from entente.ledger.refusals import RETRY_AFTER_MS, budget_refusal, draw_refusal
@@ -28,6 +28,10 @@ from entente.ledger.store import Journal
 
 COUNTERS_KEPT: Final = 1024
 """Counters of meters below which nobody looks for those whose window is over."""
+
+
+OnUsed: TypeAlias = Callable[[str, Counter], None]
+"""Told where a meter stands, after each settlement of a request that drew on it."""
 
 
 class _Obstacle(NamedTuple):
@@ -42,13 +46,20 @@ class Ledger:
     """The ledger of one process, on its event loop."""
 
     def __init__(
-        self, journal: Journal, books: Books, *, now_ns: NowNs, budget_wait_s: float
+        self,
+        journal: Journal,
+        books: Books,
+        *,
+        now_ns: NowNs,
+        budget_wait_s: float,
+        on_used: OnUsed | None = None,
     ) -> None:
-        """Continue `books`, which the journal adds up to."""
+        """Continue `books`, which the journal adds up to; `on_used` hears of what is used."""
         self.journal = journal
         self.books = books
         self._now_ns = now_ns
         self._budget_wait_s = budget_wait_s
+        self._on_used = on_used
         self._queue = Queue()
         self._prune_at = COUNTERS_KEPT
         self._abandoned: set[asyncio.Future[None]] = set()
@@ -89,6 +100,9 @@ class Ledger:
         written = self.journal.append(entry)
         if self._queue and opened is not None:
             self._admit(_waits_for(opened))
+        if self._on_used is not None and opened is not None:
+            for draw in opened.draws:
+                self._on_used(draw.meter, self.books.meters.of(draw.meter))
         return written
 
     def admit(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> None:

@@ -1,0 +1,101 @@
+"""`entente limits` on a real database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Runner
+
+
+def _added(entente_: Runner, *arguments: str) -> dict[str, Any]:
+    view: dict[str, Any] = entente_.ok("limits", "add", *arguments, "--json").json
+    return view
+
+
+def test_all_that_a_limit_can_be_told(entente_: Runner) -> None:
+    """Options arrive in the record, and the list shows what adding said."""
+    made = _added(
+        entente_,
+        *("project:alpha", "--spend", "12.5", "--window", "month", "--zone", "Europe/Berlin"),
+        *("--currency", "EUR", "--soft", "--tell-at", "100,50"),
+    )
+    assert {name: made[name] for name in made if name not in ("id", "created")} == {
+        "level": "project",
+        "name": "alpha",
+        "unit": "spend",
+        "amount": "12.5",
+        "window": "month",
+        "zone": "Europe/Berlin",
+        "currency": "EUR",
+        "hard": False,
+        "thresholds": [50, 100],
+        "ended": None,
+    }
+    assert entente_.ok("limits", "list", "--json").json == [made]
+    assert (
+        "project:alpha  12.5 EUR  month in Europe/Berlin  soft" in entente_.ok("limits", "list").out
+    )
+
+
+def test_a_key_goes_by_its_name(entente_: Runner) -> None:
+    """The rule keeps its id."""
+    made = entente_.ok("keys", "create", "--name", "bob", "--json").json
+    assert _added(entente_, "key:bob", "--at-once", "3")["name"] == made["id"]
+    assert _added(entente_, "key:*", "--requests", "3", "--window", "day")["name"] == "*"
+
+
+def test_a_limit_changes_and_ends(entente_: Runner) -> None:
+    """It keeps its id; a second end changes nothing; an ended one takes no change."""
+    rule = _added(entente_, "organization", "--tokens", "100", "--window", "day")["id"]
+    changed = entente_.ok("limits", "set", rule, "--tokens", "7", "--tell-at", "80", "--json").json
+    assert (changed["id"], changed["amount"], changed["thresholds"]) == (rule, "7", [80])
+    assert entente_.ok("limits", "set", rule, "--soft", "--json").json["hard"] is False
+    ended = entente_.ok("limits", "end", rule, "--json").json
+    assert ended["ended"]
+    assert entente_.ok("limits", "end", rule, "--json").json == ended
+    assert entente_.ok("limits", "list", "--json").json == []
+    assert entente_.ok("limits", "list", "--all", "--json").json == [ended]
+    assert "was ended" in entente_.fails("limits", "set", rule, "--tokens", "8")
+    actions = [line for line in entente_.ok("audit", "list").out.splitlines() if rule in line]
+    assert [word for line in actions for word in line.split() if word.startswith("rule.")] == [
+        "rule.end",
+        "rule.change",
+        "rule.change",
+        "rule.make",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("organisation", "--tokens", "1"), "'organisation' is not a level; there are organ"),
+        (("project:alpha",), "Give one of --spend, --requests, --tokens and --at-once."),
+        (("project:a", "--tokens", "1", "--spend", "1"), "Give one of --spend"),
+        (("project:", "--tokens", "1"), "A rule for a project needs its name"),
+        (("organization:x", "--tokens", "1"), "There is one organization: leave its name out."),
+        (("key:nobody", "--tokens", "1"), "There is no key 'nobody'"),
+        (("tag:a", "--tokens", "-1"), "The amount must be 0 to"),
+        (("tag:a", "--spend", "-1"), "--spend must be 0 to"),
+        (("tag:a", "--spend", "1", "--currency", "dollars"), "'dollars' is not a currency"),
+        (("tag:a", "--tokens", "1", "--zone", "Mars/Base"), "'Mars/Base' is not a time zone"),
+        (("tag:a", "--at-once", "1", "--window", "day"), "Requests at once are counted at any"),
+        (("tag:a", "--tokens", "1", "--tell-at", "0"), "At most 10 thresholds, of 1 to 1000"),
+        (("tag:a", "--tokens", "1", "--tell-at", "x"), "--tell-at takes whole percentages"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    entente_: Runner, arguments: tuple[str, ...], words: str
+) -> None:
+    """In one line that says what to do."""
+    entente_.ok("keys", "create", "--name", "bob")
+    assert words in entente_.fails("limits", "add", *arguments)
+
+
+def test_a_limit_that_is_not_there(entente_: Runner) -> None:
+    """It says where they are."""
+    rule = _added(entente_, "organization", "--tokens", "100")["id"]
+    assert "`entente limits list` shows them" in entente_.fails("limits", "end", "rule_nope")
+    assert "limits tokens, not requests" in entente_.fails("limits", "set", rule, "--requests", "1")
