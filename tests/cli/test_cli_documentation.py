@@ -30,6 +30,7 @@ SECTIONS = {
     "AgreementConfig": "## `[agreement]`",
     "AzureConfig": "## `[azure]`",
     "AuthConfig": "## `[auth]`",
+    "WebhooksConfig": "## `[webhooks]`",
     "RealtimeConfig": "## `[realtime]`",
     "IssuerConfig": "## `[auth.issuers.NAME]`",
     "ProviderConfig": "## `[providers.NAME]`",

@@ -154,6 +154,13 @@ class KeyStore:
         query = "SELECT 1 FROM former_secrets WHERE digest = ?"
         return self._database.execute(query, (digest,)).fetchone() is not None
 
+    def expired(self, actor: Principal, since_ns: int, until_ns: int) -> tuple[KeyRecord, ...]:
+        """Give the keys whose end has come between two instants, and that nobody revoked."""
+        _admit(actor)
+        return self._select(
+            "WHERE expires_ns > ? AND expires_ns <= ? AND revoked_ns IS NULL", since_ns, until_ns
+        )
+
     def resolve(self, actor: Principal, handle: str) -> KeyRecord:
         """Give the key that a person means: by id, name of a valid key, or start of an id.
 

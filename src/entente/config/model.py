@@ -57,6 +57,8 @@ FILE_BYTES_MAX_MAX: Final = 1024**4
 BATCH_REQUESTS_MAX_DEFAULT: Final = 16
 BATCH_GIVES_WAY_AT_DEFAULT: Final = 64
 BATCH_REQUESTS_MAX_MAX: Final = 4096
+RETRY_DAYS_DEFAULT: Final = 3
+RETRY_DAYS_MAX: Final = 30
 OUTPUT_TOKENS_MAX_DEFAULT: Final = 16_384
 ATTACHMENT_TOKENS_MAX_DEFAULT: Final = 50_000
 AUDIO_S_MAX_DEFAULT: Final = 7200
@@ -156,6 +158,13 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """`[storage]`: how long what clients store is kept."""
 
     answers_days: Annotated[int, Meta(ge=0, le=ANSWERS_DAYS_MAX)] = ANSWERS_DAYS_DEFAULT
+
+
+class WebhooksConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[webhooks]`: where events may be sent, and for how long that is tried."""
+
+    allow_private: bool = False
+    retry_days: Annotated[int, Meta(ge=1, le=RETRY_DAYS_MAX)] = RETRY_DAYS_DEFAULT
 
 
 class RealtimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -354,6 +363,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     files: FilesConfig = FilesConfig()
     batches: BatchesConfig = BatchesConfig()
     realtime: RealtimeConfig = RealtimeConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
     azure: AzureConfig = AzureConfig()
     auth: AuthConfig = AuthConfig()
     agreement: AgreementConfig | None = None

@@ -47,17 +47,22 @@ class Outbox:
         """
         database = self._base.database
         with database.transaction():
-            event_id = self._base.ids.new("evt")
-            added = database.execute(
-                "INSERT INTO outbox (id, type, at_ns, body, once) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (once) DO NOTHING",
-                (event_id, event.type, event.at_ns, event.body(), event.once),
-            )
-            if not added.rowcount:
+            event_id, is_new = self.write(event)
+            if not is_new:
                 return False
             for webhook in self._listeners(event.type):
                 self.send(webhook, event_id)
             return True
+
+    def write(self, event: Event) -> tuple[str, bool]:
+        """Write an event that goes to nobody yet; give its id, and whether it is news."""
+        event_id = self._base.ids.new("evt")
+        added = self._base.database.execute(
+            "INSERT INTO outbox (id, type, at_ns, body, once) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (once) DO NOTHING",
+            (event_id, event.type, event.at_ns, event.body(), event.once),
+        )
+        return event_id, bool(added.rowcount)
 
     def send(self, webhook: str, event_id: str) -> str:
         """Put a delivery in line, due now; give its id."""

@@ -146,4 +146,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             revision INTEGER NOT NULL
         ) STRICT""",
     ),
+    ("CREATE INDEX keys_by_end ON keys (expires_ns) WHERE expires_ns IS NOT NULL",),
 )

@@ -7,7 +7,8 @@
     │   ├── MalformedJson
     │   ├── InvalidParameter        a named parameter is missing, of a wrong type or out of range
     │   │   ├── ObjectNotFound      it names a stored object that is not there for who asks
-    │   │   └── OperationNotSupported   no provider of the model serves this surface
+    │   │   ├── OperationNotSupported   no provider of the model serves this surface
+    │   │   └── Conflict            what is there already stands against it
     │   ├── BodyTooLarge
     │   ├── BodyTimeout             the client stopped in the middle of its body
     │   ├── UnknownRoute
@@ -92,6 +93,10 @@ class InvalidParameter(RequestError):
 
 class ObjectNotFound(InvalidParameter):
     """A stored object is not there, has expired, or belongs to another project."""
+
+
+class Conflict(InvalidParameter):
+    """What is there already stands against it: a name that is taken, or means something else."""
 
 
 class OperationNotSupported(InvalidParameter):

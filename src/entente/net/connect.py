@@ -30,6 +30,7 @@ class Dialler:
         self._origin = origin
         self._proxy = proxy
         self._tls = options.tls
+        self._address = options.address
         self._header_bytes_max = options.header_bytes_max
         self._context: ssl.SSLContext | None = None
 
@@ -51,11 +52,12 @@ class Dialler:
             await self._connect_tunnel(loop, protocol, self._proxy, context)
             return
         where = self._origin if self._proxy is None else self._proxy
+        host = where.host if self._proxy is not None else self._address or where.host
         peer = self.peer if self._proxy is None else f"The proxy {self._proxy.authority}"
         try:
             await loop.create_connection(
                 lambda: protocol,
-                where.host,
+                host,
                 where.port,
                 ssl=context,
                 server_hostname=self._origin.host if context is not None else None,

@@ -93,6 +93,8 @@ class ClientOptions:
     `keepalive_s`: an idle connection older than this is closed, not reused.
     `proxy_url`: `http://[user:password@]host:port`; None connects directly.
     `header_bytes_max`: bound of a response's head, and of its trailers.
+    `address`: where to connect, as an IP address, instead of looking the host's name up; the
+    name is still what a certificate has to be for. It has no meaning behind a proxy.
     """
 
     base_url: str
@@ -104,6 +106,7 @@ class ClientOptions:
     tls: TlsOptions = field(default_factory=TlsOptions)
     proxy_url: str | None = field(default=None, repr=False)
     header_bytes_max: int = 64 * 1024
+    address: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse bounds that make no sense."""

@@ -13,6 +13,7 @@ from entente.domain.errors import (
     BodyTimeout,
     BodyTooLarge,
     BudgetExceeded,
+    Conflict,
     EntenteError,
     InvalidKey,
     InvalidParameter,
@@ -56,6 +57,7 @@ _BUSY: Final = "service_unavailable_error"
 TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     RequestError: _Row(400, _INVALID),
     ObjectNotFound: _Row(404, _INVALID),
+    Conflict: _Row(409, _INVALID, retry=False),
     BodyTooLarge: _Row(413, _INVALID, "request_too_large"),
     BodyTimeout: _Row(408, _INVALID, "request_timeout", retry=False),
     UnknownRoute: _Row(404, _INVALID),

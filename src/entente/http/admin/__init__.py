@@ -1,0 +1,1 @@
+"""The control plane over HTTP: `/admin/v1`, for admin keys only."""

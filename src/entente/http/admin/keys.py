@@ -1,0 +1,276 @@
+"""Projects, keys and what keys may spend."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from entente.auth.model import KeyRecord
+from entente.control import budgets
+from entente.control.desk import Desk
+from entente.control.key_forms import KeyChange, KeyView, KeyWish, view
+from entente.control.projects import ProjectView
+from entente.control.reports import utc
+from entente.control.table import Page
+from entente.control.times import ns_of
+from entente.domain.errors import ObjectNotFound
+from entente.domain.money import format_nano, parse_nano
+from entente.http.admin.forms import (
+    BudgetView,
+    GrantForm,
+    GrantView,
+    KeyChangeForm,
+    KeyQuery,
+    KeyWithSecret,
+    Listing,
+    NewKeyForm,
+    NewProject,
+    ProjectChange,
+    ProjectQuery,
+    Rotation,
+    T,
+)
+from entente.http.admin.operation import Asked, Operation
+
+
+def listing(page: Page[T], ids: tuple[str, ...]) -> Listing[T]:
+    """Make a page of a list, whose items are called `ids`."""
+    return Listing(
+        data=page.found,
+        first_id=ids[0] if ids else None,
+        last_id=ids[-1] if ids else None,
+        has_more=page.has_more,
+    )
+
+
+# ---- projects ----
+
+
+def _list_projects(desk: Desk, asked: Asked) -> Listing[ProjectView]:
+    query: ProjectQuery = asked.query
+    page = desk.projects.list(
+        asked.actor, limit=query.limit, after=query.after, archived=query.archived
+    )
+    shown = tuple(each.view() for each in page.found)
+    return listing(Page(shown, page.has_more), tuple(each.id for each in shown))
+
+
+def _create_project(desk: Desk, asked: Asked) -> ProjectView:
+    body: NewProject = asked.body
+    return desk.projects.create(asked.actor, body.id, body.name).view()
+
+
+def _get_project(desk: Desk, asked: Asked) -> ProjectView:
+    return desk.projects.get(asked.actor, asked.place["project"]).view()
+
+
+def _change_project(desk: Desk, asked: Asked) -> ProjectView:
+    body: ProjectChange = asked.body
+    return desk.projects.rename(asked.actor, asked.place["project"], body.name).view()
+
+
+def _archive_project(desk: Desk, asked: Asked) -> ProjectView:
+    return desk.projects.archive(asked.actor, asked.place["project"]).view()
+
+
+# ---- keys ----
+
+
+def _key(desk: Desk, asked: Asked) -> KeyRecord:
+    """Find the key of the path, by its whole id. Raises ObjectNotFound."""
+    found = desk.store.get(asked.actor, asked.place["key"])
+    if found is None:
+        message = f"There is no key with the id {asked.place['key']!r}."
+        raise ObjectNotFound(message, param="key", code="not_found")
+    return found
+
+
+def _list_keys(desk: Desk, asked: Asked) -> Listing[KeyView]:
+    query: KeyQuery = asked.query
+    found = desk.store.page(
+        asked.actor,
+        limit=query.limit + 1,
+        after=query.after,
+        project=query.project,
+        user=query.user,
+        with_revoked=query.revoked,
+    )
+    shown = tuple(view(each) for each in found[: query.limit])
+    page = Page(shown, len(found) > query.limit)
+    return listing(page, tuple(each.id for each in shown))
+
+
+def _create_key(desk: Desk, asked: Asked) -> KeyWithSecret:
+    body: NewKeyForm = asked.body
+    desk.check_models(body.models or ())
+    wish = KeyWish(
+        name=body.name,
+        role=body.role,
+        project=body.project,
+        user=body.user,
+        tags=body.tags,
+        expires_ns=None if body.expires is None else ns_of(body.expires),
+        models=body.models,
+        requests_per_minute=body.requests_per_minute,
+        tokens_per_minute=body.tokens_per_minute,
+    )
+    made = desk.keys.create(asked.actor, wish)
+    return _with_secret(made.record, made.secret.reveal())
+
+
+def _create_key_again(desk: Desk, asked: Asked, made: str) -> KeyWithSecret:
+    found = desk.store.get(asked.actor, made)
+    if found is None:
+        raise ObjectNotFound(f"There is no key {made!r}.", param="key", code="not_found")
+    return _with_secret(found, None)
+
+
+def _with_secret(record: KeyRecord, secret: str | None) -> KeyWithSecret:
+    return KeyWithSecret(**msgspec.structs.asdict(view(record)), key=secret)
+
+
+def _get_key(desk: Desk, asked: Asked) -> KeyView:
+    return view(_key(desk, asked))
+
+
+def _change_key(desk: Desk, asked: Asked) -> KeyView:
+    body: KeyChangeForm = asked.body
+    desk.check_models(body.models or ())
+    named = msgspec.structs.asdict(body)
+    expires = named.pop("expires")
+    if expires is not msgspec.UNSET:
+        named["expires_ns"] = None if expires is None else ns_of(expires)
+    key_id = _key(desk, asked).principal.key_id
+    return view(desk.keys.change(asked.actor, key_id, KeyChange(**named)))
+
+
+def _rotate_key(desk: Desk, asked: Asked) -> KeyWithSecret:
+    body: Rotation = asked.body
+    key_id = _key(desk, asked).principal.key_id
+    made = desk.keys.rotate(asked.actor, key_id, grace_s=body.grace_s)
+    return _with_secret(made.record, made.secret.reveal())
+
+
+def _revoke_key(desk: Desk, asked: Asked) -> KeyView:
+    return view(desk.keys.revoke(asked.actor, _key(desk, asked).principal.key_id))
+
+
+# ---- what keys may spend ----
+
+
+def _get_budget(desk: Desk, asked: Asked) -> BudgetView:
+    record = _key(desk, asked)
+    found = desk.grants.standing(asked.actor, record.principal.key_id)
+    return BudgetView(
+        key=found.key,
+        budgeted=record.principal.budgeted,
+        currency=found.asset,
+        granted=format_nano(found.granted_nano),
+        spent=format_nano(found.spent_nano),
+        held=format_nano(found.held_nano),
+        available=format_nano(found.available_nano),
+    )
+
+
+def _create_grant(desk: Desk, asked: Asked) -> GrantView:
+    body: GrantForm = asked.body
+    key_id = _key(desk, asked).principal.key_id
+    made = desk.grants.add(asked.actor, key_id, parse_nano(body.usd), note=body.note)
+    return GrantView(
+        id=made.id,
+        key=made.key,
+        currency=made.asset,
+        amount=format_nano(made.nano),
+        note=made.note,
+        created=utc(made.at_ns),
+    )
+
+
+def _create_grant_again(desk: Desk, asked: Asked, made: str) -> GrantView:
+    found = desk.grants.get(asked.actor, made)
+    return GrantView(
+        id=found.id,
+        key=found.key,
+        currency=budgets.USD,
+        amount=format_nano(found.nano),
+        note=found.note,
+        created=utc(found.at_ns),
+    )
+
+
+KEY_OPERATIONS: Final = {
+    "admin_list_projects": Operation(
+        summary="List projects, by id.",
+        do=_list_projects,
+        query=ProjectQuery,
+        answer=Listing[ProjectView],
+    ),
+    "admin_create_project": Operation(
+        summary="Make a project, for keys to belong to.",
+        do=_create_project,
+        again=lambda desk, asked, made: desk.projects.get(asked.actor, made).view(),
+        body=NewProject,
+        answer=ProjectView,
+        writes=True,
+    ),
+    "admin_get_project": Operation(
+        summary="Get a project.", do=_get_project, answer=ProjectView
+    ),
+    "admin_change_project": Operation(
+        summary="Give a project another name.",
+        do=_change_project,
+        body=ProjectChange,
+        answer=ProjectView,
+        writes=True,
+    ),
+    "admin_archive_project": Operation(
+        summary="End a project and, with it, its keys. It cannot be undone.",
+        do=_archive_project,
+        answer=ProjectView,
+        writes=True,
+    ),
+    "admin_list_keys": Operation(
+        summary="List keys, oldest first.",
+        do=_list_keys,
+        query=KeyQuery,
+        answer=Listing[KeyView],
+    ),
+    "admin_create_key": Operation(
+        summary="Make a key. The answer has its secret, this one time.",
+        do=_create_key,
+        again=_create_key_again,
+        body=NewKeyForm,
+        answer=KeyWithSecret,
+        writes=True,
+    ),
+    "admin_get_key": Operation(summary="Get a key.", do=_get_key, answer=KeyView),
+    "admin_change_key": Operation(
+        summary="Change a key: what is not named stays, null takes away.",
+        do=_change_key,
+        body=KeyChangeForm,
+        answer=KeyView,
+        writes=True,
+    ),
+    "admin_rotate_key": Operation(
+        summary="Give a key another secret; the one before is good for a while.",
+        do=_rotate_key,
+        body=Rotation,
+        answer=KeyWithSecret,
+        writes=True,
+    ),
+    "admin_revoke_key": Operation(
+        summary="End a key. It cannot be undone.", do=_revoke_key, answer=KeyView, writes=True
+    ),
+    "admin_get_budget": Operation(
+        summary="See where a key's granted budget stands.", do=_get_budget, answer=BudgetView
+    ),
+    "admin_create_grant": Operation(
+        summary="Add to a key's budget, or take away; from then on it is a hard one.",
+        do=_create_grant,
+        again=_create_grant_again,
+        body=GrantForm,
+        answer=GrantView,
+        writes=True,
+    ),
+}

@@ -1,0 +1,59 @@
+"""Reads bodies and queries into typed values; what is not known is refused by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from entente.domain.errors import InvalidParameter, MalformedJson
+
+T = TypeVar("T")
+
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
+_MISSING: Final = re.compile(r"Object missing required field `(.*?)`(?: - at `\$(.*)`)?", re.DOTALL)
+_PLACED: Final = re.compile(r"(.*) - at `\$\.?(.*?)`", re.DOTALL)
+_NAME_CHARS_MAX: Final = 64
+
+
+def read_body(body: bytes, kind: type[T]) -> T:
+    """Read a JSON object. Raises MalformedJson, and InvalidParameter with the member's name."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        message = "The body is not a JSON object."
+        raise MalformedJson(message) from None
+
+
+def read_query(fields: Mapping[str, Sequence[str]], kind: type[T]) -> T:
+    """Read the query of a URL. Raises InvalidParameter with the parameter's name."""
+    for name, values in fields.items():
+        if len(values) > 1:
+            message = f"`{name[:_NAME_CHARS_MAX]}` is there {len(values)} times: say it once."
+            raise InvalidParameter(message, param=name[:_NAME_CHARS_MAX], code="invalid_value")
+    try:
+        flat = {name: values[0] for name, values in fields.items()}
+        return msgspec.convert(flat, type=kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error)) from None
+
+
+def _refusal(said: str) -> InvalidParameter:
+    """Say what is wrong, and with which member."""
+    for form, code, text in (
+        (_UNKNOWN, "unknown_parameter", "Unknown parameter: `{}`."),
+        (_MISSING, "missing_required_parameter", "Missing required parameter: `{}`."),
+    ):
+        found = form.fullmatch(said)
+        if found is not None:
+            name = f"{found[2] or ''}.{found[1]}".lstrip(".")[:_NAME_CHARS_MAX]
+            return InvalidParameter(text.format(name), param=name, code=code)
+    placed = _PLACED.fullmatch(said)
+    what, name = (placed[1], placed[2][:_NAME_CHARS_MAX]) if placed else (said, None)
+    code = "invalid_type" if ", got `" in what else "invalid_value"
+    where = f"Invalid `{name}`" if name else "Invalid body"
+    return InvalidParameter(f"{where}: {what[:1].lower()}{what[1:]}.", param=name, code=code)
