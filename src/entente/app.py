@@ -21,6 +21,7 @@ import msgspec
 import uvloop
 
 from entente.account import open_account
+from entente.administration import open_control
 from entente.auth import KeyRing
 from entente.config import Config, MetricsAccess, ProviderKind, Validation
 from entente.control.keys import ADMIN_KEY_VARIABLE
@@ -52,6 +53,7 @@ from entente.news import News
 from entente.providers.base import Provider
 from entente.records import Records, open_records, random_bits
 from entente.routing.catalog import Catalog, Model, Target
+from entente.routing.deployments import Deployments
 from entente.sessions import make_sessions
 from entente.stored import Filed, answer_handlers, filed_of, keeping_of
 from entente.telemetry.metrics import Monitor
@@ -128,8 +130,8 @@ async def platform(
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = host.runtime or await start_runtime(config, stack)
-        monitor, running = Monitor(), Running()
-        records = await _open_records(config, environ, host, running, stack)
+        monitor, running, news = Monitor(), Running(), News()
+        records = await _open_records(config, environ, host, running, news, stack)
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
         accounts = await _accounts(config, records, monitor, open_agreements, stack)
@@ -146,7 +148,7 @@ async def platform(
         )
         keeping = await keeping_of(config, gateway, records.objects, ids, monitor, running)
         counting = Counting(gateway, providers)
-        account = await open_account(config, records.objects, catalog)
+        managed, deployments = await _management(config, news, records, catalog, stack)
         filed = filed_of(
             config,
             FileStore(records.objects, records.blobs, ids, time.time_ns),
@@ -163,7 +165,7 @@ async def platform(
                 **_operations(config, accounts, runtime, lambda: plane.stopping, stack),
                 **filed.handlers,
                 **sessions.handlers,
-                **account.handlers,
+                **managed,
             },
             ring=records.ring,
             bearer=_bearer(config, environ, records.ring, stack),
@@ -172,7 +174,7 @@ async def platform(
             ids=ids,
             running=running,
             inflight_max=config.server.inflight_max,
-            deployments=account.deployments,
+            deployments=deployments,
         )
         server = _server(config, plane, port, monitor, sessions.realtime)
         await filed.executor.start()
@@ -190,13 +192,13 @@ async def _open_records(
     environ: Mapping[str, str],
     host: Host,
     running: Running,
+    news: News,
     stack: contextlib.AsyncExitStack,
 ) -> Records:
     """Open what stands on the data folder; what runs for a key ends with it.
 
     A key that is revoked is news; one whose time has come is not, so it is looked for as well.
     """
-    news = News()
     records = await open_records(config, environ, host.lock, news, stack)
 
     def keep() -> None:
@@ -211,6 +213,19 @@ async def _open_records(
     watcher = asyncio.get_running_loop().create_task(watch())
     stack.callback(watcher.cancel)
     return records
+
+
+async def _management(
+    config: Config,
+    news: News,
+    records: Records,
+    catalog: Catalog,
+    stack: contextlib.AsyncExitStack,
+) -> tuple[dict[str, Handler], Deployments]:
+    """Open both control planes, our own and Azure's; give what serves them, and deployments."""
+    control = await open_control(config, news, records.ledger.journal, stack)
+    account = await open_account(config, records.objects, catalog)
+    return {**account.handlers, **control.handlers}, account.deployments
 
 
 def _operations(

@@ -82,7 +82,9 @@ def test_every_setting_is_documented_with_its_default(struct: str, field: inspec
     """The row has the default of the code, or says that it is required."""
     row = row_of(struct, PREFIXES.get(struct, "") + field.name)
     assert ("*required*" in row) >= field.required
-    if isinstance(field.default, bool | int | float):
+    if isinstance(field.default, bool):
+        assert f"`{str(field.default).lower()}`" in row
+    elif isinstance(field.default, int | float):
         assert f"`{field.default:g}`" in row or f"`{field.default}`" in row
     elif isinstance(field.default, str | Path):
         assert f'`"{field.default}"`' in row

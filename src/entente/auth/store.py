@@ -136,6 +136,29 @@ class KeyStore:
         condition = "" if with_revoked else "WHERE revoked_ns IS NULL"
         return self._select(f"{condition} ORDER BY created_ns, id LIMIT {KEYS_LISTED_MAX}")
 
+    def page(
+        self,
+        actor: Principal,
+        *,
+        limit: int,
+        after: str | None = None,
+        project: str | None = None,
+        user: str | None = None,
+        with_revoked: bool = False,
+    ) -> tuple[KeyRecord, ...]:
+        """Give keys by their ids, oldest first, behind the one called `after`."""
+        _admit(actor)
+        conditions, values = ["id > ?"], [after or ""]
+        for column, value in (("project", project), ("owner", user)):
+            if value is not None:
+                conditions.append(f"{column} = ?")
+                values.append(value)
+        if not with_revoked:
+            conditions.append("revoked_ns IS NULL")
+        return self._select(
+            f"WHERE {' AND '.join(conditions)} ORDER BY id LIMIT {int(limit)}", *values
+        )
+
     def get(self, actor: Principal, key_id: str) -> KeyRecord | None:
         """Give one key by its whole id, revoked or not."""
         _admit(actor)

@@ -38,6 +38,29 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     available_nano: int
 
 
+class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget, as people and programs see it: granted = spent + held + available."""
+
+    key: str
+    currency: str
+    granted: str
+    spent: str
+    held: str
+    available: str
+
+
+def budget_view(budget: Budget) -> BudgetView:
+    """Show a budget."""
+    return BudgetView(
+        key=budget.key,
+        currency=budget.asset,
+        granted=format_nano(budget.granted_nano),
+        spent=format_nano(budget.spent_nano),
+        held=format_nano(budget.held_nano),
+        available=format_nano(budget.available_nano),
+    )
+
+
 def budgets(entries: Iterable[AnyEntry]) -> dict[str, Budget]:
     """Fold a journal into the budget of every key in it, in US dollars."""
     books, granted = Books(), dict[str, int]()
@@ -47,15 +70,16 @@ def budgets(entries: Iterable[AnyEntry]) -> dict[str, Budget]:
             granted.setdefault(entry.key, 0)
         if isinstance(entry, Grant) and entry.asset == USD:
             granted[entry.key] += entry.nano
-    return {key: _budget(key, total, books) for key, total in granted.items()}
+    return {key: budget_of(key, total, books) for key, total in granted.items()}
 
 
 def nothing_granted(key: str) -> Budget:
     """Give the budget of a key that the journal does not know yet."""
-    return _budget(key, 0, Books())
+    return budget_of(key, 0, Books())
 
 
-def _budget(key: str, granted_nano: int, books: Books) -> Budget:
+def budget_of(key: str, granted_nano: int, books: Books) -> Budget:
+    """Give a budget of which so much was granted, and that stands so in the books."""
     available_nano, held_nano = books.available(key, USD), books.held(key, USD)
     return Budget(
         key=key,

@@ -131,7 +131,7 @@ class Deliverer:
             trouble = error.message if isinstance(error, EntenteError) else str(error)
         if status == GONE:
             await self._clerk.do(lambda desk: desk.queue.gone(due, GONE))
-        elif status in _SUCCESS:
+        elif status is not None and status in _SUCCESS:
             arrived = status
             await self._clerk.do(lambda desk: desk.queue.delivered(due, arrived))
         else:
@@ -189,3 +189,4 @@ def _sweep(desk: Desk) -> None:
     """End what is too old, and forget what nobody needs."""
     desk.queue.give_up()
     desk.outbox.sweep()
+    desk.creations.sweep()

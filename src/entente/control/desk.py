@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from entente.auth.store import KeyStore
 from entente.control.audit import Audit
+from entente.control.creations import Creations
+from entente.control.grants import Granting, Grants
 from entente.control.keys import Keys
 from entente.control.outbox import Outbox
 from entente.control.projects import Projects
 from entente.control.queue import Queue
 from entente.control.webhooks import Webhooks
+from entente.domain.errors import InvalidParameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from entente.auth.keys import Entropy
     from entente.control.table import Base
@@ -33,9 +36,17 @@ class Desk:
     """The use cases."""
 
     def __init__(
-        self, base: Base, *, token_bytes: Entropy, allow_private: bool, retry_days: int
+        self,
+        base: Base,
+        granting: Granting,
+        *,
+        token_bytes: Entropy,
+        models: Collection[str],
+        allow_private: bool,
+        retry_days: int,
     ) -> None:
-        """Put them on a database that is open and migrated."""
+        """Put them on a database that is open and migrated; `models` are those there are."""
+        self._models = models
         self.base = base
         self.audit = Audit(base)
         self.outbox = Outbox(base)
@@ -46,6 +57,15 @@ class Desk:
         self.queue = Queue(base, retry_days=retry_days)
         self.store = KeyStore(base.database)
         self.keys = Keys(self.store, now_ns=base.now_ns, ids=base.ids, token_bytes=token_bytes)
+        self.grants = Grants(base, self.audit, self.store, granting)
+        self.creations = Creations(base)
+
+    def check_models(self, named: Sequence[str]) -> None:
+        """Refuse models that there are not. Raises InvalidParameter."""
+        for name in named:
+            if name not in self._models:
+                message = f"`models`: the settings have no model {name!r}."
+                raise InvalidParameter(message, param="models", code="unknown_model")
 
 
 class Clerk:

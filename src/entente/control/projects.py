@@ -15,7 +15,7 @@ from entente.control.audit import Audit
 from entente.control.reports import utc
 from entente.control.table import Base, Page, admit, page_of
 from entente.control.times import utc_or_none
-from entente.domain.errors import InvalidParameter, ObjectNotFound
+from entente.domain.errors import Conflict, InvalidParameter, ObjectNotFound
 from entente.domain.principal import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Projects:
         )
         with self._base.database.transaction():
             if self._find(id) is not None:
-                _refuse("id", f"{id!r} is there already: choose another", code="already_exists")
+                message = f"There is a project {id!r} already: choose another id."
+                raise Conflict(message, param="id", code="already_exists")
             self._base.database.execute(
                 "INSERT INTO projects (id, name, created_ns) VALUES (?, ?, ?)",
                 (made.id, made.name, made.created_ns),

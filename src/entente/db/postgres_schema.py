@@ -192,4 +192,5 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON rules
             FOR EACH STATEMENT EXECUTE FUNCTION tell_of_table()""",
     ),
+    ("CREATE INDEX keys_by_end ON keys (expires_ns) WHERE expires_ns IS NOT NULL",),
 )

@@ -37,6 +37,8 @@ class Surface(StrEnum):
     OPERATIONS = "operations"
     MANAGEMENT = "management"
     """Azure's control plane."""
+    ADMIN = "admin"
+    """The control plane of our own."""
 
 
 class Front(StrEnum):

@@ -43,6 +43,7 @@ HEADERS_READ: Final = CARRIED | frozenset(
         b"content-length",
         b"content-type",
         b"expect",
+        b"idempotency-key",
         b"openai-beta",
         b"sec-websocket-key",
         b"sec-websocket-protocol",

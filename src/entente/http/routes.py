@@ -15,6 +15,7 @@ import msgspec
 from entente.domain.chat import Front, Surface
 from entente.domain.errors import MethodNotAllowed, UnknownRoute
 from entente.domain.principal import Role
+from entente.http.admin.paths import ADMIN_PATHS, PREFIX
 from entente.routing.deployments import Deployments
 from entente.wire.azure_management import is_management
 
@@ -159,6 +160,10 @@ ROUTES: Final = (
     Route("GET", f"{_ACCOUNT}/usages", Surface.MANAGEMENT, "list_quota", ADMINS),
     Route("GET", f"{_LOCATION}/models", Surface.MANAGEMENT, "list_deployable_models", ADMINS),
     Route("GET", f"{_LOCATION}/usages", Surface.MANAGEMENT, "list_quota", ADMINS),
+    *(
+        Route(method, PREFIX + path, Surface.ADMIN, act, ADMINS)
+        for method, path, act in ADMIN_PATHS
+    ),
     Route("GET", "/healthz", Surface.OPERATIONS, "health", ANYONE),
     Route("GET", "/readyz", Surface.OPERATIONS, "ready", ANYONE),
     Route("GET", "/metrics", Surface.OPERATIONS, "metrics", ADMINS),
@@ -207,6 +212,8 @@ class Router:
                 return route.surface
         if is_management(path):
             return Surface.MANAGEMENT
+        if path.startswith(PREFIX + "/"):
+            return Surface.ADMIN
         return Surface.MESSAGES if path.startswith(ANTHROPIC_PREFIXES) else Surface.OPERATIONS
 
     def find(self, method: str, path: str) -> Match:

@@ -47,9 +47,7 @@ def _get_webhook(desk: Desk, asked: Asked) -> WebhookView:
 
 def _change_webhook(desk: Desk, asked: Asked) -> WebhookView:
     body: WebhookChange = asked.body
-    return desk.webhooks.change(
-        asked.actor, asked.place["webhook"], **msgspec.structs.asdict(body)
-    )
+    return desk.webhooks.change(asked.actor, asked.place["webhook"], **msgspec.structs.asdict(body))
 
 
 def _remove_webhook(desk: Desk, asked: Asked) -> WebhookView:
@@ -82,9 +80,7 @@ def _redeliver(desk: Desk, asked: Asked) -> DeliveryView:
 
 def _list_audit(desk: Desk, asked: Asked) -> Listing[AuditView]:
     query: AuditQuery = asked.query
-    page = desk.audit.list(
-        asked.actor, limit=query.limit, after=query.after, about=query.object
-    )
+    page = desk.audit.list(asked.actor, limit=query.limit, after=query.after, about=query.object)
     shown = tuple(each.view() for each in page.found)
     return listing(Page(shown, page.has_more), tuple(each.id for each in shown))
 

@@ -102,6 +102,8 @@ class NewKeyForm(_Form, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    budget_usd: Amount | None = None
+    """A hard budget; null for none."""
 
 
 class KeyChangeForm(_Form, frozen=True, kw_only=True):
@@ -146,18 +148,6 @@ class GrantView(msgspec.Struct, frozen=True, kw_only=True):
     amount: str
     note: str
     created: str
-
-
-class BudgetView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a key's granted budget stands: granted = spent + held + available."""
-
-    key: str
-    budgeted: bool
-    currency: str
-    granted: str
-    spent: str
-    held: str
-    available: str
 
 
 # ---- webhooks ----

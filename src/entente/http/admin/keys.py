@@ -7,17 +7,16 @@ from typing import Final
 import msgspec
 
 from entente.auth.model import KeyRecord
-from entente.control import budgets
+from entente.control.budgets import BudgetView, budget_view
 from entente.control.desk import Desk
 from entente.control.key_forms import KeyChange, KeyView, KeyWish, view
 from entente.control.projects import ProjectView
 from entente.control.reports import utc
 from entente.control.table import Page
 from entente.control.times import ns_of
-from entente.domain.errors import ObjectNotFound
+from entente.domain.errors import InvalidParameter, ObjectNotFound
 from entente.domain.money import format_nano, parse_nano
 from entente.http.admin.forms import (
-    BudgetView,
     GrantForm,
     GrantView,
     KeyChangeForm,
@@ -32,6 +31,7 @@ from entente.http.admin.forms import (
     T,
 )
 from entente.http.admin.operation import Asked, Operation
+from entente.ledger.model import Grant
 
 
 def listing(page: Page[T], ids: tuple[str, ...]) -> Listing[T]:
@@ -111,12 +111,28 @@ def _create_key(desk: Desk, asked: Asked) -> KeyWithSecret:
         user=body.user,
         tags=body.tags,
         expires_ns=None if body.expires is None else ns_of(body.expires),
+        budgeted=body.budget_usd is not None,
         models=body.models,
         requests_per_minute=body.requests_per_minute,
         tokens_per_minute=body.tokens_per_minute,
     )
-    made = desk.keys.create(asked.actor, wish)
+    nano = _budget(body.budget_usd)
+    with desk.base.database.transaction():
+        made = desk.keys.create(asked.actor, wish)
+        if nano:
+            desk.grants.add(asked.actor, made.record.principal.key_id, nano)
     return _with_secret(made.record, made.secret.reveal())
+
+
+def _budget(text: str | None) -> int:
+    """Read the budget of a new key, which may be one of nothing. Raises InvalidParameter."""
+    if text is None or not text.strip("0."):
+        return 0
+    nano = _nano(text, "budget_usd")
+    if nano < 0:
+        message = "`budget_usd` must not be negative."
+        raise InvalidParameter(message, param="budget_usd", code="invalid_value")
+    return nano
 
 
 def _create_key_again(desk: Desk, asked: Asked, made: str) -> KeyWithSecret:
@@ -161,22 +177,20 @@ def _revoke_key(desk: Desk, asked: Asked) -> KeyView:
 
 def _get_budget(desk: Desk, asked: Asked) -> BudgetView:
     record = _key(desk, asked)
-    found = desk.grants.standing(asked.actor, record.principal.key_id)
-    return BudgetView(
-        key=found.key,
-        budgeted=record.principal.budgeted,
-        currency=found.asset,
-        granted=format_nano(found.granted_nano),
-        spent=format_nano(found.spent_nano),
-        held=format_nano(found.held_nano),
-        available=format_nano(found.available_nano),
-    )
+    return budget_view(desk.grants.standing(asked.actor, record.principal.key_id))
 
 
 def _create_grant(desk: Desk, asked: Asked) -> GrantView:
     body: GrantForm = asked.body
     key_id = _key(desk, asked).principal.key_id
-    made = desk.grants.add(asked.actor, key_id, parse_nano(body.usd), note=body.note)
+    return _grant(desk.grants.add(asked.actor, key_id, _nano(body.usd, "usd"), note=body.note))
+
+
+def _create_grant_again(desk: Desk, asked: Asked, made: str) -> GrantView:
+    return _grant(desk.grants.get(asked.actor, made))
+
+
+def _grant(made: Grant) -> GrantView:
     return GrantView(
         id=made.id,
         key=made.key,
@@ -187,16 +201,16 @@ def _create_grant(desk: Desk, asked: Asked) -> GrantView:
     )
 
 
-def _create_grant_again(desk: Desk, asked: Asked, made: str) -> GrantView:
-    found = desk.grants.get(asked.actor, made)
-    return GrantView(
-        id=found.id,
-        key=found.key,
-        currency=budgets.USD,
-        amount=format_nano(found.nano),
-        note=found.note,
-        created=utc(found.at_ns),
-    )
+def _nano(text: str, param: str) -> int:
+    """Read an amount that is not zero. Raises InvalidParameter."""
+    try:
+        nano = parse_nano(text)
+    except ValueError as error:
+        raise InvalidParameter(f"`{param}`: {error}.", param=param, code="invalid_value") from None
+    if not nano:
+        message = f"`{param}` must not be zero."
+        raise InvalidParameter(message, param=param, code="invalid_value")
+    return nano
 
 
 KEY_OPERATIONS: Final = {
@@ -214,9 +228,7 @@ KEY_OPERATIONS: Final = {
         answer=ProjectView,
         writes=True,
     ),
-    "admin_get_project": Operation(
-        summary="Get a project.", do=_get_project, answer=ProjectView
-    ),
+    "admin_get_project": Operation(summary="Get a project.", do=_get_project, answer=ProjectView),
     "admin_change_project": Operation(
         summary="Give a project another name.",
         do=_change_project,
@@ -243,6 +255,7 @@ KEY_OPERATIONS: Final = {
         body=NewKeyForm,
         answer=KeyWithSecret,
         writes=True,
+        grants=True,
     ),
     "admin_get_key": Operation(summary="Get a key.", do=_get_key, answer=KeyView),
     "admin_change_key": Operation(
@@ -272,5 +285,6 @@ KEY_OPERATIONS: Final = {
         body=GrantForm,
         answer=GrantView,
         writes=True,
+        grants=True,
     ),
 }

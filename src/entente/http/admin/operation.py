@@ -45,6 +45,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     writes: bool = False
     """It changes what the server goes by."""
 
+    grants: bool = False
+    """It changes a budget, which stands in the ledger."""
+
     @property
     def status(self) -> int:
         """The status of its answer."""

@@ -53,7 +53,8 @@ def _refusal(said: str) -> InvalidParameter:
             name = f"{found[2] or ''}.{found[1]}".lstrip(".")[:_NAME_CHARS_MAX]
             return InvalidParameter(text.format(name), param=name, code=code)
     placed = _PLACED.fullmatch(said)
-    what, name = (placed[1], placed[2][:_NAME_CHARS_MAX]) if placed else (said, None)
+    what = placed[1] if placed else said
+    place = placed[2][:_NAME_CHARS_MAX] if placed else None
     code = "invalid_type" if ", got `" in what else "invalid_value"
-    where = f"Invalid `{name}`" if name else "Invalid body"
-    return InvalidParameter(f"{where}: {what[:1].lower()}{what[1:]}.", param=name, code=code)
+    where = f"Invalid `{place}`" if place else "Invalid body"
+    return InvalidParameter(f"{where}: {what[:1].lower()}{what[1:]}.", param=place, code=code)

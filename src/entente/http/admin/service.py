@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Final
@@ -31,12 +31,22 @@ _BOUND: Final = "the bound of /admin/v1"
 
 
 class Administration:
-    """Serves the control plane. `changed` is called when something was, to go by it at once."""
+    """Serves the control plane, such that this server goes by a change before it is answered.
 
-    def __init__(self, clerk: Clerk, *, changed: Callable[[], None]) -> None:
+    `changed` is called when something was; `granted` waits until the ledger has what was granted.
+    """
+
+    def __init__(
+        self,
+        clerk: Clerk,
+        *,
+        changed: Callable[[], None],
+        granted: Callable[[], Awaitable[None]],
+    ) -> None:
         """Take the parts."""
         self._clerk = clerk
         self._changed = changed
+        self._granted = granted
         self._document = describe(ROUTES, OPERATIONS)
 
     def handlers(self) -> dict[str, Handler]:
@@ -64,6 +74,8 @@ class Administration:
         name = _name(exchange, operation)
         digest = sha256(f"{exchange.method} {exchange.path}\n".encode() + body).digest()
         answer = await self._clerk.do(lambda desk: _done(desk, operation, asked, name, digest))
+        if operation.grants:
+            await self._granted()
         if operation.writes:
             self._changed()
         await answer_json(exchange, answer, status=operation.status)

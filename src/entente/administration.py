@@ -1,0 +1,117 @@
+"""The control plane put together: its desk and thread, `/admin/v1`, and who delivers webhooks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import sqlite3
+import time
+from typing import Final, NamedTuple
+
+from entente.config import Config
+from entente.control.budgets import USD, Budget, budget_of
+from entente.control.delivering import Deliverer
+from entente.control.desk import Clerk, Desk
+from entente.control.table import Base
+from entente.db import DATABASE_NAME, open_sqlite
+from entente.domain.ids import Ids
+from entente.http.admin.service import Administration
+from entente.http.handler import Handler
+from entente.ledger.journal import decode
+from entente.ledger.model import Grant
+from entente.ledger.reader import load
+from entente.ledger.sqlite import SqliteJournal
+from entente.ledger.store import Journal
+from entente.ledger.table import append_now
+from entente.news import News
+
+_GRANTS: Final = (
+    "SELECT line FROM entries WHERE idempotency_key >= 'grant:' AND idempotency_key < 'grant;'"
+)
+
+
+SEEN_POLL_S: Final = 0.02
+SEEN_POLLS_MAX: Final = 250
+"""How often a grant's answer looks whether the ledger has it, which it will in any case."""
+
+
+class OpenControl(NamedTuple):
+    """What the server needs of it."""
+
+    handlers: dict[str, Handler]
+    clerk: Clerk
+    deliverer: Deliverer
+
+
+class SqliteGranting:
+    """Grants on the journal in SQLite, written as the command line writes them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Use the desk's connection, so that a grant is a part of the desk's transaction."""
+        self._connection = connection
+
+    def budget(self, key: str) -> Budget:
+        """Give where the budget of a key stands now, from the last checkpoint on."""
+        granted = sum(each.nano for each in self._grants() if each.key == key)
+        return budget_of(key, granted, load(self._connection).books)
+
+    def append(self, entry: Grant) -> None:
+        """Write a grant; the server's books have it within a second."""
+        append_now(self._connection, [entry])
+
+    def find(self, grant_id: str) -> Grant | None:
+        """Give a grant by its id."""
+        return next((each for each in self._grants() if each.id == grant_id), None)
+
+    def _grants(self) -> list[Grant]:
+        lines = self._connection.execute(_GRANTS).fetchall()
+        found = [decode(line) for (line,) in lines]
+        return [each for each in found if isinstance(each, Grant) and each.asset == USD]
+
+
+async def open_control(
+    config: Config, news: News, journal: Journal, stack: contextlib.AsyncExitStack
+) -> OpenControl:
+    """Open the desk on a connection of its own, and begin to deliver."""
+    database = open_sqlite(config.server.data_dir / DATABASE_NAME)
+    chance = random.Random(secrets.randbits(128))  # noqa: S311  (spreads retries, no secret)
+    base = Base(database, time.time_ns, Ids(time.time_ns, chance.getrandbits))
+    settings = config.webhooks
+    clerk = Clerk(
+        Desk(
+            base,
+            SqliteGranting(database.connection),
+            token_bytes=secrets.token_bytes,
+            models=frozenset(config.models),
+            allow_private=settings.allow_private,
+            retry_days=settings.retry_days,
+        )
+    )
+    stack.push_async_callback(clerk.aclose)
+    deliverer = Deliverer(
+        clerk, allow_private=settings.allow_private, now_ns=time.time_ns, spread=chance.random
+    )
+    stack.push_async_callback(deliverer.aclose)
+    deliverer.start()
+
+    def changed() -> None:
+        news.changed()
+        deliverer.wake()
+
+    async def granted() -> None:
+        written = await clerk.do(lambda _: _last_seq(database.connection))
+        for _ in range(SEEN_POLLS_MAX):
+            if not isinstance(journal, SqliteJournal) or journal.seq >= written:
+                return
+            await asyncio.sleep(SEEN_POLL_S)
+
+    handlers = Administration(clerk, changed=changed, granted=granted).handlers()
+    return OpenControl(handlers, clerk, deliverer)
+
+
+def _last_seq(connection: sqlite3.Connection) -> int:
+    """Give the number of the journal's last entry."""
+    (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
+    return int(seq)
