@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Runner
 
 DAY_NS = 86_400 * 1_000_000_000
+NOT_MEASURED = {"audio_ms": 0, "characters": 0, "images": 0}
 START_NS = 1_790_000_000 * 1_000_000_000
 """2026-09-21T14:13:20Z."""
 
@@ -87,7 +88,9 @@ def test_usage_by_model_keeps_currencies_and_unknowns_apart(entente_: Runner) ->
             "model": "a",
             "requests": 3,
             "input_tokens": 21,
+            "cached_input_tokens": 12,
             "output_tokens": 33,
+            **NOT_MEASURED,
             "cost": {"USD": "0.00000004", "EUR": "0.000000007"},
             "estimated_requests": 1,
             "unpriced_requests": 0,
@@ -96,7 +99,9 @@ def test_usage_by_model_keeps_currencies_and_unknowns_apart(entente_: Runner) ->
             "model": "b",
             "requests": 1,
             "input_tokens": 7,
+            "cached_input_tokens": 4,
             "output_tokens": 11,
+            **NOT_MEASURED,
             "cost": {},
             "estimated_requests": 0,
             "unpriced_requests": 1,
@@ -118,6 +123,7 @@ def test_usage_names_keys_for_people_and_gives_ids_to_machines(
         ["bob", "2026-09-22"],
         ["bob", "2026-09-23"],
         ["key_other", "2026-09-24"],
+        ["TOTAL", "4"],
     ]
     lines = entente_.ok("usage", "--group-by", "key", "--json").json
     assert {line["key"] for line in lines} == {key_id, "key_other"}

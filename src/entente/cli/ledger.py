@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -24,6 +25,10 @@ from entente.domain.errors import LedgerCorrupt
 from entente.ledger.journal import Report, entries
 from entente.ledger.journal import verify as verify_rows
 from entente.ledger.reader import repeated, rows
+from entente.ledger.rollups.beside import open_folding
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHOWN_MAX: Final = 10
 
@@ -41,6 +46,9 @@ class Format(StrEnum):
 def verify(
     *,
     config: ConfigOption = None,
+    with_rollups: Annotated[
+        bool, typer.Option("--rollups", help="Compare the sums of usage with the entries, too.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check the chain, the order, every balance, and that nothing is held at rest.
@@ -55,12 +63,25 @@ def verify(
         faults.append(
             f"{report.open_holds} holds are open and no server runs: `entente serve` settles them"
         )
+    told: dict[str, int] = {}
+    if with_rollups:
+        told, wrong = _rollups(database.parent)
+        faults += wrong
     if as_json:
-        say_json({"ok": not faults, **msgspec.to_builtins(report), "problems": faults})
+        say_json({"ok": not faults, **msgspec.to_builtins(report), **told, "problems": faults})
     elif not faults:
         say(_summary(report))
+        if told:
+            say("ok: {sums} sums of usage, {behind} entries not folded yet".format_map(told))
     if faults:
         raise LedgerCorrupt(_complaint(faults))
+
+
+def _rollups(folder: Path) -> tuple[dict[str, int], list[str]]:
+    """Fold the journal of a data folder again, and say which sums differ from that."""
+    with closing(open_folding(folder)) as folding:
+        sums, wrong = folding.compare()
+        return {"sums": sums, "behind": folding.behind()}, wrong
 
 
 def _summary(report: Report) -> str:

@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for _module in (serve, models, usage, doctor):
+for _module in (serve, models, doctor):
     _module.register(app)
 
 app.add_typer(keys.app, name="keys")
@@ -45,6 +45,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(limits.app, name="limits")
 app.add_typer(models.prices, name="prices")
+app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
 app.add_typer(agreement.app, name="agreement")

@@ -8,5 +8,6 @@ and they can be thrown away and made anew at any time.
 - `table`    sums written and asked for, on either kind of database
 - `source`   the seam to the journals that are folded
 - `fold`     on from where the last fold ended; anew; and compared with the journal
+- `beside`   opened in a data folder
 - `folder`   folding while the server runs, in a thread of its own
 """

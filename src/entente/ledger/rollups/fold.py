@@ -51,6 +51,10 @@ class Folding:
         self._source = source
         self._widths = widths
 
+    def into(self, rollups: Rollups, widths: tuple[int, ...]) -> Folding:
+        """Give what folds the same journal into others."""
+        return Folding(rollups, self._source, widths=widths)
+
     def behind(self) -> int:
         """Give how many entries are not folded yet."""
         marks = self.rollups.marks()
@@ -124,6 +128,10 @@ class Folding:
             if told is not None:
                 told(total)
         return total
+
+    def compare(self) -> tuple[int, list[str]]:
+        """Compare the rollups with the journal; see the function of this name."""
+        return compare(self.rollups, self._source)
 
     def forget(self, now_s: int) -> None:
         """Delete the sums of minutes that are too old to be kept."""

@@ -1,0 +1,24 @@
+"""The rollups of a data folder, in their file beside the journal's."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from entente.db import DATABASE_NAME, SqliteDatabase
+from entente.ledger.rollups.fold import Folding
+from entente.ledger.rollups.schema import USAGE_NAME, open_usage_file
+from entente.ledger.rollups.source import SqliteSource
+from entente.ledger.rollups.table import Rollups
+
+
+def now_s() -> int:
+    """Give the seconds since 1970."""
+    return int(time.time())
+
+
+def open_folding(data_dir: Path) -> Folding:
+    """Open the journal of a data folder and its rollups. Raises LedgerUnavailable."""
+    path = data_dir / USAGE_NAME
+    source = SqliteSource(data_dir / DATABASE_NAME)
+    return Folding(Rollups(SqliteDatabase(open_usage_file(path), str(path))), source)
