@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from contextlib import closing
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
 
-from entente.cli import reconcile
+from entente.cli import ledger_export, reconcile
 from entente.cli.base import (
     ConfigOption,
     JsonOption,
     existing_database,
     say,
     say_json,
-    say_json_lines,
     settings,
 )
-from entente.control.reports import request_line, settlements
 from entente.db import is_locked
 from entente.domain.errors import LedgerCorrupt
-from entente.ledger.journal import Report, entries
+from entente.ledger.journal import Report
 from entente.ledger.journal import verify as verify_rows
 from entente.ledger.reader import repeated, rows
 from entente.ledger.rollups.beside import open_folding
@@ -33,13 +30,8 @@ if TYPE_CHECKING:
 SHOWN_MAX: Final = 10
 
 app = typer.Typer(help="Verify, export and reconcile the ledger.", no_args_is_help=True)
+app.command()(ledger_export.export)
 app.command()(reconcile.reconcile)
-
-
-class Format(StrEnum):
-    """The forms of an export."""
-
-    JSONL = "jsonl"
 
 
 @app.command()
@@ -100,25 +92,3 @@ def _complaint(faults: list[str]) -> str:
     if len(faults) > SHOWN_MAX:
         shown.append(f"and {len(faults) - SHOWN_MAX} more; --json has them.")
     return "\n".join(shown)
-
-
-@app.command()
-def export(
-    *,
-    config: ConfigOption = None,
-    form: Annotated[Format, typer.Option("--format", help="One JSON object a line.")] = (
-        Format.JSONL
-    ),
-    as_json: JsonOption = False,
-) -> None:
-    """Write one line a settled request, oldest first; --json writes one array."""
-    lines = (
-        request_line(entry)
-        for entry in settlements(entries(rows(existing_database(settings(config)))))
-    )
-    if as_json:
-        say_json(list(lines))
-        return
-    match form:
-        case Format.JSONL:
-            say_json_lines(lines)

@@ -24,6 +24,8 @@ Row: TypeAlias = dict[str, Value]
 
 PLACES: Final = 18
 """Digits behind the point, where a number does not end before."""
+NOBODY: Final = "unknown"
+"""Who is owed for a request that a crash has cut off, before anybody wrote who answered."""
 _MILLION: Final = 1_000_000
 _UNITS: Final = {"audio_ms": "Milliseconds", "characters": "Characters", "images": "Images"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -76,8 +78,9 @@ def _parties(provider: str, asset: str) -> Row:
 
 def _usage(charge: Charge) -> Row:
     group = charge.group
-    provider, _, model = group.target.partition("/")
-    sku = f"{group.target}/{charge.about}"
+    target = group.target or f"{NOBODY}/{group.model}"
+    provider, _, model = target.partition("/")
+    sku = f"{target}/{charge.about}"
     quantity, unit, consumed, price = _priced(charge)
     cost = decimal(Fraction(quantity) * Fraction(price))
     billed = _amount(charge.billed_nano)
@@ -104,7 +107,7 @@ def _usage(charge: Charge) -> Row:
         "PricingCurrencyListUnitPrice": price,
         "PricingQuantity": quantity,
         "PricingUnit": unit,
-        "ResourceId": group.target,
+        "ResourceId": target,
         "ResourceName": model,
         "ResourceType": "Model",
         "SkuId": sku,
