@@ -46,8 +46,8 @@ lock: ## Resolve the dependencies anew, with hashes (needs uv)
 	for set in build serve agreement dev; do \
 	  uv pip compile pyproject.toml --universal --generate-hashes --python-version 3.11 \
 	    --no-header --no-emit-index-url --quiet \
-	    $$(case $$set in build) echo --extra build;; serve) echo --extra local;; \
-	       agreement) echo --extra local --extra agreement;; \
+	    $$(case $$set in build) echo --extra build;; serve) echo --extra local --extra postgres;; \
+	       agreement) echo --extra local --extra postgres --extra agreement;; \
 	       dev) echo --extra local --extra agreement --extra export --extra postgres --extra dev \
 	         --extra build;; esac) \
 	    -o requirements/$$set.txt || exit 1; \

@@ -18,6 +18,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from entente.db.address import Address
 from entente.domain.features import OnLoss
 from entente.domain.secret import Secret
 from entente.engine.model import BUILTIN_MODEL
@@ -145,7 +146,7 @@ class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`[ledger]`: how sure a record is before a request goes on."""
 
     durability: Durability = Durability.FULL
-    url: Text | None = None
+    url: Address | None = None
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

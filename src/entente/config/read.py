@@ -18,6 +18,7 @@ from msgspec import inspect
 from entente.config import secrets
 from entente.config.model import TEXT_CHARS_MAX, ProviderKind
 from entente.config.problems import did_you_mean, setting_name
+from entente.db.address import Address, address_of
 from entente.domain.money import parse_rate
 from entente.domain.secret import Secret
 from entente.providers.presets import PRESETS
@@ -147,6 +148,8 @@ class Reader:
         try:
             if cls is Secret:
                 return secrets.resolve(value, self._environ, self._folder)
+            if cls is Address:
+                return address_of(secrets.text_or_reference(value, self._environ, self._folder))
             if cls is Fraction:
                 return _rate(value)
             return self._file(value)

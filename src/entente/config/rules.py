@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from entente.config.issuer_rules import check_issuers
@@ -16,6 +17,8 @@ from entente.metering.units import RATES
 
 ATTRIBUTE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}(?:\.[a-z][a-z0-9_]{0,63})?")
 """As in the conditions of agreements."""
+DRIVERS: Final = ("asyncpg", "psycopg")
+"""What a ledger on PostgreSQL is reached by."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,11 +36,11 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
     trouble = against_workers(config.server.workers, config.ledger.url)
     if trouble is not None:
         problems.add(("server", "workers"), trouble)
-    if config.ledger.url is not None:
+    if config.ledger.url is not None and not all(map(find_spec, DRIVERS)):
         problems.add(
             ("ledger", "url"),
-            "PostgreSQL is not available yet: leave `url` out; the ledger is then a SQLite "
-            "file under server.data_dir",
+            "the drivers of PostgreSQL are not installed: `pip install 'entente[postgres]'`, or "
+            "leave `url` out; the ledger is then a SQLite file under server.data_dir",
         )
     written = _table(document, "providers")
     if written:

@@ -39,6 +39,16 @@ def resolve(reference: object, environ: Mapping[str, str], folder: Path) -> Secr
     raise ValueError(message)
 
 
+def text_or_reference(value: object, environ: Mapping[str, str], folder: Path) -> Secret:
+    """Fetch what may stand in the settings as it is, too, though a part of it be secret.
+
+    Raises ValueError, never with the value.
+    """
+    if not isinstance(value, str) or value.startswith((_ENV, _FILE)):
+        return resolve(value, environ, folder)
+    return _checked(value, "this text")
+
+
 def _from_env(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """Give the value of a variable and words for where it came from."""
     if not _ENV_NAME.fullmatch(name):

@@ -101,7 +101,7 @@ class PostgresDatabase:
         try:
             yield
         except psycopg.Error as error:
-            raise LedgerUnavailable(refusal(self._address, error)) from None
+            raise LedgerUnavailable(_refusal(self._address, error)) from None
 
 
 def _connect(address: Address) -> psycopg.Connection[tuple[Any, ...]]:
@@ -131,16 +131,21 @@ _AT_THE_DOOR: Final = (
     ("role", _DENIED),
     ("does not exist", _MISSING),
 )
-"""By words: what refuses a connection comes without a code."""
+"""By words: what refuses a connection may come without a code."""
 
 
-def refusal(address: Address, error: psycopg.Error) -> str:
-    """Write what went wrong, where, and what to do."""
-    said = address.masked(error.diag.message_primary or _first_line(error))
-    remedy = _REMEDIES.get(error.sqlstate or "") or next(
+def worded(address: Address, text: str, code: str | None) -> str:
+    """Write what went wrong, where, and what to do; `text` and `code` are PostgreSQL's."""
+    said = address.masked(text).rstrip(".")
+    remedy = _REMEDIES.get(code or "") or next(
         (remedy for word, remedy in _AT_THE_DOOR if "FATAL" in said and word in said), _UNKNOWN
     )
-    return f"The database {address.place} cannot be used now: {said.rstrip('.')}. {remedy}"
+    return f"The database {address.place} cannot be used now: {said}. {remedy}"
+
+
+def _refusal(address: Address, error: psycopg.Error) -> str:
+    """Write what the driver's error says."""
+    return worded(address, error.diag.message_primary or _first_line(error), error.sqlstate)
 
 
 def _first_line(error: psycopg.Error) -> str:

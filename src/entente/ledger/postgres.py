@@ -1,0 +1,429 @@
+"""The journal on PostgreSQL: entries gather in line while the batch before is committed.
+
+A worker writes its own chain (`postgres_chain`) over one session, one statement a batch.
+When the session is lost, another one is made; what of the last batch is in the chain is
+seen by the chain's end, and all the rest goes on from there. What is waited for is refused
+only once the first try to connect again has failed; settlements are kept until they can be
+written. A chain that was taken over meanwhile, because we were held for dead, is left to
+whoever did: its holds are settled, and a new chain begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from entente.db.address import Address
+from entente.db.postgres_async import FAILURES, close_session, open_session, said_by
+from entente.domain.errors import IdempotencyConflict, LedgerUnavailable, StartError
+from entente.ledger.journal import encode
+from entente.ledger.model import AnyEntry, Hold, Settlement
+from entente.ledger.postgres_chain import (
+    ALONE_LOCK,
+    CHAIN_LOCKS,
+    REPEATABLE,
+    Chain,
+    Line,
+    open_chain,
+    take_lock,
+)
+from entente.ledger.store import Durability, OnWritten
+
+if TYPE_CHECKING:
+    from entente.db.postgres_async import Session
+    from entente.domain.ids import NowNs
+
+BATCH_ENTRIES_MAX: Final = 512
+HEARTBEAT_S: Final = 1.0
+"""Without traffic the session is asked so often whether it lives."""
+ANSWER_S_MAX: Final = 3.0
+CLOSE_S_MAX: Final = 10.0
+"""How long the end waits for a database that is away; then others settle what is open."""
+RETRY_S: Final = 0.1
+RETRY_S_MAX: Final = 2.0
+SOON_S: Final = 5.0
+"""Longer than a commit that does not wait for the disk takes to be there."""
+
+_log = logging.getLogger("entente.ledger")
+
+GONE: Final = ("08", "57")
+"""Classes of codes that say that the session ends, not that a statement was refused."""
+
+OnOrphan = Callable[[Hold], None]
+"""Told of a hold that was refused, because nothing was known of it, and stands all the same."""
+OnTakenOver = Callable[[], Awaitable[None]]
+"""Asked to read the books anew, before anything is written to a new chain."""
+
+
+class _Item:
+    """An entry in line, and who waits for it."""
+
+    __slots__ = ("done", "entry", "fsync", "line", "told")
+
+    def __init__(self, entry: AnyEntry, done: asyncio.Future[None], *, fsync: bool) -> None:
+        self.entry = entry
+        self.line = Line(entry.at_ns, entry.idempotency_key, encode(entry))
+        self.done = done
+        self.fsync = fsync
+        self.told = False
+        """It stood in the chain once, and who waited knows."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is still to be written."""
+        return isinstance(self.entry, Settlement) or self.told or not self.is_refused
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether who waited was told that it is not written."""
+        done = self.done
+        return done.done() and not done.cancelled() and done.exception() is not None
+
+    def fail(self, error: Exception) -> None:
+        """Tell who waits that it is not written."""
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # who waited may have been cancelled
+
+    def succeed(self) -> None:
+        """Tell who waits that it stands."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class PostgresJournal:
+    """A `Journal` in the `entries` table of a PostgreSQL database."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        name: str,
+        durability: Durability,
+        now_ns: NowNs,
+        on_written: OnWritten,
+        on_orphan: OnOrphan,
+        on_taken_over: OnTakenOver,
+        alone: bool,
+    ) -> None:
+        """Write to a new chain that is called `name`; `open` begins it.
+
+        `alone`: no other server may write at the same time. On the running event loop
+        `on_written` is told of what stands in the chain.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._address = address
+        self._name, self._alone = name, alone
+        self._now_ns = now_ns
+        self._fsync = durability is not Durability.ASYNC
+        self._fsync_holds = durability is Durability.FULL
+        self._on_written, self._on_orphan = on_written, on_orphan
+        self._on_taken_over = on_taken_over
+        self._line: deque[_Item] = deque()
+        self._doubtful: list[_Item] = []
+        """The batch that was on its way when the session was lost."""
+        self._soft: deque[tuple[float, int, list[_Item]]] = deque()
+        """Batches that the disk may not have yet: when, behind which entry, what."""
+        self._chain: Chain | None = None
+        self._pid: int | None = None
+        self._news = asyncio.Event()
+        self._closing_s: float | None = None
+        self._must_reload = False
+        """Our chain was taken over, and the books are not read anew yet."""
+        self._task: asyncio.Task[None] | None = None
+        self.trouble: str | None = None
+
+    async def open(self) -> None:
+        """Begin a chain. Raises LedgerUnavailable, and StartError where another server is."""
+        try:
+            session = await open_session(self._address)
+            if not await self._fence(session):
+                await close_session(session)
+                message = (
+                    f"Another entente serves from the database {self._address.place}. Stop it, or "
+                    "name another database as ledger.url."
+                )
+                raise StartError(message)
+            self._chain = await open_chain(session, self._name, self._now_ns())
+        except FAILURES as error:
+            raise LedgerUnavailable(said_by(self._address, error)) from None
+        self._watch(session)
+        self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def chain(self) -> int:
+        """The number of the chain that is written."""
+        return 0 if self._chain is None else self._chain.number
+
+    def append(self, entry: AnyEntry) -> asyncio.Future[None]:
+        """Put an entry in line; see `Journal.append`."""
+        done = self._loop.create_future()
+        fsync = self._fsync_holds if isinstance(entry, Hold) else self._fsync
+        item = _Item(entry, done, fsync=fsync)
+        if self.trouble is not None:
+            item.fail(LedgerUnavailable(self.trouble))
+        if item.is_kept:
+            self._line.append(item)
+            self._news.set()
+        return done
+
+    async def aclose(self) -> None:
+        """Write what is in line, then let go of the chain."""
+        if self._closing_s is None:
+            self._closing_s = self._loop.time()
+        self._news.set()
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    # ---- writing ----
+
+    async def _run(self) -> None:
+        """Commit batch after batch until closed."""
+        going_on = True
+        while going_on:
+            chain = self._chain
+            assert chain is not None  # noqa: S101  (opened before, or made anew below)
+            try:
+                while going_on := await self._wait():
+                    await self._write(chain)
+            except FAILURES as error:
+                await self._lost(error)
+                going_on = await self._reconnect()
+        await close_session(self._chain.session if self._chain else None)
+
+    async def _wait(self) -> bool:
+        """Wait for something to write; say whether to go on. A silent session is asked."""
+        assert self._chain is not None  # noqa: S101
+        session = self._chain.session
+        while not self._line:
+            if self._closing_s is not None:
+                return False
+            if session.is_closed():
+                message = "the server closed the connection"
+                raise ConnectionError(message)
+            self._news.clear()
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._news.wait()
+            except TimeoutError:
+                await session.fetchval("SELECT 1", timeout=ANSWER_S_MAX)
+        return True
+
+    async def _write(self, chain: Chain) -> None:
+        """Commit the next batch, and tell of it."""
+        batch, fsync = self._gather()
+        self._doubtful = batch
+        seq = chain.seq
+        if batch[0].line.name.startswith(REPEATABLE):
+            try:
+                await chain.append_once(batch[0].line)
+            except IdempotencyConflict as error:
+                batch[0].fail(error)
+        else:
+            await chain.append([item.line for item in batch], fsync=fsync)
+        self._doubtful = []
+        if fsync:
+            self._soft.clear()
+        else:
+            self._remember(batch, seq)
+        self._tell(batch if chain.seq > seq else [])
+        for item in batch:
+            item.succeed()
+        self.trouble = None
+
+    def _gather(self) -> tuple[list[_Item], bool]:
+        """Take a batch from the line: what needs no fsync goes ahead of the first that does.
+
+        Nothing overtakes: a hold may count on a settlement before it. What can be said twice
+        goes alone.
+        """
+        line = self._line
+        first = line.popleft()
+        batch = [first]
+        if first.line.name.startswith(REPEATABLE):
+            return batch, True
+        while line and len(batch) < BATCH_ENTRIES_MAX:
+            following = line[0]
+            if following.line.name.startswith(REPEATABLE):
+                break
+            if following.fsync and not first.fsync:
+                break
+            batch.append(line.popleft())
+        return batch, first.fsync
+
+    def _tell(self, written: Iterable[_Item]) -> None:
+        """Tell of entries that stand in the chain, each once."""
+        assert self._chain is not None  # noqa: S101
+        entries = [item.entry for item in written if not item.told]
+        for item in written:
+            item.told = True
+        self._on_written(entries, self._chain.seq, self._chain.head)
+
+    def _remember(self, batch: list[_Item], seq: int) -> None:
+        """Keep what the disk may not have yet, as long as it may not."""
+        now_s = time.monotonic()
+        self._soft.append((now_s, seq, batch))
+        while self._soft and now_s - self._soft[0][0] > SOON_S:
+            self._soft.popleft()
+
+    # ---- a session that is lost ----
+
+    def _watch(self, session: Session) -> None:
+        """Have the end of a session be known at once, not at the next write."""
+        self._pid = session.get_server_pid()
+        session.add_termination_listener(self._wake)
+
+    def _wake(self, _: object) -> None:
+        """Look at the session."""
+        self._news.set()
+
+    async def _lost(self, error: BaseException) -> None:
+        """Let go of the session. What the database says no to is refused at once."""
+        text = said_by(self._address, error)
+        _log.warning("the journal's session is lost: %s", text)
+        if self._chain is not None:
+            self._chain.session.terminate()
+        code = getattr(error, "sqlstate", None) or ""
+        if code and not code.startswith(GONE):
+            self._refuse(text)
+            await asyncio.sleep(RETRY_S_MAX)
+
+    async def _reconnect(self) -> bool:
+        """Connect again, however long it takes; False when closing takes too long."""
+        wait_s = RETRY_S
+        while True:
+            try:
+                await self._resume()
+            except FAILURES as error:
+                self._refuse(said_by(self._address, error))
+            except (LedgerUnavailable, StartError) as error:
+                self._refuse(error.message)
+            else:
+                if not self._line:
+                    self.trouble = None
+                return True
+            if self._gives_up():
+                return False
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, RETRY_S_MAX)
+
+    def _gives_up(self) -> bool:
+        """Say whether closing has waited long enough for the database."""
+        if self._closing_s is None or (
+            self._line and self._loop.time() - self._closing_s < CLOSE_S_MAX
+        ):
+            return False
+        if self._line:
+            _log.error(
+                "%d settlements are not written; the next server settles their requests at "
+                "their bounds",
+                len(self._line),
+            )
+        return True
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Refuse what comes after the end."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            _log.critical("the journal has failed", exc_info=error)
+        self._refuse("The journal is closed." if error is None else f"The journal failed: {error}.")
+
+    def _refuse(self, text: str) -> None:
+        """Tell who waits that nothing can be written now; settlements stay in line."""
+        if self.trouble is None and self._closing_s is None:
+            _log.error("the journal cannot be written: %s", text)
+        self.trouble = text
+        error = LedgerUnavailable(text)
+        for item in (*self._doubtful, *self._line):
+            item.fail(error)
+        self._line = deque(item for item in self._line if item.is_kept)
+
+    async def _fence(self, session: Session) -> bool:
+        """See that no other server writes, where there may be but one."""
+        return not self._alone or await take_lock(session, ALONE_LOCK, self._pid)
+
+    async def _resume(self) -> None:
+        """Go on with our chain over a new session, or with a new chain."""
+        session = await open_session(self._address)
+        try:
+            await self._go_on(session)
+        except BaseException:
+            session.terminate()
+            raise
+        self._watch(session)
+
+    async def _go_on(self, session: Session) -> None:
+        """Take the locks, see that writing works, and find out what stands."""
+        former = self._chain
+        assert former is not None  # noqa: S101
+        if not await self._fence(session):
+            message = f"Another entente serves from the database {self._address.place}."
+            raise StartError(message)
+        if not await take_lock(session, CHAIN_LOCKS + former.number, self._pid):
+            message = "The journal's chain is being taken over by another worker."
+            raise LedgerUnavailable(message)
+        chain = Chain(session, former.number, former.seq, former.head)
+        await chain.prepare()
+        await chain.try_to_write()
+        if await chain.is_closed():
+            await self._begin_anew(session)
+        elif self._must_reload:
+            self._chain = chain
+        else:
+            await self._catch_up(chain)
+        if self._must_reload:
+            await self._on_taken_over()
+            self._must_reload = False
+
+    async def _catch_up(self, chain: Chain) -> None:
+        """Find what of the line is in the chain, and put the rest back in line."""
+        seq, head = await chain.last()
+        if seq < chain.seq:
+            self._recall(chain.seq - seq, seq)
+            chain.seq, chain.head = seq, head
+        found = await chain.read_end(chain.seq)
+        stands = {name for name, *_ in found}
+        ours = [item for item in self._doubtful if item.line.name in stands]
+        rest = [item for item in self._doubtful if item.line.name not in stands and item.is_kept]
+        self._doubtful = []
+        self._line.extendleft(reversed(rest))
+        if found:
+            _, _, chain.head, chain.seq = found[-1]
+        self._chain = chain
+        if not ours:
+            return
+        self._tell(ours)
+        for item in ours:
+            if isinstance(item.entry, Hold) and item.is_refused:
+                self._on_orphan(item.entry)
+            item.succeed()
+
+    def _recall(self, count: int, last: int) -> None:
+        """Put back in line what a crash of the database has taken, as it was not on its disk."""
+        lost: list[_Item] = []
+        while self._soft and self._soft[-1][1] >= last:
+            lost[:0] = self._soft.pop()[2]
+        _log.error(
+            "the database lost %d entries that its disk did not have; %d are written again",
+            count,
+            len(lost),
+        )
+        self._doubtful[:0] = lost
+
+    async def _begin_anew(self, session: Session) -> None:
+        """Begin another chain: ours was taken over, and what it held is settled there."""
+        dropped = [*self._doubtful, *self._line]
+        text = "The worker was cut off from the database, and another one settled its requests."
+        for item in dropped:
+            item.fail(LedgerUnavailable(text))
+            if isinstance(item.entry, Settlement):
+                _log.warning("%s is settled by another worker, at its bound", item.entry.id)
+        self._doubtful, self._line = [], deque()
+        self._soft.clear()
+        self._must_reload = True
+        self._chain = await open_chain(session, self._name, self._now_ns())

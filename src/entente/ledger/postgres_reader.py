@@ -1,0 +1,186 @@
+"""Reading the journal's chains in PostgreSQL, and ending those whose writers are dead.
+
+Everything here blocks: it is for the command line, for starts, and for threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from entente.db import Database
+from entente.domain.chat import Status
+from entente.domain.errors import LedgerCorrupt
+from entente.domain.usage import Usage
+from entente.ledger.appending import close_chain
+from entente.ledger.books import Books
+from entente.ledger.journal import GENESIS, Row, chain, decode, encode
+from entente.ledger.model import AnyEntry, Hold, Settlement, settlement
+from entente.ledger.postgres_chain import CHAIN_LOCKS
+from entente.ledger.reader import RECENT_ENTRIES_MAX, Position
+
+PAGE_ENTRIES: Final = 5000
+
+
+class ChainRow(NamedTuple):
+    """A chain as it stands in its table."""
+
+    number: int
+    name: str
+    opened_ns: int
+    closed_ns: int | None
+    seq: int
+    """Its last entry if it is closed, that of its last checkpoint else."""
+    head: bytes
+
+
+class Start(NamedTuple):
+    """What the chains that are closed add up to, and how far `side_entries` are in it."""
+
+    books: Books
+    side: int
+
+
+def chains(database: Database, *, only_open: bool = False) -> tuple[ChainRow, ...]:
+    """Give the chains, oldest first."""
+    where = "WHERE closed_ns IS NULL" if only_open else ""
+    rows = database.execute(
+        f"SELECT id, name, opened_ns, closed_ns, seq, head FROM chains {where} ORDER BY id"  # noqa: S608
+    ).fetchall()
+    return tuple(ChainRow(*row) for row in rows)
+
+
+def chain_rows(database: Database, number: int, *, after_seq: int = 0) -> Iterator[Row]:
+    """Read the entries of one chain behind `after_seq`, page by page."""
+    while True:
+        page = database.execute(
+            "SELECT seq, name, line, hash FROM entries WHERE chain = ? AND seq > ?"
+            " ORDER BY seq LIMIT ?",
+            (number, after_seq, PAGE_ENTRIES),
+        ).fetchall()
+        yield from (Row(*row) for row in page)
+        if len(page) < PAGE_ENTRIES:
+            return
+        after_seq = page[-1][0]
+
+
+def start_books(database: Database) -> Start:
+    """Give the books that a server which is alone begins with."""
+    with database.transaction():
+        books = Books()
+        for account, asset, nano in database.execute("SELECT account, asset, nano FROM balances"):
+            books.balances.setdefault(account, {})[asset] = nano
+        (side,) = database.execute("SELECT coalesce(max(id), 0) FROM side_entries").fetchone()
+    return Start(books, side)
+
+
+def side_entries(database: Database, after: int) -> tuple[int, list[AnyEntry]]:
+    """Give what was appended beside the servers behind number `after`, and the last number."""
+    rows = database.execute(
+        "SELECT id, line FROM side_entries WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE_ENTRIES)
+    ).fetchall()
+    return (rows[-1][0] if rows else after), [decode(line) for _, line in rows]
+
+
+def save_checkpoint(database: Database, number: int, position: Position) -> None:
+    """Keep the books of a chain, so that whoever takes it over need not fold it all."""
+    database.execute(
+        "UPDATE chains SET seq = ?, head = ?, state = ? WHERE id = ? AND closed_ns IS NULL",
+        (position.seq, position.head, msgspec.json.encode(position.books), number),
+    )
+
+
+def end_chain(database: Database, number: int, position: Position, now_ns: int) -> None:
+    """Close our own chain, with nothing open in it."""
+    with database.transaction():
+        close_chain(database, number, position.seq, position.head, position.books, now_ns)
+
+
+def load_chain(database: Database, number: int) -> Position:
+    """Fold a chain from its last checkpoint on. Raises LedgerCorrupt where it does not hold."""
+    seq, head, state = database.execute(
+        "SELECT seq, head, state FROM chains WHERE id = ?", (number,)
+    ).fetchone()
+    position = Position(0, GENESIS, Books())
+    if state is not None:
+        try:
+            position = Position(seq, head, msgspec.json.decode(state, type=Books))
+        except msgspec.DecodeError:  # of another program's shape: fold it all
+            position = Position(0, GENESIS, Books())
+    for row in chain_rows(database, number, after_seq=position.seq):
+        if row.seq != position.seq + 1 or chain(position.head, row.line) != row.hash:
+            message = (
+                f"The journal is damaged at entry {row.seq} of chain {number}: its hash does not "
+                "follow from the one before. Run `entente ledger verify`, and restore the "
+                "database from a backup."
+            )
+            raise LedgerCorrupt(message)
+        position.books.apply(decode(row.line))
+        position.seq, position.head = row.seq, row.hash
+    return position
+
+
+def recovery(opened: Hold, now_ns: int) -> Settlement:
+    """Settle a hold that nobody will settle any more, at its upper bound, marked."""
+    return settlement(
+        opened,
+        at_ns=now_ns,
+        status=Status.TRUNCATED,
+        usage=Usage(input=opened.input_tokens, output=opened.output_tokens),
+        cost_nano=opened.nano if opened.priced else None,
+        provider="unknown",
+        estimated=True,
+        recovered=True,
+    )
+
+
+def take_over(database: Database, number: int, now_ns: int) -> int | None:
+    """End the chain of a dead writer: settle what it left open, at the upper bound.
+
+    Gives how many holds that were; None where the writer lives, or somebody else was first.
+    """
+    with database.transaction():
+        (ours,) = database.execute(
+            "SELECT pg_try_advisory_xact_lock(?)", (CHAIN_LOCKS + number,)
+        ).fetchone()
+        row = database.execute("SELECT closed_ns FROM chains WHERE id = ?", (number,)).fetchone()
+        if not ours or row is None or row[0] is not None:
+            return None
+        position = load_chain(database, number)
+        left = list(position.books.open_holds.values())
+        for opened in left:
+            entry = recovery(opened, now_ns)
+            line = encode(entry)
+            position.seq += 1
+            position.head = chain(position.head, line)
+            position.books.apply(entry)
+            database.execute(
+                "INSERT INTO entries (chain, seq, at_ns, name, line, hash)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (number, position.seq, now_ns, entry.idempotency_key, line, position.head),
+            )
+        close_chain(database, number, position.seq, position.head, position.books, now_ns)
+    return len(left)
+
+
+def take_over_dead(database: Database, now_ns: int) -> dict[int, int]:
+    """End every chain whose writer is dead; give how many holds each had left open."""
+    found = {}
+    for row in chains(database, only_open=True):
+        left = take_over(database, row.number, now_ns)
+        if left is not None:
+            found[row.number] = left
+    return found
+
+
+def recent(database: Database, since_ns: int) -> Iterator[Settlement]:
+    """Give the settlements since a moment, of all chains, as far as a start should read."""
+    rows = database.execute(
+        "SELECT line FROM entries WHERE at_ns >= ? LIMIT ?", (since_ns, RECENT_ENTRIES_MAX)
+    ).fetchall()
+    for (line,) in rows:
+        entry = decode(line)
+        if isinstance(entry, Settlement):
+            yield entry
