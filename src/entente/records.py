@@ -1,4 +1,7 @@
-"""What stands on the data folder, opened in order: journal, keys, price book, stored objects."""
+"""What a server stands on, opened in order: journal, keys, price book, stored objects.
+
+The database is opened by `records_sqlite` or `records_postgres`; what is the same is here.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,18 @@ import contextlib
 import logging
 import random
 import secrets
-import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
-from entente.auth import KeyRing, KeyStore
+from entente.auth import KeyRing
 from entente.config import Config
-from entente.control.keys import Keys
-from entente.control.rules import load_rules
-from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
-from entente.domain.errors import LedgerUnavailable, StorageUnavailable
-from entente.domain.ids import Ids
+from entente.domain.errors import StorageUnavailable
 from entente.domain.secret import Secret
 from entente.gateway.pricing import Pricing
-from entente.ledger.checkpoints import Checkpoints
+from entente.host import Host
 from entente.ledger.ledger import Ledger
-from entente.ledger.reader import Position, activate, load, save_checkpoint
-from entente.ledger.sqlite import SqliteJournal, launch_process
-from entente.metering.prices import compile_price, price_book
+from entente.metering.prices import PriceBook, compile_price, price_book
 from entente.news import News
 from entente.objects import (
     FOLDER_NAME,
@@ -66,72 +61,53 @@ class Records(NamedTuple):
     """The first admin key, if it has just been made."""
 
 
+class Opened(NamedTuple):
+    """What stands in the database itself."""
+
+    ledger: Ledger
+    ring: Callable[[], KeyRing]
+    rules: Callable[[], RuleBook]
+    admin_key: Secret | None
+
+
+class Opening(NamedTuple):
+    """What opening a database takes."""
+
+    config: Config
+    environ: Mapping[str, str]
+    host: Host
+    news: News
+    """Is told of what other processes change."""
+    prices: PriceBook
+    stack: contextlib.AsyncExitStack
+
+
+OpenDatabase: TypeAlias = Callable[[Opening], Awaitable[Opened]]
+"""Opens a kind of database, brings it forward, and settles what a crash left open."""
+
+
 async def open_records(
     config: Config,
     environ: Mapping[str, str],
-    lock: int,
+    host: Host,
     news: News,
     stack: contextlib.AsyncExitStack,
+    open_database: OpenDatabase,
 ) -> Records:
-    """Open the database, bring it forward, and settle what a crash left open.
-
-    `news` is told of what other processes change.
-    """
-    path = config.server.data_dir / DATABASE_NAME
-    connection = stack.enter_context(contextlib.closing(connect(path)))
-    migrate(connection)
-    database = SqliteDatabase(connection, str(path))
-    store = KeyStore(database)
-    ids = Ids(time.time_ns, random_bits())
-    keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
-    admin_key = keys.bootstrap_admin(environ)
-    prices = _pricing(config, connection)
-    position = load(connection)
-    rings = [store.load_ring()]
-    books = [load_rules(database)]
-
-    def reload() -> None:
-        rings[0] = store.load_ring()
-        books[0] = load_rules(database)
-
-    news.listen(reload)
-
-    def save(reached: Position) -> None:
-        with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
-            save_checkpoint(own, reached)
-
-    saver = stack.enter_context(ThreadPoolExecutor(1, "entente-checkpoint"))
-
-    def save_soon(reached: Position) -> None:
-        saver.submit(save, reached)
-
-    checkpoints = Checkpoints(position, save_soon)
-
-    journal = SqliteJournal(
-        path,
-        seq=position.seq,
-        head=position.head,
-        durability=config.ledger.durability,
-        on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
-        on_written=checkpoints.written,
-        on_change=news.changed,
-        launch=launch_process(kept_open=(lock,)),
-    )
-    ledger = Ledger(
-        journal,
-        position.books,
-        now_ns=time.time_ns,
-        budget_wait_s=config.limits.budget_wait_s,
-    )
-
-    async def close() -> None:
-        await ledger.aclose()
-        save(checkpoints.position())
-
-    stack.push_async_callback(close)
-    await ledger.recover()
+    """Open the database, and what clients store. `news` is told of what others change."""
+    prices = _price_book(config)
+    opening = Opening(config, environ, host, news, prices, stack)
+    opened = await open_database(opening)
     objects, blobs = await _open_objects(config, stack)
-    return Records(ledger, lambda: rings[0], lambda: books[0], prices, objects, blobs, admin_key)
+    return Records(
+        opened.ledger,
+        opened.ring,
+        opened.rules,
+        Pricing(prices),
+        objects,
+        blobs,
+        opened.admin_key,
+    )
 
 
 async def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> tuple[Objects, Blobs]:
@@ -174,14 +150,12 @@ async def _sweep(objects: Objects, blobs: Blobs, owners: Iterable[str]) -> None:
             _log.warning("expired objects stay for now: %s", error.message)
 
 
-def _pricing(config: Config, connection: sqlite3.Connection) -> Pricing:
-    """Compile the prices of the configuration, and keep them under their version."""
-    settings = price_book(
+def _price_book(config: Config) -> PriceBook:
+    """Compile the prices of the configuration."""
+    return price_book(
         {
             name: compile_price(price.currency, price.rates(), price.per.units, unit=price.per.unit)
             for name, model in config.models.items()
             if (price := model.price) is not None
         }
     )
-    activate(connection, settings.version, settings.encode(), time.time_ns())
-    return Pricing(settings)

@@ -7,6 +7,9 @@ has its own connection and driver.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -80,6 +83,13 @@ class PostgresDatabase:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (CHANGES_LOCK,))
                 yield
+
+    def interrupt(self) -> None:
+        """End what another thread waits for in vain; it fails as if the server were gone."""
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""

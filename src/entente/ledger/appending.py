@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from entente.ledger.model import AnyEntry
 
 CHAIN_NAME: Final = "command line"
+METER: Final = "meter"
+"""In the place of an asset: what stands there counts what a rule limits."""
 
 
 def append_now(database: Database, entries: Iterable[AnyEntry]) -> None:
@@ -89,10 +91,15 @@ def close_chain(
         "UPDATE chains SET closed_ns = ?, seq = ?, head = ?, state = ? WHERE id = ?",
         (at_ns, seq, head, msgspec.json.encode(books), number),
     )
-    for account, amounts in books.balances.items():
-        for asset, nano in amounts.items():
-            database.execute(
-                "INSERT INTO balances (account, asset, nano) VALUES (?, ?, ?)"
-                " ON CONFLICT (account, asset) DO UPDATE SET nano = balances.nano + excluded.nano",
-                (account, asset, nano),
-            )
+    sums = [
+        (account, asset, nano)
+        for account, amounts in books.balances.items()
+        for asset, nano in amounts.items()
+    ]
+    sums += [(name, METER, counter.used) for name, counter in books.meters.counters.items()]
+    for row in sums:
+        database.execute(
+            "INSERT INTO balances (account, asset, nano) VALUES (?, ?, ?)"
+            " ON CONFLICT (account, asset) DO UPDATE SET nano = balances.nano + excluded.nano",
+            row,
+        )

@@ -63,6 +63,7 @@ class Ledger:
         self._queue = Queue()
         self._prune_at = COUNTERS_KEPT
         self._abandoned: set[asyncio.Future[None]] = set()
+        self._settled_elsewhere: set[str] = set()
 
     async def hold(self, hold: Hold) -> None:
         """Set the amount aside, durably, before anything is sent to a provider.
@@ -95,6 +96,9 @@ class Ledger:
         The future is done when the settlement is durable. Cancelling who waits for it
         takes nothing back.
         """
+        if entry.id in self._settled_elsewhere:
+            self._settled_elsewhere.discard(entry.id)
+            return _done()
         opened = self.books.open_holds.get(entry.id)
         self.books.apply(entry)
         written = self.journal.append(entry)
@@ -132,6 +136,12 @@ class Ledger:
             self.books.apply(entry)
             keys.add(entry.key)
         self._admit(available(key) for key in keys)
+
+    def restart(self, books: Books) -> None:
+        """Go on with other books: what was held here, another worker has settled meanwhile."""
+        self._settled_elsewhere |= self.books.open_holds.keys()
+        self.books = books
+        self._admit(self._queue.names())
 
     async def aclose(self) -> None:
         """Close the holds of requests that were cancelled, then the journal behind them."""
@@ -286,6 +296,13 @@ def _waits_for(hold: Hold) -> tuple[str, ...]:
             if draw.limit is not None and draw.meter.startswith(SPEND)
         ]
     )
+
+
+def _done() -> asyncio.Future[None]:
+    """Give the future of what needs no waiting."""
+    done = asyncio.get_running_loop().create_future()
+    done.set_result(None)
+    return done
 
 
 def _pass_on(word: asyncio.Future[None], written: asyncio.Future[None]) -> None:

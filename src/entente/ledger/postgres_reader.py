@@ -14,12 +14,13 @@ from entente.db import Database
 from entente.domain.chat import Status
 from entente.domain.errors import LedgerCorrupt
 from entente.domain.usage import Usage
-from entente.ledger.appending import close_chain
+from entente.ledger.appending import METER, close_chain
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, Row, chain, decode, encode
+from entente.ledger.meters import Counter
 from entente.ledger.model import AnyEntry, Hold, Settlement, settlement
 from entente.ledger.postgres_chain import CHAIN_LOCKS
-from entente.ledger.reader import RECENT_ENTRIES_MAX, Position
+from entente.ledger.reader import Position
 
 PAGE_ENTRIES: Final = 5000
 
@@ -66,22 +67,31 @@ def chain_rows(database: Database, number: int, *, after_seq: int = 0) -> Iterat
         after_seq = page[-1][0]
 
 
-def start_books(database: Database) -> Start:
+def start_books(database: Database, now_ns: int) -> Start:
     """Give the books that a server which is alone begins with."""
     with database.transaction():
         books = Books()
         for account, asset, nano in database.execute("SELECT account, asset, nano FROM balances"):
-            books.balances.setdefault(account, {})[asset] = nano
+            if asset == METER:
+                books.meters.counters[account] = Counter(used=nano)
+            else:
+                books.balances.setdefault(account, {})[asset] = nano
+        books.meters.prune(now_ns)
         (side,) = database.execute("SELECT coalesce(max(id), 0) FROM side_entries").fetchone()
     return Start(books, side)
 
 
-def side_entries(database: Database, after: int) -> tuple[int, list[AnyEntry]]:
-    """Give what was appended beside the servers behind number `after`, and the last number."""
+def side_entries(database: Database, after: int, ours: int) -> tuple[int, list[AnyEntry]]:
+    """Give what others than chain `ours` appended beside it behind number `after`.
+
+    With it comes the number to go on from.
+    """
     rows = database.execute(
-        "SELECT id, line FROM side_entries WHERE id > ? ORDER BY id LIMIT ?", (after, PAGE_ENTRIES)
+        "SELECT id, chain, line FROM side_entries WHERE id > ? ORDER BY id LIMIT ?",
+        (after, PAGE_ENTRIES),
     ).fetchall()
-    return (rows[-1][0] if rows else after), [decode(line) for _, line in rows]
+    found = [decode(line) for _, number, line in rows if number != ours]
+    return (rows[-1][0] if rows else after), found
 
 
 def save_checkpoint(database: Database, number: int, position: Position) -> None:
@@ -93,8 +103,11 @@ def save_checkpoint(database: Database, number: int, position: Position) -> None
 
 
 def end_chain(database: Database, number: int, position: Position, now_ns: int) -> None:
-    """Close our own chain, with nothing open in it."""
+    """Close our own chain, with nothing open in it, unless somebody was first."""
     with database.transaction():
+        row = database.execute("SELECT closed_ns FROM chains WHERE id = ?", (number,)).fetchone()
+        if row is None or row[0] is not None:
+            return
         close_chain(database, number, position.seq, position.head, position.books, now_ns)
 
 
@@ -174,13 +187,3 @@ def take_over_dead(database: Database, now_ns: int) -> dict[int, int]:
             found[row.number] = left
     return found
 
-
-def recent(database: Database, since_ns: int) -> Iterator[Settlement]:
-    """Give the settlements since a moment, of all chains, as far as a start should read."""
-    rows = database.execute(
-        "SELECT line FROM entries WHERE at_ns >= ? LIMIT ?", (since_ns, RECENT_ENTRIES_MAX)
-    ).fetchall()
-    for (line,) in rows:
-        entry = decode(line)
-        if isinstance(entry, Settlement):
-            yield entry

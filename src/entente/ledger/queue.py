@@ -52,6 +52,10 @@ class Queue:
         for name in waiter.names:
             self._lines.setdefault(name, deque()).append(waiter)
 
+    def names(self) -> tuple[str, ...]:
+        """Give the names of all lines."""
+        return tuple(self._lines)
+
     def first(self, name: str) -> Waiter | None:
         """Give who is first in a line, if it is also first wherever else it stands."""
         line = self._lines.get(name)

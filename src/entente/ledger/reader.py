@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from entente.db import connect, transaction
+from entente.db import Database, connect, transaction
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, PROBLEMS_MAX, PRUNE_ENTRIES, Row, chain, decode
@@ -123,8 +123,10 @@ def save_checkpoint(connection: sqlite3.Connection, position: Position) -> None:
         )
 
 
-def activate(connection: sqlite3.Connection, version: str, lines: bytes, now_ns: int) -> None:
+def activate(database: Database, version: str, lines: bytes, now_ns: int) -> None:
     """Keep a price book under its version, so that entries that name it stay explained."""
-    connection.execute(
-        "INSERT OR IGNORE INTO price_books VALUES (?, ?, ?)", (version, lines, now_ns)
+    database.execute(
+        "INSERT INTO price_books (version, lines, activated_ns) VALUES (?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        (version, lines, now_ns),
     )

@@ -1,0 +1,241 @@
+"""Opening PostgreSQL: a chain of our own in the journal, and what all servers share.
+
+What blocks is asked in threads, over connections of their own: the event loop never waits
+for the database in any other way than by awaiting it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, ParamSpec, TypeVar
+
+from entente.auth import KeyRing, KeyStore
+from entente.control.keys import Keys
+from entente.control.rules import load_rules
+from entente.db.address import Address
+from entente.db.postgres import PostgresDatabase
+from entente.db.postgres_migrate import make_months, migrate_postgres
+from entente.domain.chat import Status
+from entente.domain.errors import LedgerUnavailable
+from entente.domain.ids import Ids
+from entente.domain.secret import Secret
+from entente.domain.usage import NOTHING
+from entente.ledger.books import Books
+from entente.ledger.checkpoints import Checkpoints
+from entente.ledger.journal import GENESIS
+from entente.ledger.ledger import Ledger
+from entente.ledger.model import AnyEntry, Hold, settlement
+from entente.ledger.postgres import PostgresJournal
+from entente.ledger.postgres_reader import (
+    Start,
+    end_chain,
+    save_checkpoint,
+    side_entries,
+    start_books,
+    take_over_dead,
+)
+from entente.ledger.postgres_watch import Watch
+from entente.ledger.reader import Position, activate
+from entente.policy.rules import RuleBook
+from entente.records import Opened, Opening, random_bits
+
+DEAD_S: Final = 3.0
+"""So often each server looks for chains whose writers are dead."""
+MONTHS_S: Final = 6 * 3600.0
+ANSWER_S_MAX: Final = 30.0
+"""What blocks longer is ended."""
+SIDE: Final = "side_entries"
+"""The topic of what is written beside the servers."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger("entente.records")
+
+
+async def open_postgres_records(opening: Opening) -> Opened:
+    """Open the database, bring it forward, and settle what dead servers left open."""
+    address = opening.config.ledger.url
+    assert address is not None  # noqa: S101  (who calls this has looked)
+    desk = _Desk(opening, address)
+    admin_key = await desk.open()
+    return Opened(desk.ledger, lambda: desk.ring, lambda: desk.rules, admin_key)
+
+
+class _Desk:
+    """One server's place at the database."""
+
+    ledger: Ledger
+    ring: KeyRing
+    rules: RuleBook
+
+    def __init__(self, opening: Opening, address: Address) -> None:
+        self._opening = opening
+        self._address = address
+        self._database = PostgresDatabase(address)
+        """Asked in one thread at a time."""
+        self._thread = ThreadPoolExecutor(1, "entente-database")
+        self._loop = asyncio.get_running_loop()
+        self._side = 0
+        self._checkpoints = self._new_checkpoints()
+
+    async def open(self) -> Secret | None:
+        """Open everything; give the first admin key, if it has just been made."""
+        stack, config = self._opening.stack, self._opening.config
+        stack.callback(self._thread.shutdown)
+        stack.callback(self._thread.submit, self._database.close)
+        admin_key = await self._call(self._prepare)
+        self.ring, self.rules = await self._call(self._read_shared)
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        self._journal = PostgresJournal(
+            self._address,
+            name=name,
+            durability=config.ledger.durability,
+            now_ns=time.time_ns,
+            on_written=self._written,
+            on_orphan=self._end_orphan,
+            on_taken_over=self._begin_anew,
+            alone=self._opening.host.is_alone,
+        )
+        await self._journal.open()
+        stack.push_async_callback(self._journal.aclose)
+        start = await self._call(self._read_books)
+        self._side = start.side
+        self.ledger = Ledger(
+            self._journal, start.books, now_ns=time.time_ns, budget_wait_s=config.limits.budget_wait_s
+        )
+        stack.push_async_callback(self._close)
+        chores = {DEAD_S: self._bury, MONTHS_S: self._make_months}
+        watch = Watch(self._address, self._hear, chores)
+        stack.push_async_callback(watch.aclose)
+        watch.start()
+        return admin_key
+
+    # ---- in the thread ----
+
+    async def _call(
+        self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs
+    ) -> T:
+        """Have a function run in the thread, which is not let wait for ever."""
+        running = self._loop.run_in_executor(
+            self._thread, lambda: function(*arguments, **named)
+        )
+        late = self._loop.call_later(ANSWER_S_MAX, self._database.interrupt)
+        try:
+            return await running
+        finally:
+            late.cancel()
+
+    def _prepare(self) -> Secret | None:
+        """Bring the database forward, and see that somebody can operate the platform."""
+        migrate_postgres(self._database, time.time_ns())
+        ids = Ids(time.time_ns, random_bits())
+        keys = Keys(
+            KeyStore(self._database),
+            now_ns=time.time_ns,
+            ids=ids,
+            token_bytes=secrets.token_bytes,
+        )
+        admin_key = keys.bootstrap_admin(self._opening.environ)
+        prices = self._opening.prices
+        activate(self._database, prices.version, prices.encode(), time.time_ns())
+        return admin_key
+
+    def _read_shared(self) -> tuple[KeyRing, RuleBook]:
+        """Read what all servers share."""
+        return KeyStore(self._database).load_ring(), load_rules(self._database)
+
+    def _read_books(self) -> Start:
+        """Settle what dead servers left open; give what all closed chains add up to."""
+        for chain, left in take_over_dead(self._database, time.time_ns()).items():
+            if left:
+                _log.warning("chain %d was left with %d open holds, now settled", chain, left)
+        return start_books(self._database, time.time_ns())
+
+    # ---- on the event loop ----
+
+    def _new_checkpoints(self) -> Checkpoints:
+        """Follow a chain from its beginning."""
+        return Checkpoints(Position(0, GENESIS, Books()), self._save_soon)
+
+    def _written(self, entries: Iterable[AnyEntry], seq: int, head: bytes) -> None:
+        self._checkpoints.written(entries, seq, head)
+
+    def _save_soon(self, reached: Position) -> None:
+        """Keep a checkpoint of our chain."""
+        saved = self._loop.run_in_executor(
+            self._thread, save_checkpoint, self._database, self._journal.chain, reached
+        )
+        saved.add_done_callback(_note)
+
+    def _end_orphan(self, hold: Hold) -> None:
+        """Close a hold that was refused, and stands all the same; nothing was sent for it."""
+        self.ledger.see([hold])
+        self.ledger.settle(
+            settlement(
+                hold, at_ns=time.time_ns(), status=Status.CANCELLED, usage=NOTHING, cost_nano=0
+            )
+        )
+
+    async def _begin_anew(self) -> None:
+        """Read the books again: our chain was ended by another server."""
+        self._checkpoints = self._new_checkpoints()
+        start = await self._call(self._read_books)
+        self._side = start.side
+        self.ledger.restart(start.books)
+
+    async def _hear(self, topics: frozenset[str]) -> None:
+        """Take note of what others have changed."""
+        if SIDE in topics:
+            await self._see_side_entries()
+        if topics - {SIDE}:
+            self.ring, self.rules = await self._call(self._read_shared)
+            self._opening.news.changed()
+
+    async def _see_side_entries(self) -> None:
+        """Apply what was written beside the servers."""
+        while True:
+            after = self._side
+            side, entries = await self._call(
+                side_entries, self._database, after, self._journal.chain
+            )
+            if self._side != after:
+                continue  # the books were read anew meanwhile
+            self._side = side
+            self.ledger.see(entries)
+            if side == after:
+                return
+
+    async def _bury(self) -> None:
+        """End the chains of servers that died."""
+        await self._call(take_over_dead, self._database, time.time_ns())
+
+    async def _make_months(self) -> None:
+        """Make the journal's partitions ahead of the calendar."""
+        for table in await self._call(make_months, self._database, time.time_ns()):
+            _log.warning("the partition %s cannot be made: the default has its entries", table)
+
+    async def _close(self) -> None:
+        """Write what is in line, and end the chain if nothing is open in it."""
+        await self.ledger.aclose()
+        reached = self._checkpoints.position()
+        chain = self._journal.chain
+        with contextlib.suppress(LedgerUnavailable):
+            if reached.books.open_holds:
+                await self._call(save_checkpoint, self._database, chain, reached)
+            else:
+                await self._call(end_chain, self._database, chain, reached, time.time_ns())
+
+
+def _note(saved: asyncio.Future[None]) -> None:
+    """Say that a checkpoint could not be kept; a later one will be."""
+    if not saved.cancelled() and (error := saved.exception()) is not None:
+        _log.warning("a checkpoint is not kept: %s", error)

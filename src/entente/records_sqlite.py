@@ -1,0 +1,77 @@
+"""Opening the embedded database: one file, one journal, one server."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from entente.auth import KeyStore
+from entente.control.keys import Keys
+from entente.control.rules import load_rules
+from entente.db import DATABASE_NAME, connect, migrate, open_sqlite
+from entente.domain.errors import LedgerUnavailable
+from entente.domain.ids import Ids
+from entente.ledger.checkpoints import Checkpoints
+from entente.ledger.ledger import Ledger
+from entente.ledger.reader import Position, activate, load, save_checkpoint
+from entente.ledger.sqlite import SqliteJournal, launch_process
+from entente.records import Opened, Opening, random_bits
+
+
+async def open_sqlite_records(opening: Opening) -> Opened:
+    """Open the database, bring it forward, and settle what a crash left open."""
+    config, stack, news = opening.config, opening.stack, opening.news
+    path = config.server.data_dir / DATABASE_NAME
+    database = stack.enter_context(contextlib.closing(open_sqlite(path)))
+    migrate(database.connection)
+    store = KeyStore(database)
+    ids = Ids(time.time_ns, random_bits())
+    keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
+    admin_key = keys.bootstrap_admin(opening.environ)
+    activate(database, opening.prices.version, opening.prices.encode(), time.time_ns())
+    position = load(database.connection)
+    rings = [store.load_ring()]
+    books = [load_rules(database)]
+
+    def reload() -> None:
+        rings[0] = store.load_ring()
+        books[0] = load_rules(database)
+
+    news.listen(reload)
+
+    def save(reached: Position) -> None:
+        with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
+            save_checkpoint(own, reached)
+
+    saver = stack.enter_context(ThreadPoolExecutor(1, "entente-checkpoint"))
+
+    def save_soon(reached: Position) -> None:
+        saver.submit(save, reached)
+
+    checkpoints = Checkpoints(position, save_soon)
+    journal = SqliteJournal(
+        path,
+        seq=position.seq,
+        head=position.head,
+        durability=config.ledger.durability,
+        on_foreign=lambda entries: ledger.see(entries),  # noqa: PLW0108  (made below)
+        on_written=checkpoints.written,
+        on_change=news.changed,
+        launch=launch_process(kept_open=(opening.host.lock,)),
+    )
+    ledger = Ledger(
+        journal,
+        position.books,
+        now_ns=time.time_ns,
+        budget_wait_s=config.limits.budget_wait_s,
+    )
+
+    async def close() -> None:
+        await ledger.aclose()
+        save(checkpoints.position())
+
+    stack.push_async_callback(close)
+    await ledger.recover()
+    return Opened(ledger, lambda: rings[0], lambda: books[0], admin_key)
