@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 import uvloop
@@ -51,7 +51,8 @@ from entente.http.server import Server
 from entente.ledger.ledger import Ledger
 from entente.news import News
 from entente.providers.base import Provider
-from entente.records import Records, open_records, random_bits
+from entente.records import OpenDatabase, Records, open_records, random_bits
+from entente.records_sqlite import open_sqlite_records
 from entente.routing.catalog import Catalog, Model, Target
 from entente.routing.deployments import Deployments
 from entente.sessions import make_sessions
@@ -75,12 +76,22 @@ OpenAgreements: TypeAlias = Callable[
 """Reads the agreement of the settings; the language is only imported where there is one."""
 
 
+class Openers(NamedTuple):
+    """What is imported by who starts a server, and only where the settings ask for it."""
+
+    database: OpenDatabase = open_sqlite_records
+    agreements: OpenAgreements | None = None
+
+
+EMBEDDED: Final = Openers()
+
+
 def serve(
     config: Config,
     *,
     environ: Mapping[str, str],
     say: Callable[[str], None],
-    open_agreements: OpenAgreements | None = None,
+    openers: Openers = EMBEDDED,
 ) -> None:
     """Serve until a signal says stop. `say` prints a line for the person at the console.
 
@@ -93,7 +104,7 @@ def serve(
         listener(config) as port,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(_serve(config, environ, port, Host(lock), say, open_agreements))
+        runner.run(_serve(config, environ, port, Host(lock), say, openers))
 
 
 async def _serve(
@@ -102,14 +113,14 @@ async def _serve(
     port: socket.socket,
     host: Host,
     say: Callable[[str], None],
-    open_agreements: OpenAgreements | None,
+    openers: Openers,
 ) -> None:
     """Run the platform on the event loop until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with platform(config, environ, port, host, say, open_agreements):
+    async with platform(config, environ, port, host, say, openers):
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
 
@@ -121,7 +132,7 @@ async def platform(
     port: socket.socket,
     host: Host,
     say: Callable[[str], None],
-    open_agreements: OpenAgreements | None = None,
+    openers: Openers = EMBEDDED,
 ) -> AsyncIterator[DataPlane]:
     """Run every part, serving on `port`, while the context is open.
 
@@ -131,10 +142,12 @@ async def platform(
     async with contextlib.AsyncExitStack() as stack:
         runtime = host.runtime or await start_runtime(config, stack)
         monitor, running, news = Monitor(), Running(), News()
-        records = await _open_records(config, environ, host, running, news, stack)
+        records = await _open_records(
+            config, environ, host, running, news, stack, openers.database
+        )
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
-        accounts = await _accounts(config, records, monitor, open_agreements, stack)
+        accounts = await _accounts(config, records, monitor, openers, stack)
         gateway = _gateway(accounts, catalog, providers, records.prices)
         ids = Ids(time.time_ns, random_bits())
         sessions = make_sessions(
@@ -194,12 +207,13 @@ async def _open_records(
     running: Running,
     news: News,
     stack: contextlib.AsyncExitStack,
+    open_database: OpenDatabase,
 ) -> Records:
     """Open what stands on the data folder; what runs for a key ends with it.
 
     A key that is revoked is news; one whose time has come is not, so it is looked for as well.
     """
-    records = await open_records(config, environ, host.lock, news, stack)
+    records = await open_records(config, environ, host, news, stack, open_database)
 
     def keep() -> None:
         running.keep(lambda key: _is_valid(records.ring(), key))
@@ -249,13 +263,13 @@ async def _accounts(
     config: Config,
     records: Records,
     monitor: Monitor,
-    open_agreements: OpenAgreements | None,
+    openers: Openers,
     stack: contextlib.AsyncExitStack,
 ) -> Accounts:
     """Put together what decides and records; opens the agreement, where there is one."""
     agreed: InForce | None = None
-    if open_agreements is not None and config.agreement is not None:
-        agreed = await open_agreements(config, monitor.barred, stack)
+    if openers.agreements is not None and config.agreement is not None:
+        agreed = await openers.agreements(config, monitor.barred, stack)
     return Accounts(records.ledger, records.rules, monitor, time.time_ns, agreed)
 
 

@@ -110,7 +110,10 @@ class _Desk:
         start = await self._call(self._read_books)
         self._side = start.side
         self.ledger = Ledger(
-            self._journal, start.books, now_ns=time.time_ns, budget_wait_s=config.limits.budget_wait_s
+            self._journal,
+            start.books,
+            now_ns=time.time_ns,
+            budget_wait_s=config.limits.budget_wait_s,
         )
         stack.push_async_callback(self._close)
         chores = {DEAD_S: self._bury, MONTHS_S: self._make_months}
@@ -121,13 +124,9 @@ class _Desk:
 
     # ---- in the thread ----
 
-    async def _call(
-        self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs
-    ) -> T:
+    async def _call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Have a function run in the thread, which is not let wait for ever."""
-        running = self._loop.run_in_executor(
-            self._thread, lambda: function(*arguments, **named)
-        )
+        running = self._loop.run_in_executor(self._thread, lambda: function(*arguments, **named))
         late = self._loop.call_later(ANSWER_S_MAX, self._database.interrupt)
         try:
             return await running

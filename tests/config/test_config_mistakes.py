@@ -51,7 +51,18 @@ MISTAKES = {
     ),
     "metrics": Mistake('[server]\nmetrics = "pubic"\n', 2, "server.metrics", ("`public`",)),
     "durability": Mistake('[ledger]\ndurability = "ful"\n', 2, "ledger.durability", ("`full`",)),
-    "ledger url": Mistake('[ledger]\nurl = "postgresql://u:pw@h"\n', 2, "ledger.url", ("SQLite",)),
+    "ledger url": Mistake(
+        f'[ledger]\nurl = "mysql://u:{CANARY}@h/db"\n', 2, "ledger.url", ("postgresql://",)
+    ),
+    "ledger without database": Mistake(
+        f'[ledger]\nurl = "postgresql://u:{CANARY}@h"\n', 2, "ledger.url", ("names no database",)
+    ),
+    "ledger port": Mistake(
+        f'[ledger]\nurl = "postgresql://u:{CANARY}@[h/db"\n', 2, "ledger.url", ("not an address",)
+    ),
+    "ledger reference": Mistake(
+        '[ledger]\nurl = "env:NOT_THERE"\n', 2, "ledger.url", ("NOT_THERE is not set",)
+    ),
     "kind": Mistake(
         '[providers.a]\nkind = "opnai"\n' + MODEL.replace("main", "a"),
         2,

@@ -11,16 +11,23 @@ from typing import TypeAlias
 import pytest
 
 from entente.db import DATABASE_NAME, connect, migrate
+from entente.db.address import address_of
+from entente.db.postgres import PostgresDatabase
+from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.errors import IdempotencyConflict
+from entente.domain.secret import Secret
 from entente.ledger.journal import GENESIS, Row, decode, verify
 from entente.ledger.memory import MemoryJournal
 from entente.ledger.model import AnyEntry, payable
+from entente.ledger.postgres import PostgresJournal
+from entente.ledger.postgres_reader import chain_rows
 from entente.ledger.reader import rows
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.ledger.store import Durability, Journal
 from entente.ledger.writer import BATCH_ENTRIES_MAX
-from tests.kit.entries import adjusted, granted, held, settled
+from tests.kit.entries import adjusted, granted, held, now_ns, settled
 from tests.kit.run import run
+from tests.support.postgres import postgres_server
 
 Read: TypeAlias = Callable[[], list[Row]]
 Open: TypeAlias = Callable[[Path], AbstractAsyncContextManager[tuple[Journal, Read]]]
@@ -55,6 +62,37 @@ def _sqlite(durability: Durability) -> Open:
     return opened
 
 
+def _postgres(durability: Durability) -> Open:
+    @asynccontextmanager
+    async def opened(folder: Path) -> AsyncIterator[tuple[Journal, Read]]:
+        server = postgres_server()
+        url = server.new_database()
+        address = address_of(Secret(url))
+        with closing(PostgresDatabase(address)) as database:
+            migrate_postgres(database, now_ns())
+            journal = PostgresJournal(
+                address,
+                name="test",
+                durability=durability,
+                now_ns=now_ns,
+                on_written=lambda *_: None,
+                on_orphan=lambda hold: _nobody([hold]),
+                on_taken_over=_not_taken_over,
+                alone=True,
+            )
+            await journal.open()
+            yield journal, lambda: list(chain_rows(database, journal.chain))
+            await journal.aclose()
+        server.drop_database(url)
+
+    return opened
+
+
+async def _not_taken_over() -> None:
+    message = "nobody takes this chain over"
+    raise AssertionError(message)
+
+
 def _nobody(entries: Iterable[AnyEntry]) -> None:
     message = f"nobody else writes here: {list(entries)}"
     raise AssertionError(message)
@@ -63,6 +101,7 @@ def _nobody(entries: Iterable[AnyEntry]) -> None:
 JOURNALS: dict[str, Open] = {
     "memory": _memory,
     **{f"sqlite-{durability}": _sqlite(durability) for durability in Durability},
+    **{f"postgres-{durability}": _postgres(durability) for durability in Durability},
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.db import DATABASE_NAME, connect, migrate, transaction
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate, transaction
 from entente.db.schema import MIGRATIONS
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable, StartError
 from entente.ledger.books import Books
@@ -208,8 +208,8 @@ def test_nothing_written_is_an_empty_ledger(tmp_path: Path) -> None:
 def test_price_books_are_kept_once(tmp_path: Path) -> None:
     """Entries name a version; it stays explained, and is not explained twice."""
     with closing(connect(new_database(tmp_path))) as connection:
-        activate(connection, "v1", b"{}", 1)
-        activate(connection, "v1", b"{}", 2)
+        activate(SqliteDatabase(connection), "v1", b"{}", 1)
+        activate(SqliteDatabase(connection), "v1", b"{}", 2)
         assert connection.execute("SELECT version, activated_ns FROM price_books").fetchall() == [
             ("v1", 1)
         ]

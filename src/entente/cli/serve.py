@@ -13,7 +13,7 @@ from entente.config import WORKERS_MAX, against_workers
 from entente.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from entente.app import OpenAgreements
+    from entente.app import Openers
     from entente.config import Config
 
 PORT_MAX: Final = 65_535
@@ -52,17 +52,24 @@ def serve(
         chosen,
         environ=environment(),
         say=tell,
-        open_agreements=_opener(chosen),
+        openers=_openers(chosen),
     )
 
 
-def _opener(config: Config) -> OpenAgreements | None:
-    """Give what reads the agreement; who has none need not wait for the language's import."""
-    if config.agreement is None:
-        return None
-    from entente.agreements import open_agreements  # noqa: PLC0415
+def _openers(config: Config) -> Openers:
+    """Give what opens database and agreement; who has none need not wait for its import."""
+    from entente.app import Openers  # noqa: PLC0415
 
-    return open_agreements
+    openers = Openers()
+    if config.ledger.url is not None:
+        from entente.records_postgres import open_postgres_records  # noqa: PLC0415
+
+        openers = openers._replace(database=open_postgres_records)
+    if config.agreement is not None:
+        from entente.agreements import open_agreements  # noqa: PLC0415
+
+        openers = openers._replace(agreements=open_agreements)
+    return openers
 
 
 def with_overrides(

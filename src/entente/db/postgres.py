@@ -88,7 +88,10 @@ class PostgresDatabase:
         """End what another thread waits for in vain; it fails as if the server were gone."""
         connection = self._connection
         if connection is not None and not connection.closed:
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as line:
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(fileno=os.dup(connection.fileno())) as line,
+            ):
                 line.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -186,4 +186,3 @@ def take_over_dead(database: Database, now_ns: int) -> dict[int, int]:
         if left is not None:
             found[row.number] = left
     return found
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from entente.db.address import Address
@@ -35,7 +35,7 @@ _log = logging.getLogger("entente.ledger")
 class Watch:
     """Follows the news, and does chores from time to time; `start` and `aclose` it."""
 
-    def __init__(self, address: Address, on_news: OnNews, chores: dict[float, Chore]) -> None:
+    def __init__(self, address: Address, on_news: OnNews, chores: Mapping[float, Chore]) -> None:
         """Tell `on_news`; do each chore every so many seconds."""
         self._address = address
         self._on_news = on_news

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from entente.config import Config
+from entente.db.address import Address, address_of
 from entente.domain.secret import Secret
 
 LENGTH_BYTES: Final = 4
@@ -72,12 +73,16 @@ def _enc(value: object) -> object:
             return str(value)
         case Secret():
             return value.reveal()
+        case Address():
+            return value.url.reveal()
         case _:
             raise NotImplementedError(type(value).__name__)
 
 
 def _dec(kind: type, value: Any) -> object:
     """Read it again."""
+    if kind is Address:
+        return address_of(Secret(value))
     if kind in (Path, Fraction, Secret):
         return kind(value)
     raise NotImplementedError(kind.__name__)

@@ -12,9 +12,10 @@ from typing import Final
 import uvloop
 
 from entente.agreements import open_agreements
-from entente.app import platform
+from entente.app import Openers, platform
 from entente.domain.errors import EntenteError
 from entente.host import Host, allow_open_files
+from entente.records_postgres import open_postgres_records
 from entente.workers.frames import Alive, Begin, Failed, FromWorker, Ready, frame, heard_from_parent
 from entente.workers.lent import LentRuntime
 
@@ -65,11 +66,12 @@ class Worker:
             is_first=begin.is_first,
             runtime=self._runtime,
         )
-        opener = open_agreements if begin.config.agreement is not None else None
+        agreed = begin.config.agreement is not None
+        openers = Openers(open_postgres_records, open_agreements if agreed else None)
         with socket.socket(fileno=begin.listener) as listener:
             listener.setblocking(False)  # noqa: FBT003
             async with platform(
-                begin.config, begin.environ, listener, host, greetings.append, opener
+                begin.config, begin.environ, listener, host, greetings.append, openers
             ):
                 self._say(Ready("\n".join(greetings)))
                 await self._stop.wait()
