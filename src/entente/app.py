@@ -142,9 +142,7 @@ async def platform(
     async with contextlib.AsyncExitStack() as stack:
         runtime = host.runtime or await start_runtime(config, stack)
         monitor, running, news = Monitor(), Running(), News()
-        records = await _open_records(
-            config, environ, host, running, news, stack, openers.database
-        )
+        records = await _open_records(config, environ, host, running, news, stack, openers.database)
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
         accounts = await _accounts(config, records, monitor, openers, stack)
