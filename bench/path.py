@@ -6,6 +6,7 @@
     python -m bench.path --client messages  a small request that crosses dialects; or --provider
     python -m bench.path --profile          where the time goes, by part of the path
     python -m bench.path --agreement        the small request without and with an agreement
+    python -m bench.path --budgets          the small request without and with five budgets
 
 Everything between the bytes of a client and the bytes of a provider is the product's own
 and is put together as `app` does. Transports on both sides are stand-ins that answer at
@@ -46,7 +47,9 @@ from entente.auth.keys import digest_of
 from entente.config.agreements import load_agreement
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal, Role
+from entente.domain.rules import EACH, Level, Rule, Unit
 from entente.domain.secret import Secret
+from entente.domain.windows import Window
 from entente.gateway.agreed import Agreed
 from entente.gateway.counting import Counting
 from entente.gateway.enforcing import Enforcer
@@ -60,6 +63,7 @@ from entente.http.protocol import Connection, Shared
 from entente.http.responses import Responses
 from entente.http.routes import Router
 from entente.ledger.books import Books
+from entente.ledger.journal import encode
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import AnyEntry
 from entente.metering.prices import compile_price, price_book
@@ -169,6 +173,7 @@ class _Loop(uvloop.Loop):
     body_bytes = 0
     answer: list[bytes]
     agreed: Agreed | None = None
+    rules: tuple[Rule, ...] = ()
     """What decides where requests may go, where that is measured, too."""
 
     async def create_connection(  # type: ignore[override]
@@ -245,7 +250,7 @@ class _Journal:
         self._line: list[asyncio.Future[None]] = []
 
     def append(self, entry: AnyEntry) -> asyncio.Future[None]:
-        del entry
+        encode(entry)
         if not self._line:
             self._loop.call_soon(self._loop.call_soon, self._written)
         done = self._loop.create_future()
@@ -276,7 +281,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
     rates = {"input": Fraction("0.15"), "output": Fraction("0.60")}
     price = compile_price("USD", rates, US_PER_S)
     client = Client(ClientOptions(base_url="http://127.0.0.1:1/v1"))
-    book = RuleBook()
+    book = RuleBook(loop.rules)
     gateway = Gateway(
         catalog=catalog,
         providers={
@@ -296,7 +301,7 @@ def _plane(loop: _Loop, objects: Objects) -> DataPlane:
     keeping = keeping_for(
         gateway, objects, ids, time.time_ns, running, answers_days=1, drain_s=30.0
     )
-    who = Principal(key_id="key_0193f0c7a1b2", name="bench", role=Role.MEMBER)
+    who = Principal(key_id="key_0193f0c7a1b2", name="bench", role=Role.MEMBER, tags=("bench",))
     ring = KeyRing({digest_of(KEY.encode()): who}, 1)
     return DataPlane(
         router=Router(),
@@ -456,16 +461,38 @@ def _enforcer() -> Enforcer:
     return Enforcer(rules, NOTHING, traits, enforces=False, count=lambda _: None)
 
 
-def _with_agreement(whole: Callable[[int], float], rounds: int) -> None:
-    """Print the request without and with an agreement, measured in turns."""
-    enforcer = _enforcer()
+def _budgets() -> tuple[Rule, ...]:
+    """Make a budget at each of five levels, each with a window of its own."""
+    levels = {
+        Level.ORGANIZATION: ("", Window.YEAR),
+        Level.PROJECT: ("default", Window.MONTH),
+        Level.MODEL: (EACH, Window.WEEK),
+        Level.TAG: (EACH, Window.DAY),
+        Level.KEY: (EACH, Window.LIFETIME),
+    }
+    return tuple(
+        Rule(
+            id=f"rule_{number}",
+            level=level,
+            name=name,
+            unit=Unit.SPEND,
+            amount=10**18,
+            window=window,
+            asset="USD",
+        )
+        for number, (level, (name, window)) in enumerate(levels.items())
+    )
+
+
+def _beside(what: str, use: Callable[[bool], None], measure: Callable[[], float], n: int) -> None:
+    """Print the request without and with something, measured in turns."""
     times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for agreed, found in zip((None, enforcer), times, strict=True):
-            _Loop.agreed = agreed
-            found.append(whole(1))
+    for _ in range(n):
+        for used, found in enumerate(times):
+            use(bool(used))
+            found.append(measure())
     without, with_ = min(times[0]), min(times[1])
-    print(f"{without:.1f} µs per request without an agreement, {with_:.1f} with one: ", end="")
+    print(f"{without:.1f} µs per request without {what}, {with_:.1f} with: ", end="")
     print(f"{(with_ / without - 1):+.1%}")
 
 
@@ -481,6 +508,7 @@ def main() -> None:
         "--provider", choices=("chat", "messages"), default=SAME.provider, help="its dialect"
     )
     parser.add_argument("--agreement", action="store_true", help="what deciding costs")
+    parser.add_argument("--budgets", action="store_true", help="what five budgets cost")
     options = parser.parse_args()
     way = Way(options.client, options.provider)
     if options.stream and way.provider != SAME.provider:
@@ -490,7 +518,19 @@ def main() -> None:
         return unary(options.body_bytes, rounds) if way == SAME else crossing(way, rounds)
 
     if options.agreement:
-        _with_agreement(whole, options.rounds)
+        enforcer = _enforcer()
+
+        def agree(used: bool) -> None:
+            _Loop.agreed = enforcer if used else None
+
+        _beside("an agreement", agree, partial(whole, 1), options.rounds)
+    elif options.budgets:
+        budgets = _budgets()
+
+        def rule(used: bool) -> None:
+            _Loop.rules = budgets if used else ()
+
+        _beside("five budgets", rule, partial(whole, 1), options.rounds)
     elif options.profile:
         _profiled(partial(stream, CHUNKS, 1, way) if options.stream else partial(whole, 1))
     elif options.stream:

@@ -32,8 +32,8 @@ def _rule(level: Level, name: str, unit: Unit = Unit.REQUESTS, **more: Any) -> R
     return Rule(level=level, name=name, unit=unit, **settings)
 
 
-def _meters(book: RuleBook, rules: Rules, at_ns: int = 0) -> list[str]:
-    return [draw.meter for draw in book.draws(rules, at_ns=at_ns, tokens=7, nano=9, asset="USD")]
+def _meters(rules: Rules, at_ns: int = 0) -> list[str]:
+    return [draw.meter for draw in rules.draws(at_ns, tokens=7, nano=9, asset="USD")]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_rule_is_about_its_level(level: Level, name: str, subject: str) -> Non
     """A name, or each member of the level, counted for itself."""
     book = RuleBook([_rule(level, name)])
     rules = book.of(_who(), SUBJECT)
-    assert _meters(book, rules) == [f"requests|rule_{level}|1970-01-01|{subject}"]
+    assert _meters(rules) == [f"requests|rule_{level}|1970-01-01|{subject}"]
 
 
 @pytest.mark.parametrize("level", [each for each in Level if each is not Level.ORGANIZATION])
@@ -68,7 +68,7 @@ def test_a_rule_is_not_about_others(level: Level) -> None:
 def test_each_tag_counts() -> None:
     """A request with two tags is counted for both."""
     book = RuleBook([_rule(Level.TAG, EACH)])
-    assert _meters(book, book.of(_who(), SUBJECT)) == [
+    assert _meters(book.of(_who(), SUBJECT)) == [
         "requests|rule_tag|1970-01-01|tag:red",
         "requests|rule_tag|1970-01-01|tag:blue",
     ]
@@ -83,7 +83,7 @@ def test_what_is_drawn() -> None:
     euros = _rule(Level.PROJECT, "alpha", Unit.SPEND, id="euros", asset="EUR")
     soft = _rule(Level.PROJECT, "alpha", Unit.TOKENS, id="soft", hard=False)
     book = RuleBook([*units, euros, soft])
-    draws = book.draws(book.of(_who(), SUBJECT), at_ns=0, tokens=7, nano=9, asset="USD")
+    draws = book.of(_who(), SUBJECT).draws(0, tokens=7, nano=9, asset="USD")
     drawn = {draw.meter.split("|")[1]: (draw.amount, draw.limit) for draw in draws}
     assert drawn == {
         "spend": (9, 5),
@@ -98,7 +98,7 @@ def test_a_key_and_a_deployment_have_limits_of_their_own() -> None:
     """They are rules like any other, and a deployment's name is the same however it is written."""
     book = RuleBook()
     rules = book.of(_who(rpm=3), SUBJECT, Quota("Deploy|ment", 10, 50))
-    draws = book.draws(rules, at_ns=MINUTE_NS, tokens=7, nano=0, asset="USD")
+    draws = rules.draws(MINUTE_NS, tokens=7, nano=0, asset="USD")
     assert draws == (
         Draw("requests|deployment|1970-01-01T00:01|deployment:deploy|ment", 1, 10),
         Draw("tokens|deployment|1970-01-01T00:01|deployment:deploy|ment", 7, 50),
@@ -110,7 +110,7 @@ def test_without_rules_nothing_is_drawn() -> None:
     """And nothing is kept."""
     book = RuleBook()
     rules = book.of(_who(), SUBJECT)
-    assert _meters(book, rules) == []
+    assert _meters(rules) == []
     assert book._found == {}
 
 
@@ -118,7 +118,7 @@ def test_the_next_window_is_another_meter() -> None:
     """From its first nanosecond on."""
     book = RuleBook()
     rules = book.of(_who(rpm=1), SUBJECT)
-    names = [_meters(book, rules, at_ns)[0] for at_ns in (0, MINUTE_NS - 1, MINUTE_NS)]
+    names = [_meters(rules, at_ns)[0] for at_ns in (0, MINUTE_NS - 1, MINUTE_NS)]
     assert names[0] == names[1] == "requests|key|1970-01-01T00:00|key:key_1"
     assert names[2] == "requests|key|1970-01-01T00:01|key:key_1"
 
@@ -126,7 +126,7 @@ def test_the_next_window_is_another_meter() -> None:
 def test_requests_at_once_have_no_window() -> None:
     """They are counted at any time, whatever window was said."""
     book = RuleBook([_rule(Level.KEY, "key_1", Unit.CONCURRENCY)])
-    names = [_meters(book, book.of(_who(), SUBJECT), at_ns)[0] for at_ns in (0, 10**18)]
+    names = [_meters(book.of(_who(), SUBJECT), at_ns)[0] for at_ns in (0, 10**18)]
     assert names == ["concurrency|rule_key|all|key:key_1"] * 2
 
 
@@ -135,7 +135,7 @@ def test_the_tighter_standing_is_told() -> None:
     book = RuleBook([_rule(Level.PROJECT, "alpha", Unit.TOKENS, amount=60)])
     rules = book.of(_who(rpm=3, tpm=1000), SUBJECT, Quota("D", 10, 50))
     meters = Meters()
-    draws = book.draws(rules, at_ns=1_000_000, tokens=20, nano=0, asset="USD")
+    draws = rules.draws(1_000_000, tokens=20, nano=0, asset="USD")
     meters.hold(draws)
     assert standings(draws, meters, 1_000_000) == (
         Standing("requests", 3, 2, 59_999),
@@ -146,11 +146,9 @@ def test_the_tighter_standing_is_told() -> None:
 def test_many_kinds_of_requests_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is remembered of rules and names is bounded, and only costs a second look."""
     monkeypatch.setattr("entente.policy.rules.SETS_KEPT_MAX", 3)
-    monkeypatch.setattr("entente.policy.rules.NAMES_KEPT_MAX", 3)
     book = RuleBook([_rule(Level.END_USER, EACH)])
     for number in range(10):
         subject = Subject("alpha", "key_1", "", "m", f"eve{number}")
-        (name,) = _meters(book, book.of(_who(), subject))
+        (name,) = _meters(book.of(_who(), subject))
         assert name.endswith(f"end_user:eve{number}")
         assert len(book._found) <= 3
-        assert len(book._names) <= 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from entente.domain.errors import Unpriced
 from entente.domain.origin import Origin
@@ -12,11 +12,13 @@ from entente.gateway.pricing import BUDGET_ASSET
 from entente.ledger.meters import Draw
 from entente.policy.rules import RuleBook, Rules, Subject
 
+_OWN: Final = frozenset({BUDGET_ASSET})
+"""What a key's own budget is counted in."""
+
 
 class Ruling(NamedTuple):
     """The rules that a request is under."""
 
-    book: RuleBook
     rules: Rules
     guarded: bool
     """A hard budget stands behind the request: its cost must be known."""
@@ -28,8 +30,8 @@ class Ruling(NamedTuple):
         """What the one kind of hard budget behind it is counted in; None for none or several."""
         if not self.guarded:
             return None
-        assets = self.rules.assets() | ({BUDGET_ASSET} if self.budgeted else set())
-        return assets.pop() if len(assets) == 1 else None
+        assets = self.rules.assets | _OWN if self.budgeted else self.rules.assets
+        return next(iter(assets)) if len(assets) == 1 else None
 
     def check(self, model: str, asset: str | None) -> None:
         """Refuse what a hard budget could not count. Raises Unpriced.
@@ -45,7 +47,7 @@ class Ruling(NamedTuple):
                 "has it, and a rate of exchange where it is in another currency (entente prices)."
             )
             raise Unpriced(message)
-        others = self.rules.assets() - {asset}
+        others = self.rules.assets - {asset}
         if others:
             message = (
                 f"The model `{model}` is priced in {asset}, and a hard budget behind this key is "
@@ -55,9 +57,8 @@ class Ruling(NamedTuple):
 
     def draws(self, at_ns: int, *, tokens: int, nano: int, asset: str) -> tuple[Draw, ...]:
         """Give what the request draws at most."""
-        if not self.rules.applied:
-            return ()
-        return self.book.draws(self.rules, at_ns=at_ns, tokens=tokens, nano=nano, asset=asset)
+        applied = self.rules.applied
+        return self.rules.draws(at_ns, tokens=tokens, nano=nano, asset=asset) if applied else ()
 
 
 def ruling_of(
@@ -66,4 +67,4 @@ def ruling_of(
     """Find the rules that a request is under."""
     subject = Subject(who.project, who.key_id, who.user or "", model, origin.end_user, origin.tags)
     rules = book.of(who, subject, quota)
-    return Ruling(book, rules, who.budgeted or rules.caps_spend, who.budgeted)
+    return Ruling(rules, who.budgeted or bool(rules.assets), who.budgeted)

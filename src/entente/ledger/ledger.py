@@ -179,8 +179,11 @@ class Ledger:
 
     async def _make_room(self, hold: Hold) -> None:
         """Apply a hold that something limits, now or when it is its turn."""
-        names = _waits_for(hold)
         obstacle = self._obstacle(hold)
+        if obstacle is None and not self._queue:
+            self._apply(hold)
+            return
+        names = _waits_for(hold)
         if obstacle is None and not self._queue.is_taken(names):
             self._apply(hold)
             return

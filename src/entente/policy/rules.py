@@ -17,11 +17,10 @@ from entente.domain.quota import Quota
 from entente.domain.rules import EACH, Level, Rule, Unit
 from entente.domain.windows import LIFETIME_KEY, Window, end_ns, span_of
 from entente.ledger.meters import Draw, Meters, meter_name, read_meter
+from entente.ledger.model import SPEND
 
 SETS_KEPT_MAX: Final = 4096
 """Kinds of requests whose rules are not looked for anew each time."""
-NAMES_KEPT_MAX: Final = 65_536
-"""Names of meters of the windows of now."""
 NS_PER_MS: Final = 1_000_000
 KEY_RULE: Final = "key"
 DEPLOYMENT_RULE: Final = "deployment"
@@ -47,26 +46,52 @@ class Standing(msgspec.Struct, frozen=True):
     reset_ms: int
 
 
-class Applied(NamedTuple):
-    """A rule, and the subject that it counts a request for."""
+class Applied:
+    """A rule, and the subject that it counts a request for; remembers its meter of now."""
 
-    rule: Rule
-    subject: str
+    __slots__ = ("ends_ns", "limit", "meter", "rule", "subject", "unit")
+
+    def __init__(self, rule: Rule, subject: str) -> None:
+        """Begin with the meter of no window."""
+        self.rule = rule
+        self.subject = subject
+        self.unit = rule.unit
+        self.limit = rule.amount if rule.hard else None
+        self.meter = ""
+        self.ends_ns = 0
+
+    def turn(self, at_ns: int) -> None:
+        """Go over to the meter of the window that a moment is in."""
+        rule = self.rule
+        key, ends_ns = LIFETIME_KEY, None
+        if rule.unit is not Unit.CONCURRENCY:
+            key, ends_ns = span_of(rule.window, rule.zone, at_ns)
+        self.meter = meter_name(rule.unit, rule.id, key, self.subject)
+        self.ends_ns = _NEVER if ends_ns is None else ends_ns
 
 
 class Rules(msgspec.Struct, frozen=True):
     """What rules say of one request."""
 
     applied: tuple[Applied, ...] = ()
+    assets: frozenset[str] = frozenset()
+    """What the hard budgets among them are counted in."""
 
-    @property
-    def caps_spend(self) -> bool:
-        """A hard budget is among them."""
-        return any(a.rule.hard and a.rule.unit is Unit.SPEND for a in self.applied)
-
-    def assets(self) -> set[str]:
-        """Give what its hard budgets are counted in."""
-        return {a.rule.asset for a in self.applied if a.rule.hard and a.rule.unit is Unit.SPEND}
+    def draws(self, at_ns: int, *, tokens: int, nano: int, asset: str) -> tuple[Draw, ...]:
+        """Give what a request draws at most: so many tokens, so much of an asset."""
+        draws = []
+        for applied in self.applied:
+            unit = applied.unit
+            if unit is Unit.SPEND:
+                if applied.rule.asset != asset:
+                    continue
+                amount = nano
+            else:
+                amount = tokens if unit is Unit.TOKENS else 1
+            if at_ns >= applied.ends_ns:
+                applied.turn(at_ns)
+            draws.append(Draw(applied.meter, amount, applied.limit))
+        return tuple(draws)
 
 
 _NONE: Final = Rules()
@@ -84,7 +109,6 @@ class RuleBook:
             self._by_scope.setdefault((rule.level, rule.name), []).append(rule)
             self._by_id[rule.id] = rule
         self._found: dict[tuple[Subject, int | None, int | None, Quota | None], Rules] = {}
-        self._names: dict[Applied, tuple[int, str]] = {}
 
     @property
     def by_id(self) -> Mapping[str, Rule]:
@@ -130,44 +154,8 @@ class RuleBook:
                 quota.tokens_per_minute,
             )
         found += _per_minute(KEY_RULE, who.key_id, who.requests_per_minute, who.tokens_per_minute)
-        return Rules(tuple(found))
-
-    def draws(
-        self, rules: Rules, *, at_ns: int, tokens: int, nano: int, asset: str
-    ) -> tuple[Draw, ...]:
-        """Give what a request draws at most: so many tokens, so much of an asset."""
-        if not rules.applied:
-            return ()
-        draws = []
-        for applied in rules.applied:
-            rule = applied.rule
-            match rule.unit:
-                case Unit.SPEND:
-                    if rule.asset != asset:
-                        continue
-                    amount = nano
-                case Unit.TOKENS:
-                    amount = tokens
-                case _:
-                    amount = 1
-            ends_ns, name = self._names.get(applied, (0, ""))
-            if at_ns >= ends_ns:
-                name = self._name(applied, at_ns)
-            draws.append(Draw(name, amount, rule.amount if rule.hard else None))
-        return tuple(draws)
-
-    def _name(self, applied: Applied, at_ns: int) -> str:
-        """Name a meter for the window of now, and remember it until that is over."""
-        rule = applied.rule
-        if rule.unit is Unit.CONCURRENCY:
-            key, ends_ns = LIFETIME_KEY, None
-        else:
-            key, ends_ns = span_of(rule.window, rule.zone, at_ns)
-        name = meter_name(rule.unit, rule.id, key, applied.subject)
-        if len(self._names) >= NAMES_KEPT_MAX:
-            self._names.clear()
-        self._names[applied] = (_NEVER if ends_ns is None else ends_ns, name)
-        return name
+        assets = {a.rule.asset for a in found if a.rule.hard and a.unit is Unit.SPEND}
+        return Rules(tuple(found), frozenset(assets))
 
 
 _NEVER: Final = 2**63
@@ -194,7 +182,7 @@ def standings(draws: Iterable[Draw], meters: Meters, at_ns: int) -> tuple[Standi
     """
     least: dict[str, Standing] = {}
     for draw in draws:
-        if draw.limit is None:
+        if draw.limit is None or draw.meter.startswith(SPEND):
             continue
         meter = read_meter(draw.meter)
         if meter.unit is Unit.REQUESTS:
