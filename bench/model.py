@@ -138,7 +138,7 @@ class Work(msgspec.Struct, frozen=True):
 
     name: str
     amount: int
-    """Of requests, or of paths."""
+    """Of requests, of paths, or of entries."""
     seconds: float
     processor_s: float
     grown_bytes: int
@@ -173,6 +173,7 @@ class Results(msgspec.Struct):
     crossed_streams: list[CrossedStreams] = []
     agreed: list[Agreed] = []
     works: list[Work] = []
+    sums: list[Work] = []
     ledgers: list[Check] = []
     runs: dict[str, str] = {}
     """When, and of which commit, the stages were measured that were not in one run with others."""
@@ -204,6 +205,7 @@ ROWS: Final = {
     "crossings": ("crossed", "crossed_streams"),
     "agreements": ("agreed",),
     "works": ("works",),
+    "usage": ("sums",),
 }
 """What each stage measures."""
 

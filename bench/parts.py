@@ -1,7 +1,8 @@
 """What parts of the product cost, beside the same without them where there is such a thing.
 
 Crossing between dialects, and deciding by an agreement, in turns with requests that do
-neither; settling a quarter of a large ledger; simulating many paths of an agreement.
+neither; settling a quarter of a large ledger; simulating many paths of an agreement;
+folding the usage of a long journal, and asking for a report of it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from bench import entente, settling, simulating, subjects, translation
+from bench import entente, settling, simulating, subjects, translation, usage
 from bench.model import Agreed, Check, Crossed, CrossedStreams, Work
 from bench.plan import KB
 from bench.process import clean_environment
@@ -99,20 +100,33 @@ def _pair(suite: Suite) -> Iterator[Mapping[str, Target]]:
 def works(suite: Suite) -> None:
     """Settle a quarter of a large ledger; run many paths through every clause."""
     for module, amount in ((settling, suite.plan.settled_requests), (simulating, simulating.PATHS)):
-        suite.meter.step(f"{module.__name__}: {amount:,}")
-        done = subprocess.run(
-            [sys.executable, "-m", module.__name__, "--json", str(amount)],
-            capture_output=True,
-            check=False,
-            env=clean_environment() | {"PYTHONPATH": str(Path(__file__).parents[1])},
-        )
-        if done.returncode:
-            sys.exit(f"{module.__name__} failed:\n{done.stderr.decode()}")
-        suite.results.works.append(msgspec.json.decode(done.stdout, type=Work))
+        figures = _figures(suite, module.__name__, amount)
+        suite.results.works.append(msgspec.json.decode(figures, type=Work))
+
+
+def sums(suite: Suite) -> None:
+    """Fold a long journal, and ask for a report of it."""
+    figures = _figures(suite, usage.__name__, suite.plan.folded_entries)
+    suite.results.sums += msgspec.json.decode(figures, type=list[Work])
+
+
+def _figures(suite: Suite, module: str, amount: int) -> bytes:
+    """Run a measurement in a process of its own."""
+    suite.meter.step(f"{module}: {amount:,}")
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--json", str(amount)],
+        capture_output=True,
+        check=False,
+        env=clean_environment() | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    if done.returncode:
+        sys.exit(f"{module} failed:\n{done.stderr.decode()}")
+    return done.stdout
 
 
 STAGES: Final[Mapping[str, Callable[[Suite], None]]] = {
     "crossings": crossings,
     "agreements": agreements,
     "works": works,
+    "usage": sums,
 }

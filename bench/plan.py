@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     endurance_requests: int
     endurance_connections: int
     settled_requests: int
+    folded_entries: int
 
 
 FULL: Final = Plan(
@@ -66,6 +67,7 @@ FULL: Final = Plan(
     endurance_requests=1_000_000,
     endurance_connections=32,
     settled_requests=1_000_000,
+    folded_entries=10_000_000,
 )
 
 QUICK: Final = Plan(
@@ -92,4 +94,5 @@ QUICK: Final = Plan(
     endurance_requests=10_000,
     endurance_connections=32,
     settled_requests=50_000,
+    folded_entries=200_000,
 )

@@ -140,7 +140,7 @@ def _parts(results: Results) -> list[str]:
         parts += ["", tables.crossed_streams_table(results)]
     if results.agreed:
         parts += ["\n## With an agreement\n", tables.agreement_table(results)]
-    if results.works:
+    if results.works or results.sums:
         parts += ["\n## Off the path of requests\n", tables.work_table(results)]
     return parts
 

@@ -186,9 +186,11 @@ def work_table(results: Results) -> str:
             f"{row.processor_s:.2f}",
             f"{row.grown_bytes / MB:.1f}",
         ]
-        for row in results.works
+        for row in (*results.works, *results.sums)
     ]
-    return table(["", "requests or paths", "s", "s of a processor", "MB added at most"], rows)
+    return table(
+        ["", "requests, paths or entries", "s", "s of a processor", "MB added at most"], rows
+    )
 
 
 def footprint_table(results: Results) -> str:

@@ -19,8 +19,8 @@ STREAM_KIB_MAX: Final = 48
 START_S_MAX: Final = 1.5
 GROWTH_BYTES_MAX: Final = 1
 """The smallest object that could be forgotten takes sixteen."""
-WORK_S_MAX: Final = {"settling": 30, "simulating": 2}
-"""For a million requests, and for ten thousand paths."""
+WORK_S_MAX: Final = {"settling": 30, "simulating": 2, "folding": 300, "asking": 2}
+"""For a million requests, ten thousand paths, and, the last two, ten million entries."""
 ADDED_MS_MAX: Final = {512: 5, 1024: 20}
 
 
@@ -143,7 +143,7 @@ def _parts(results: Results) -> Iterator[Target]:
     agreed, free = views.agreed(results)
     text = "deciding by an agreement, 32 connections: at least 0.97 of the throughput without"
     yield from _line(text, views.ratios(agreed, free), least=0.97)
-    for row in results.works:
+    for row in (*results.works, *results.sums):
         most = WORK_S_MAX[row.name.split()[0]]
         yield from _line(
             f"{row.name}, {row.amount:,}: at most {most} s", {0: row.seconds}, most=most, unit=" s"

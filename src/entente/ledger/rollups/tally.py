@@ -47,6 +47,7 @@ class Place(NamedTuple):
     api: str
     """As `Surface` names it."""
     tier: str
+    """In which it was served; what was asked for, where that is not known."""
     batch: int
     """1 for a request of a batch, else 0."""
     size: str
@@ -116,6 +117,7 @@ class _Settled(msgspec.Struct, frozen=True, tag="settle", tag_field="kind"):
     target: str = ""
     estimated: bool = False
     project: str = ""
+    service_tier: str = ""
     origin: Origin = USUAL
 
 
@@ -165,6 +167,7 @@ class Tally:
         """Count a settled request."""
         origin, cost_nano = entry.origin, entry.cost_nano
         project = entry.project or origin.project
+        tier = entry.service_tier or origin.service_tier
         counted = (
             1,
             *msgspec.structs.astuple(entry.usage),
@@ -179,7 +182,7 @@ class Tally:
             entry.model,
             entry.target,
             origin.api,
-            origin.service_tier if origin.service_tier in TIERS else OTHER,
+            tier if tier in TIERS else OTHER,
             int(origin.is_batch),
             origin.size if _SIZE.fullmatch(origin.size) else OTHER,
             entry.asset,
