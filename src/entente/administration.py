@@ -72,9 +72,17 @@ class SqliteGranting:
 
 
 async def open_control(
-    config: Config, news: News, journal: Journal, stack: contextlib.AsyncExitStack
+    config: Config,
+    news: News,
+    journal: Journal,
+    stack: contextlib.AsyncExitStack,
+    *,
+    delivers: bool = True,
 ) -> OpenControl:
-    """Open the desk on a connection of its own, and begin to deliver."""
+    """Open the desk on a connection of its own, and begin to deliver.
+
+    Of several workers one `delivers`.
+    """
     database = open_sqlite(config.server.data_dir / DATABASE_NAME)
     chance = random.Random(secrets.randbits(128))  # noqa: S311  (spreads retries, no secret)
     base = Base(database, time.time_ns, Ids(time.time_ns, chance.getrandbits))
@@ -94,7 +102,8 @@ async def open_control(
         clerk, allow_private=settings.allow_private, now_ns=time.time_ns, spread=chance.random
     )
     stack.push_async_callback(deliverer.aclose)
-    deliverer.start()
+    if delivers:
+        deliverer.start()
 
     def changed() -> None:
         news.changed()

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeAlias
 
@@ -38,13 +38,16 @@ from entente.gateway.pricing import Pricing
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
 from entente.gateway.running import Running
-from entente.host import Host, LocalRuntime, allow_open_files, listener, start_runtime
+from entente.host import Around, Host, LocalRuntime, allow_open_files, listener, start_runtime
 from entente.http.counting import Counts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
+from entente.http.exchange import Exchange
+from entente.http.exposing import Exposition
 from entente.http.handler import Handler
 from entente.http.inference import Inference
 from entente.http.media import Media
 from entente.http.models import Models
+from entente.http.neighbours import Neighbours
 from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
@@ -136,18 +139,18 @@ async def platform(
 ) -> AsyncIterator[DataPlane]:
     """Run every part, serving on `port`, while the context is open.
 
-    On the way out requests finish within
-    `server.shutdown_s`, every settlement is written, and only then do providers and runtime go.
+    On the way out requests finish within `server.shutdown_s`, every settlement is written, and
+    only then do providers and runtime go.
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = host.runtime or await start_runtime(config, stack)
-        monitor, running, news = Monitor(), Running(), News()
-        records = await _open_records(config, environ, host, running, news, stack, openers.database)
+        around = _around(host)
+        ids, monitor, neighbours = around.ids, around.monitor, around.neighbours
+        records = await _open_records(config, environ, around, stack, openers.database)
         catalog = _catalog(config)
         providers = _make_providers(config, environ, runtime, stack)
         accounts = await _accounts(config, records, monitor, openers, stack)
         gateway = _gateway(accounts, catalog, providers, records.prices)
-        ids = Ids(time.time_ns, random_bits())
         sessions = make_sessions(
             config,
             accounts,
@@ -157,23 +160,24 @@ async def platform(
             stopping=lambda: plane.stopping,
             ids=ids,
         )
-        keeping = await keeping_of(config, gateway, records.objects, ids, monitor, running)
+        keeping = await keeping_of(config, gateway, records.objects, around)
         counting = Counting(gateway, providers)
-        managed, deployments = await _management(config, news, records, catalog, stack)
+        managed, deployments = await _management(config, around, records, catalog, stack)
         filed = filed_of(
             config,
             FileStore(records.objects, records.blobs, ids, time.time_ns),
             gateway,
             records.ring,
+            around,
             busy=lambda: plane.inflight,
-            monitor=monitor,
-            running=running,
         )
+        exposition = _exposition(around, stack)
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
-                **_handlers(config, gateway, catalog, keeping, counting),
-                **_operations(config, accounts, runtime, lambda: plane.stopping, stack),
+                **_handlers(config, gateway, catalog, keeping, counting, neighbours),
+                **_operations(config, accounts, runtime, exposition, lambda: plane.stopping),
+                **open_usage(config, stack),
                 **filed.handlers,
                 **sessions.handlers,
                 **managed,
@@ -183,27 +187,32 @@ async def platform(
             session_key=sessions.holder,
             monitor=monitor,
             ids=ids,
-            running=running,
+            running=around.running,
             inflight_max=config.server.inflight_max,
             deployments=deployments,
         )
-        server = _server(config, plane, port, monitor, sessions.realtime)
-        await filed.executor.start()
-        await server.start()
+        servers = _servers(config, plane, port, host, stack)
+        _watch_servers(monitor, plane, servers, sessions.realtime)
+        await _start(servers, filed, host)
         say(_greeting(config, environ, port, records.admin_key))
         try:
             yield plane
         finally:
             plane.stopping = True
-            await _stop(server, keeping, filed, config.server.shutdown_s)
+            await _stop(servers, keeping, filed, config.server.shutdown_s)
+
+
+def _around(host: Host) -> Around:
+    """Make what the parts of this process have in common."""
+    neighbours = Neighbours(host.folder, host.number, host.workers)
+    ids = Ids(time.time_ns, random_bits())
+    return Around(host, Monitor(), Running(), News(), neighbours, ids)
 
 
 async def _open_records(
     config: Config,
     environ: Mapping[str, str],
-    host: Host,
-    running: Running,
-    news: News,
+    around: Around,
     stack: contextlib.AsyncExitStack,
     open_database: OpenDatabase,
 ) -> Records:
@@ -211,17 +220,17 @@ async def _open_records(
 
     A key that is revoked is news; one whose time has come is not, so it is looked for as well.
     """
-    records = await open_records(config, environ, host, news, stack, open_database)
+    records = await open_records(config, environ, around.host, around.news, stack, open_database)
 
     def keep() -> None:
-        running.keep(lambda key: _is_valid(records.ring(), key))
+        around.running.keep(lambda key: _is_valid(records.ring(), key))
 
     async def watch() -> None:
         while True:
             await asyncio.sleep(EXPIRY_S)
             keep()
 
-    news.listen(keep)
+    around.news.listen(keep)
     watcher = asyncio.get_running_loop().create_task(watch())
     stack.callback(watcher.cancel)
     return records
@@ -229,32 +238,34 @@ async def _open_records(
 
 async def _management(
     config: Config,
-    news: News,
+    around: Around,
     records: Records,
     catalog: Catalog,
     stack: contextlib.AsyncExitStack,
 ) -> tuple[dict[str, Handler], Deployments]:
     """Open both control planes, our own and Azure's; give what serves them, and deployments."""
-    control = await open_control(config, news, records.ledger.journal, stack)
-    account = await open_account(config, records.objects, catalog)
-    return {**account.handlers, **control.handlers}, account.deployments
+    control = await open_control(
+        config, around.news, records.ledger.journal, stack, delivers=around.host.is_chief
+    )
+    account = await open_account(config, records.objects, catalog, around.neighbours, stack)
+    handlers = {**account.handlers, **around.neighbours.by_chief(control.handlers)}
+    return handlers, account.deployments
 
 
 def _operations(
     config: Config,
     accounts: Accounts,
     runtime: LocalRuntime | None,
+    exposition: Exposition,
     stopping: Callable[[], bool],
-    stack: contextlib.AsyncExitStack,
 ) -> dict[str, Handler]:
-    """Give the handlers of health, metrics and usage."""
+    """Give the handlers of health and metrics."""
 
     def trouble() -> dict[str, str]:
         told = {"server": STOPPING} if stopping() else {}
         return _trouble(config, accounts.ledger, runtime) | told
 
-    operations = Operations(trouble, accounts.monitor, accounts.notices)
-    return {**operations.handlers(), **open_usage(config, stack)}
+    return dict(Operations(trouble, exposition, accounts.notices).handlers())
 
 
 async def _accounts(
@@ -271,32 +282,70 @@ async def _accounts(
     return Accounts(records.ledger, records.rules, monitor, time.time_ns, agreed)
 
 
-def _server(
+def _servers(
     config: Config,
     plane: DataPlane,
-    listener: socket.socket,
-    monitor: Monitor,
-    realtime: Realtime,
-) -> Server:
-    """Make what accepts connections, and have the monitor tell how busy it is."""
-    server = Server(
-        plane,
-        listener,
-        body_bytes_max=config.server.body_bytes_max,
-        connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
-        drain_s=config.server.drain_s,
-    )
+    port: socket.socket,
+    host: Host,
+    stack: contextlib.AsyncExitStack,
+) -> list[Server]:
+    """Make what accepts connections: of clients and, at the door, of other workers."""
+
+    def serving(
+        service: Callable[[Exchange], Coroutine[None, None, None]], accepts: socket.socket
+    ) -> Server:
+        return Server(
+            service,
+            accepts,
+            body_bytes_max=config.server.body_bytes_max,
+            connections_max=config.server.inflight_max + CONNECTIONS_SPARE,
+            drain_s=config.server.drain_s,
+        )
+
+    if host.door is None:
+        return [serving(plane, port)]
+    door = stack.enter_context(socket.socket(fileno=host.door))
+    door.setblocking(False)  # noqa: FBT003
+    return [serving(plane, port), serving(plane.serve_passed_on, door)]
+
+
+def _watch_servers(
+    monitor: Monitor, plane: DataPlane, servers: list[Server], realtime: Realtime
+) -> None:
+    """Have the monitor tell how busy the servers are."""
     monitor.gauge("entente_inflight_requests", "Requests served now.", lambda: plane.inflight)
-    monitor.gauge("entente_connections", "Open connections.", lambda: server.connections)
+    monitor.gauge("entente_connections", "Open connections.", lambda: servers[0].connections)
     monitor.gauge(
         "entente_realtime_sessions", "Realtime sessions open now.", lambda: realtime.sessions
     )
-    return server
 
 
-async def _stop(server: Server, keeping: Keeping, filed: Filed, within_s: float) -> None:
+def _exposition(around: Around, stack: contextlib.AsyncExitStack) -> Exposition:
+    """Make what exposes the metrics of the host."""
+    host = around.host
+    exposition = Exposition(around.monitor.render, around.neighbours, host.folder, host.number)
+    if host.folder is not None:
+        keeper = asyncio.get_running_loop().create_task(exposition.keep())
+        stack.callback(exposition.own)
+        stack.callback(keeper.cancel)
+    return exposition
+
+
+async def _start(servers: Iterable[Server], filed: Filed, host: Host) -> None:
+    """Begin to serve, and to run batches, where that is done."""
+    if host.is_chief:
+        await filed.executor.start()
+    for server in servers:
+        await server.start()
+
+
+async def _stop(servers: Iterable[Server], keeping: Keeping, filed: Filed, within_s: float) -> None:
     """Let what runs finish within a time, in the background, too; then end it."""
-    ending = (server.stop(within_s), keeping.stop(within_s), filed.executor.stop(within_s))
+    ending = (
+        *(each.stop(within_s) for each in servers),
+        keeping.stop(within_s),
+        filed.executor.stop(within_s),
+    )
     await asyncio.gather(*ending)
     await keeping.stop(0)
 
@@ -323,12 +372,13 @@ def _handlers(
     catalog: Catalog,
     keeping: Keeping,
     counting: Counting,
+    neighbours: Neighbours,
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
     is_strict = config.server.validation is Validation.STRICT
     return {
         **Inference(gateway, keeping.shelf, is_strict=is_strict).handlers(),
-        **answer_handlers(gateway, keeping, counting, is_strict=is_strict),
+        **answer_handlers(gateway, keeping, counting, neighbours, is_strict=is_strict),
         **Counts(counting).handlers(),
         **Media(gateway).handlers(),
         **Models(catalog, time.time_ns).handlers(),

@@ -11,11 +11,17 @@ import errno
 import resource
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from entente.config import Config, ProviderKind
 from entente.domain.errors import StartError
+from entente.domain.ids import Ids
 from entente.engine import Endpoint, Runtime, RuntimeOptions, builtin_model_path
+from entente.gateway.running import Running
+from entente.http.neighbours import Neighbours
+from entente.news import News
+from entente.telemetry.metrics import Monitor
 
 RUNTIME_LOG_NAME: Final = "runtime.log"
 
@@ -47,6 +53,10 @@ class Host(NamedTuple):
     """Nobody has served from the data folder since it was locked."""
     runtime: LocalRuntime | None = None
     """The parent's."""
+    folder: Path | None = None
+    """Where the doors of the workers are."""
+    door: int | None = None
+    """Descriptor of our own."""
 
     @property
     def is_alone(self) -> bool:
@@ -57,6 +67,17 @@ class Host(NamedTuple):
     def is_chief(self) -> bool:
         """This process does what is done once per host."""
         return self.number <= 1
+
+
+class Around(NamedTuple):
+    """What the parts of a process have in common."""
+
+    host: Host
+    monitor: Monitor
+    running: Running
+    news: News
+    neighbours: Neighbours
+    ids: Ids
 
 
 def allow_open_files() -> None:

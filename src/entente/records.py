@@ -98,7 +98,7 @@ async def open_records(
     prices = _price_book(config)
     opening = Opening(config, environ, host, news, prices, stack)
     opened = await open_database(opening)
-    objects, blobs = await _open_objects(config, stack)
+    objects, blobs = await _open_objects(config, host, stack)
     return Records(
         opened.ledger,
         opened.ring,
@@ -110,14 +110,23 @@ async def open_records(
     )
 
 
-async def _open_objects(config: Config, stack: contextlib.AsyncExitStack) -> tuple[Objects, Blobs]:
-    """Open what clients store, and begin to sweep what expires or belongs to nobody."""
+async def _open_objects(
+    config: Config, host: Host, stack: contextlib.AsyncExitStack
+) -> tuple[Objects, Blobs]:
+    """Open what clients store, and begin to sweep what expires or belongs to nobody.
+
+    One process of a host sweeps, and only before any other serves it can tell what belongs to
+    nobody from what is just being made.
+    """
     data_dir = config.server.data_dir
     objects = stack.enter_context(open_objects(data_dir / OBJECTS_NAME, time.time_ns))
     blobs = stack.enter_context(
         open_blobs(data_dir / FOLDER_NAME, free_bytes_min=config.files.free_bytes_min)
     )
-    sweeper = asyncio.get_running_loop().create_task(_sweep(objects, blobs, await blobs.owners()))
+    if not host.is_chief:
+        return objects, blobs
+    owners = await blobs.owners() if host.is_first else ()
+    sweeper = asyncio.get_running_loop().create_task(_sweep(objects, blobs, owners))
 
     async def close() -> None:
         sweeper.cancel()

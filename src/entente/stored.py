@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from entente.auth import KeyRing
 from entente.config import Config, Validation
-from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.gateway.batches.asking import Asking
 from entente.gateway.batches.executor import Executor, gives_way
@@ -18,18 +17,18 @@ from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping, keeping_for
 from entente.gateway.pipeline import Gateway
-from entente.gateway.running import Running
+from entente.host import Around
 from entente.http.batches import Batches
 from entente.http.conversations import Conversations
 from entente.http.files import Files
 from entente.http.handler import Handler
 from entente.http.message_batches import MessageBatches
+from entente.http.neighbours import Neighbours
 from entente.http.responses import Responses
 from entente.http.stored_completions import StoredCompletions
 from entente.http.uploads import Uploads
 from entente.objects import Objects
 from entente.policy.access import may_use
-from entente.telemetry.metrics import Monitor
 
 
 class Filed(NamedTuple):
@@ -44,10 +43,9 @@ def filed_of(
     files: FileStore,
     gateway: Gateway,
     ring: Callable[[], KeyRing],
+    around: Around,
     *,
     busy: Callable[[], int],
-    monitor: Monitor,
-    running: Running,
 ) -> Filed:
     """Put the parts together; no batch runs yet. `busy` counts requests of clients."""
     limits = config.batches
@@ -68,7 +66,7 @@ def filed_of(
                 files.ids,
                 find_key,
                 limits.price_factor,
-                running,
+                around.running,
                 drain_s=config.server.drain_s,
                 is_strict=config.server.validation is Validation.STRICT,
             ),
@@ -79,6 +77,7 @@ def filed_of(
             line_bytes_max=config.server.body_bytes_max,
         )
     )
+    neighbours, monitor = around.neighbours, around.monitor
     monitor.gauge("entente_batches", "Batches not yet ended.", lambda: executor.batches)
     monitor.gauge(
         "entente_batch_requests", "Requests of batches served now.", lambda: executor.requests
@@ -86,8 +85,8 @@ def filed_of(
     handlers = {
         **Files(files, bytes_max=config.files.bytes_max).handlers(),
         **Uploads(files, bytes_max=config.files.upload_bytes_max).handlers(),
-        **Batches(files, executor).handlers(),
-        **MessageBatches(files, executor).handlers(),
+        **neighbours.by_chief(Batches(files, executor).handlers()),
+        **neighbours.by_chief(MessageBatches(files, executor).handlers()),
     }
     return Filed(handlers, executor)
 
@@ -96,22 +95,21 @@ async def keeping_of(
     config: Config,
     gateway: Gateway,
     objects: Objects,
-    ids: Ids,
-    monitor: Monitor,
-    running: Running,
+    around: Around,
 ) -> Keeping:
     """Make what keeps answers, and end what a server that died was making."""
     keeping = keeping_for(
         gateway,
         objects,
-        ids,
+        around.ids,
         time.time_ns,
-        running,
+        around.running,
         answers_days=config.storage.answers_days,
         drain_s=config.server.drain_s,
+        worker=around.host.number,
     )
-    await keeping.recover()
-    monitor.gauge(
+    await keeping.recover(of_all=around.host.is_first)
+    around.monitor.gauge(
         "entente_background_responses",
         "Responses being made in the background.",
         lambda: keeping.running,
@@ -120,11 +118,16 @@ async def keeping_of(
 
 
 def answer_handlers(
-    gateway: Gateway, keeping: Keeping, counting: Counting, *, is_strict: bool
+    gateway: Gateway,
+    keeping: Keeping,
+    counting: Counting,
+    neighbours: Neighbours,
+    *,
+    is_strict: bool,
 ) -> Mapping[str, Handler]:
     """Give the handlers of responses, conversations and stored completions."""
     return {
         **StoredCompletions(keeping.objects).handlers(),
-        **Responses(gateway, keeping, counting, is_strict=is_strict).handlers(),
+        **Responses(gateway, keeping, counting, neighbours, is_strict=is_strict).handlers(),
         **Conversations(keeping, time.time_ns).handlers(),
     }

@@ -57,12 +57,11 @@ class ManagedDeployments:
         """Held by who changes something."""
 
     async def load(self) -> None:
-        """Take what was kept. Raises StorageUnavailable."""
+        """Take what is kept, in the place of what was. Raises StorageUnavailable."""
         wanted = Wanted(limit=DEPLOYMENTS_MAX, order=Order.ASC)
         page = await self._objects.page(OPERATOR, KIND, wanted)
-        for each in page.found:
-            deployment = msgspec.json.decode(each.body, type=Deployment)
-            self._kept[deployment.name.lower()] = (deployment, each)
+        kept = [(msgspec.json.decode(each.body, type=Deployment), each) for each in page.found]
+        self._kept = {deployment.name.lower(): (deployment, each) for deployment, each in kept}
         self._put_in_force()
 
     def list(self) -> tuple[Deployment, ...]:

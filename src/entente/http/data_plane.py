@@ -116,6 +116,11 @@ class DataPlane:
             if who is not None:
                 self._running.end(who.key_id, exchange)
 
+    async def serve_passed_on(self, exchange: Exchange) -> None:
+        """Serve a request that another worker has passed on; it goes no further."""
+        exchange.is_passed_on = True
+        await self(exchange)
+
     def _find(self, exchange: Exchange) -> Match:
         """Find the route, if another request can be served now."""
         if self.stopping and exchange.path not in OPEN_WHILE_STOPPING:

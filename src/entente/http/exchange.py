@@ -82,6 +82,7 @@ class Exchange:
         "gone",
         "headers",
         "http_1_0",
+        "is_passed_on",
         "keep_alive",
         "method",
         "path",
@@ -131,6 +132,8 @@ class Exchange:
         self.http_1_0 = False
         self.keep_alive = True
         self.task: asyncio.Task[None] | None = None
+        self.is_passed_on = False
+        """Another worker of the host has passed it on."""
         self.whole = False
         """The request has come in whole."""
         self.started = False

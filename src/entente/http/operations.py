@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 
 from entente.domain.principal import Principal
 from entente.http.exchange import Exchange
+from entente.http.exposing import Exposition
 from entente.http.handler import Handler, answer_json
+from entente.http.neighbours import key_headers
 from entente.http.routes import Match
-from entente.telemetry.metrics import CONTENT_TYPE, Monitor
+from entente.telemetry.metrics import CONTENT_TYPE
 
 
 class Operations:
@@ -20,13 +22,13 @@ class Operations:
     def __init__(
         self,
         trouble: Callable[[], Mapping[str, str]],
-        monitor: Monitor,
+        exposition: Exposition,
         notices: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         """Take the parts."""
         self._trouble = trouble
         self._notices = notices
-        self._monitor = monitor
+        self._exposition = exposition
 
     def handlers(self) -> Mapping[str, Handler]:
         """Give the handlers by the actions of the route table."""
@@ -47,5 +49,10 @@ class Operations:
         await answer_json(exchange, body, status=503 if trouble else 200)
 
     async def _metrics(self, exchange: Exchange, _: Principal | None, __: Match) -> None:
-        """GET /metrics."""
-        await exchange.answer(200, ((b"content-type", CONTENT_TYPE),), self._monitor.render())
+        """GET /metrics: of this worker if another one asks, else of all."""
+        exposition = self._exposition
+        if exchange.is_passed_on:
+            text = exposition.own()
+        else:
+            text = await exposition.of_all(key_headers(exchange))
+        await exchange.answer(200, ((b"content-type", CONTENT_TYPE),), text)

@@ -23,6 +23,7 @@ from entente.gateway.sides import client_side
 from entente.http.exchange import Exchange
 from entente.http.handler import JSON, Handler, answer_json, somebody
 from entente.http.inference import as_sent, named
+from entente.http.neighbours import ALONE, Neighbours
 from entente.http.queries import Fields, boolean, number, read_query, wanted
 from entente.http.routes import Match
 from entente.objects import Order, Wanted
@@ -52,9 +53,16 @@ class Responses:
     """
 
     def __init__(
-        self, gateway: Gateway, keeping: Keeping, counting: Counting, *, is_strict: bool = False
+        self,
+        gateway: Gateway,
+        keeping: Keeping,
+        counting: Counting,
+        neighbours: Neighbours = ALONE,
+        *,
+        is_strict: bool = False,
     ) -> None:
         """Take the parts. `is_strict` refuses what the vendor would."""
+        self._neighbours = neighbours
         self._gateway = gateway
         self._counting = counting
         self._objects = keeping.objects
@@ -133,6 +141,8 @@ class Responses:
         check_include(fields)
         after = number(fields, "starting_after", default=-1)
         streams = boolean(fields, "stream")
+        if await self._passed_on(exchange, who, id):
+            return
         body = await self._body(who, id)
         if not streams:
             await answer_json(exchange, body)
@@ -146,6 +156,8 @@ class Responses:
     async def _delete(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """DELETE /v1/responses/{id}. One that is being made is cancelled first."""
         who, id = somebody(who), match.parameters["id"]
+        if await self._passed_on(exchange, who, id):
+            return
         if self._background is not None:
             await self._background.cancel(who, id)
         if not await self._objects.delete(who, stored.KIND, id):
@@ -156,6 +168,8 @@ class Responses:
     async def _cancel(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses/{id}/cancel. One that has ended stays as it is."""
         who, id = somebody(who), match.parameters["id"]
+        if await self._passed_on(exchange, who, id):
+            return
         run = await self._background.cancel(who, id) if self._background else None
         body = run.body if run is not None else await self._body(who, id)
         if run is None and not stored.is_background(body):
@@ -175,6 +189,17 @@ class Responses:
         data = [stored.shown(*item) for item in found]
         ids = [item_id for item_id, _ in found]
         await answer_json(exchange, openai_stored.page(data, ids, has_more=has_more))
+
+    async def _passed_on(self, exchange: Exchange, who: Principal, id: str) -> bool:
+        """Have the worker answer that makes a response, if it is another one."""
+        if not self._neighbours.others:
+            return False
+        kept = await self._objects.get(who, stored.KIND, id)
+        maker = 0 if kept is None else stored.maker_of(kept.state)
+        if not self._neighbours.is_elsewhere(exchange, maker):
+            return False
+        await self._neighbours.pass_on(exchange, maker)
+        return True
 
     async def _body(self, who: Principal, id: str) -> bytes:
         """Give a response as it is now."""

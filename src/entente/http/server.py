@@ -57,9 +57,14 @@ class Server:
     async def start(self) -> None:
         """Accept connections from now on."""
         shared = self._shared
-        self._listening = await shared.loop.create_server(
-            lambda: Connection(shared), sock=self._socket, backlog=BACKLOG
-        )
+        if self._socket.family == socket.AF_UNIX:
+            self._listening = await shared.loop.create_unix_server(
+                lambda: Connection(shared), sock=self._socket, backlog=BACKLOG
+            )
+        else:
+            self._listening = await shared.loop.create_server(
+                lambda: Connection(shared), sock=self._socket, backlog=BACKLOG
+            )
         self._sweeper = shared.loop.create_task(self._sweep())
 
     async def stop(self, within_s: float) -> None:

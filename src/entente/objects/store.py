@@ -167,6 +167,10 @@ class Objects:
         asked = _bounded(wanted)
         return await self._run(lambda: self._table.page(None, kind, asked, self._now_ns()))
 
+    async def version(self) -> int:
+        """Give a number that changes when another process writes."""
+        return await self._run(self._table.version)
+
     async def sweep(self) -> list[StoredObject]:
         """Delete some objects that have expired; give them, for what hangs on them."""
         return await self._change(lambda: self._table.sweep(self._now_ns()))

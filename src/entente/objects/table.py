@@ -53,6 +53,11 @@ class Table:
                 self._connection.execute("RELEASE change")
         return results
 
+    def version(self) -> int:
+        """Give a number that changes when another connection commits."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
     def create(self, made: StoredObject, items: Iterable[Item], names: Iterable[str]) -> None:
         """Add an object with its first items. Raises sqlite3.IntegrityError if the id is taken."""
         metadata = msgspec.json.encode(dict(made.metadata)).decode()

@@ -38,6 +38,10 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):
     """Nobody has served from the data folder since the parent took it."""
     listener: int
     """Descriptor of the port."""
+    folder: Path
+    """Where the doors of the workers are."""
+    door: int
+    """Descriptor of this worker's own."""
     lock: int
     """Descriptor of the data folder's lock."""
     lent: Lent | None

@@ -33,7 +33,7 @@ from entente.workers.frames import (
     heard_from_worker,
 )
 from entente.workers.lent import told_of
-from entente.workers.ports import listeners
+from entente.workers.ports import Sockets, doors, listeners
 
 BACKOFF_S_MIN: Final = 0.25
 BACKOFF_S_MAX: Final = 30.0
@@ -57,10 +57,11 @@ def serve_many(config: Config, *, environ: Mapping[str, str], say: Callable[[str
     allow_open_files()
     with (
         locked(config.server.data_dir) as lock,
-        listeners(config, config.server.workers) as sockets,
+        listeners(config, config.server.workers) as ports,
+        doors(config.server.workers) as (folder, own),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(Parent(config, dict(environ), sockets, lock, say).run())
+        runner.run(Parent(config, dict(environ), Sockets(ports, own, folder, lock), say).run())
 
 
 class _Process:
@@ -119,15 +120,13 @@ class Parent:
         self,
         config: Config,
         environ: dict[str, str],
-        sockets: list[socket.socket],
-        lock: int,
+        sockets: Sockets,
         say: Callable[[str], None],
     ) -> None:
-        """Take the ports, one per worker, and the descriptor of the data folder's lock."""
+        """Take what the workers are to inherit, and what prints a line for people."""
         self._config = config
         self._environ = environ
         self._sockets = sockets
-        self._lock = lock
         self._say = say
         self._runtime: Runtime | None = None
         self._running: dict[int, _Process] = {}
@@ -210,11 +209,12 @@ class Parent:
     async def _launch(self, number: int, *, is_first: bool) -> _Process:
         """Start a worker's process."""
         ours, theirs = socket.socketpair()
-        listener = self._sockets[number - 1].fileno()
+        sockets = self._sockets
+        listener, door = (each[number - 1].fileno() for each in (sockets.ports, sockets.doors))
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "entente.workers.worker", str(theirs.fileno())),
-                pass_fds=(theirs.fileno(), listener, self._lock),
+                pass_fds=(theirs.fileno(), listener, door, sockets.lock),
                 stdin=subprocess.DEVNULL,
             )
         ours.setblocking(False)  # noqa: FBT003
@@ -226,7 +226,9 @@ class Parent:
             workers=self._config.server.workers,
             is_first=is_first and number == 1,
             listener=listener,
-            lock=self._lock,
+            door=door,
+            folder=sockets.folder,
+            lock=sockets.lock,
             lent=self._lent(),
         )
         worker.hearing = asyncio.create_task(worker.listen(begin))

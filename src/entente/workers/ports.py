@@ -8,12 +8,28 @@ takes all that wait; a socket each gave 118, 120, 135 and 139.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 from entente.config import Config
 from entente.host import listener
+from entente.http.neighbours import door_of
 from entente.http.server import BACKLOG
+
+
+class Sockets(NamedTuple):
+    """What workers inherit of their parent, each its own port and door."""
+
+    ports: list[socket.socket]
+    doors: list[socket.socket]
+    folder: Path
+    """Of the doors."""
+    lock: int
+    """Descriptor of the data folder's lock."""
 
 
 @contextlib.contextmanager
@@ -32,3 +48,24 @@ def listeners(config: Config, count: int) -> Iterator[list[socket.socket]]:
             bound.listen(BACKLOG)
             sockets.append(bound)
         yield sockets
+
+
+@contextlib.contextmanager
+def doors(count: int) -> Iterator[tuple[Path, list[socket.socket]]]:
+    """Make sockets by which the workers of this host reach each other, for this user only.
+
+    They are in a temporary folder, because a socket's path can have 100 bytes or so and a data
+    folder's may be longer.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="entente-"))
+    try:
+        with contextlib.ExitStack() as stack:
+            opened = []
+            for number in range(1, count + 1):
+                door = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+                door.bind(str(door_of(folder, number)))
+                door.listen(BACKLOG)
+                opened.append(door)
+            yield folder, opened
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ class Worker:
         self._writer = writer
         self._stop = asyncio.Event()
         self._runtime: LentRuntime | None = None
+        self._is_orphan = False
 
     async def run(self) -> int:
         """Serve; give the exit status."""
@@ -54,6 +56,8 @@ class Worker:
             self._writer.close()
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
+            if self._is_orphan:
+                shutil.rmtree(begin.folder, ignore_errors=True)
         return 0
 
     async def _serve(self, begin: Begin) -> None:
@@ -65,6 +69,8 @@ class Worker:
             workers=begin.workers,
             is_first=begin.is_first,
             runtime=self._runtime,
+            folder=begin.folder,
+            door=begin.door,
         )
         agreed = begin.config.agreement is not None
         openers = Openers(open_postgres_records, open_agreements if agreed else None)
@@ -81,6 +87,7 @@ class Worker:
         while (message := await heard_from_parent(self._reader)) is not None:
             if self._runtime is not None and not isinstance(message, Begin):
                 self._runtime.take(message)
+        self._is_orphan = True
         self._stop.set()
 
     async def _live(self) -> None:

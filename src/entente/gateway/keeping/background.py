@@ -57,8 +57,14 @@ class _Making(msgspec.Struct):
 class Background:
     """The responses that are being made."""
 
-    def __init__(self, gateway: Gateway, shelf: Shelf, running: Running, *, drain_s: float) -> None:
-        """Take the parts. One that is cut is drained for `drain_s` at most."""
+    def __init__(
+        self, gateway: Gateway, shelf: Shelf, running: Running, *, drain_s: float, worker: int
+    ) -> None:
+        """Take the parts. One that is cut is drained for `drain_s` at most.
+
+        `worker` is the number of this process among those of the host, 0 if it is alone.
+        """
+        self._worker = worker
         self._gateway = gateway
         self._running = running
         self._drain_s = drain_s
@@ -153,9 +159,13 @@ class Background:
         if late:
             await asyncio.wait([made.ending or made.serving for made in late])
 
-    async def recover(self) -> None:
-        """Fail what a server that died was making. The ledger settles its hold by itself."""
-        asked = Wanted(limit=PAGE_MAX, states=stored.RUNNING)
+    async def recover(self, *, of_all: bool) -> None:
+        """Fail what a server that died was making, or only the worker before this one.
+
+        The ledger settles their holds by itself.
+        """
+        states = stored.all_running() if of_all else (stored.queued_at(self._worker),)
+        asked = Wanted(limit=PAGE_MAX, states=states)
         while found := (await self._shelf.objects.of_all(stored.KIND, asked)).found:
             for kept in found:
                 error = {"code": "server_error", "message": _DIED}
@@ -166,7 +176,7 @@ class Background:
 
     async def _create(self, run: Run, queued: bytes) -> None:
         """Write a response that begins, and a place for its events."""
-        work = [run.entry.create(queued, stored.QUEUED)]
+        work = [run.entry.create(queued, stored.queued_at(self._worker))]
         if run.streams:
             work.append(self._shelf.objects.create(run.entry.who, self._events(run)))
         await asyncio.gather(*work)

@@ -58,7 +58,7 @@ async def before(objects: Objects, who: Principal, id: str) -> list[Raw]:
             f"longer than {EARLIER_BYTES_MAX} bytes. Compact them, or start anew."
         )
         raise _too_long(message, "previous_response_id")
-    if lineage.links[-1].object.state in stored.RUNNING:
+    if stored.is_running(lineage.links[-1].object.state):
         message = (
             f"Previous response with id '{stored.cited(id)}' is not finished yet. Wait until it "
             "is, or cancel it."

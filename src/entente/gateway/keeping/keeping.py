@@ -27,10 +27,10 @@ class Keeping(NamedTuple):
         """Responses being made in the background."""
         return self.background.running if self.background is not None else 0
 
-    async def recover(self) -> None:
-        """Fail what a server that died was making."""
+    async def recover(self, *, of_all: bool) -> None:
+        """Fail what a server that died was making; see `Background.recover`."""
         if self.background is not None:
-            await self.background.recover()
+            await self.background.recover(of_all=of_all)
 
     async def stop(self, within_s: float) -> None:
         """Let what is being made come to its end within a time."""
@@ -47,10 +47,12 @@ def keeping_for(
     *,
     answers_days: int,
     drain_s: float,
+    worker: int = 0,
 ) -> Keeping:
     """Put the parts together. Answers are kept for so many days; 0 keeps none."""
     if not answers_days:
         return Keeping(objects, ids, None, None)
     kept_ns = answers_days * NS_PER_DAY
     shelf = Shelf(objects=objects, ids=ids, now_ns=now_ns, kept_ns=kept_ns)
-    return Keeping(objects, ids, shelf, Background(gateway, shelf, running, drain_s=drain_s))
+    background = Background(gateway, shelf, running, drain_s=drain_s, worker=worker)
+    return Keeping(objects, ids, shelf, background)

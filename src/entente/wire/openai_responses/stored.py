@@ -26,6 +26,10 @@ CONVERSATION: Final = "conversation"
 QUEUED: Final = "queued"
 IN_PROGRESS: Final = "in_progress"
 RUNNING: Final = (QUEUED, IN_PROGRESS)
+_AT: Final = "@"
+"""In the state of one that is being made, between that and the worker that makes it."""
+MAKERS_MAX: Final = 64
+"""Workers that make responses beside each other."""
 REFERENCE: Final = "item_reference"
 COUNTED: Final = frozenset(
     {
@@ -162,6 +166,27 @@ _decoders: Final[Mapping[str, msgspec.json.Decoder[Any]]] = {
 }
 _kept_decoder = msgspec.json.Decoder(Kept)
 _event_decoder = msgspec.json.Decoder(_Event)
+
+
+def queued_at(worker: int) -> str:
+    """Give the state of a response that a worker makes, 0 for a server that is alone."""
+    return f"{QUEUED}{_AT}{worker}" if worker else QUEUED
+
+
+def maker_of(state: str) -> int:
+    """Give the worker that makes a response, 0 where none does or there is only one."""
+    _, found, worker = state.partition(_AT)
+    return int(worker) if found else 0
+
+
+def is_running(state: str) -> bool:
+    """Say whether a response is being made."""
+    return state.partition(_AT)[0] in RUNNING
+
+
+def all_running() -> tuple[str, ...]:
+    """Give the states of responses that are being made, wherever that is."""
+    return (*RUNNING, *(queued_at(worker) for worker in range(1, MAKERS_MAX + 1)))
 
 
 def read_kept(body: bytes) -> Kept | None:
