@@ -161,7 +161,6 @@ async def platform(
             ids=ids,
         )
         keeping = await keeping_of(config, gateway, records.objects, around)
-        counting = Counting(gateway, providers)
         managed, deployments = await _management(config, around, records, catalog, stack)
         filed = filed_of(
             config,
@@ -175,9 +174,9 @@ async def platform(
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
-                **_handlers(config, gateway, catalog, keeping, counting, neighbours),
+                **_handlers(config, gateway, catalog, keeping, providers, neighbours),
                 **_operations(config, accounts, runtime, exposition, lambda: plane.stopping),
-                **open_usage(config, stack),
+                **neighbours.by_chief(open_usage(config, stack, folds=host.is_chief)),
                 **filed.handlers,
                 **sessions.handlers,
                 **managed,
@@ -371,11 +370,12 @@ def _handlers(
     gateway: Gateway,
     catalog: Catalog,
     keeping: Keeping,
-    counting: Counting,
+    providers: Mapping[str, Provider],
     neighbours: Neighbours,
 ) -> dict[str, Handler]:
     """Give the handler of each action of the route table."""
     is_strict = config.server.validation is Validation.STRICT
+    counting = Counting(gateway, providers)
     return {
         **Inference(gateway, keeping.shelf, is_strict=is_strict).handlers(),
         **answer_handlers(gateway, keeping, counting, neighbours, is_strict=is_strict),

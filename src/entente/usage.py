@@ -12,9 +12,15 @@ from entente.ledger.rollups.beside import now_s, open_folding
 from entente.ledger.rollups.folder import Folder
 
 
-def open_usage(config: Config, stack: contextlib.AsyncExitStack) -> Mapping[str, Handler]:
-    """Begin to fold, until the stack closes; give the handlers of the routes."""
+def open_usage(
+    config: Config, stack: contextlib.AsyncExitStack, *, folds: bool = True
+) -> Mapping[str, Handler]:
+    """Begin to fold, until the stack closes; give the handlers of the routes.
+
+    Of several workers one `folds`, and answers.
+    """
     folder = Folder(lambda: open_folding(config.server.data_dir), now_s)
-    folder.start()
+    if folds:
+        folder.start()
     stack.push_async_callback(folder.aclose)
     return Usage(folder, now_s).handlers()
