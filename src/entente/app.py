@@ -380,7 +380,7 @@ def _handlers(
         **Inference(gateway, keeping.shelf, is_strict=is_strict).handlers(),
         **answer_handlers(gateway, keeping, counting, neighbours, is_strict=is_strict),
         **Counts(counting).handlers(),
-        **Media(gateway).handlers(),
+        **Media(gateway, is_strict=is_strict).handlers(),
         **Models(catalog, time.time_ns).handlers(),
     }
 

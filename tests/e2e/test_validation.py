@@ -68,9 +68,34 @@ def test_unknown_parameters(
             "param": "zzz",
             "code": "unknown_parameter",
         }
+    if "messages" in body:
+        wrong = {**body, "messages": [{"role": "user", "content": "hi", "zzz": 1}]}
+        place = "messages.0.zzz" if body is MESSAGES else "messages[0].zzz"
+        refused = post(strict, path, wrong)
+        assert (refused.status, place in refused.error["message"]) == (400, True)
+        assert post(server, path, wrong).status == 200
     assert len(strict.settlements()) == before
     assert post(strict, path, body).status == 200
     if body is CHAT:
+        assert post(server, path, {**body, "zzz": 1}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"model": "m", "prompt": "x"}),
+        ("/v1/embeddings", {"model": "m", "input": "x"}),
+        ("/openai/deployments/m/embeddings?api-version=2024-10-21", {"input": "x"}),
+    ],
+)
+def test_what_is_no_conversation(
+    strict: EntenteServer, server: EntenteServer, path: str, body: dict[str, Any]
+) -> None:
+    """The same there."""
+    got = post(strict, path, {**body, "zzz": 1})
+    assert (got.status, got.error["message"]) == (400, "Unknown parameter: 'zzz'.")
+    assert post(strict, path, body).status == 200
+    if "input" in body:  # a completion crosses over to chat here, which has no place for it
         assert post(server, path, {**body, "zzz": 1}).status == 200
 
 

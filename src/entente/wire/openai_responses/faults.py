@@ -13,8 +13,9 @@ from typing import Final
 import msgspec
 
 from entente.domain.errors import EntenteError, InvalidParameter, ModelNotFound
-from entente.wire import openai_errors
+from entente.wire import openai_errors, shapes
 from entente.wire.openai_errors import ErrorReply
+from entente.wire.shapes import Kinds, Shape
 
 SUGGESTION_DISTANCE_MAX: Final = 2
 SHOWN_WHOLE_MAX: Final = 1e15
@@ -179,6 +180,22 @@ def unknown(path: str, known: Iterable[str] = (), given: Collection[str] = ()) -
     if near:
         message += f" Did you mean {' or '.join(repr(name) for _, _, name in near)}?"
     return InvalidParameter(message, param=cited, code="unknown_parameter")
+
+
+def check_inside(name: str, raw: msgspec.Raw, expected: Shape | Kinds) -> None:
+    """Refuse the first member inside of a parameter that nobody knows."""
+    try:
+        place = shapes.unknown(msgspec.json.decode(raw), expected, (name,))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return  # what is wrong with it is told when it is read
+    if place is not None:
+        raise unknown(_path(place))
+
+
+def _path(place: shapes.Place) -> str:
+    """Write where something stands: `messages[0].content[1].text`."""
+    steps = (step for step in place if not isinstance(step, shapes.Kind))
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)[1:]
 
 
 def _distance(one: str, other: str) -> int:

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.openai_responses import faults
+from entente.wire.openai_responses.shapes import SHAPES
 from entente.wire.parameters import MALFORMED
 
 NULL: Final = b"null"
@@ -251,13 +252,6 @@ class ResponsesForm(msgspec.Struct):
 
 NAMES: Final = ("model", "input", *ResponsesForm.__struct_fields__)
 """Every parameter that the API knows."""
-_NESTED: Final[Mapping[str, tuple[str, ...]]] = {
-    "text": TextOptions.__struct_fields__,
-    "stream_options": ("include_obfuscation",),
-    "reasoning": ReasoningOptions.__struct_fields__,
-    "prompt_cache_options": ("mode", "ttl", "comparison_response_id"),
-}
-"""The members of those parameters whose unknown members are refused where all are."""
 _BOUNDS: Final[Mapping[str, tuple[float, float | None]]] = {
     "temperature": (0, 2),
     "top_p": (0, 1),
@@ -272,7 +266,6 @@ _decoders: Final = {
 }
 _PLACES: Final = {name: place for place, name in enumerate(_decoders)}
 """Of each parameter in OpenAI's order."""
-_object_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
 def read(
@@ -280,7 +273,8 @@ def read(
 ) -> ResponsesForm:
     """Read the parameters, or only those with these names, in OpenAI's order or in that of these.
 
-    `strict` refuses unknown members inside of them, too. Raises InvalidParameter or
+    `strict` refuses unknown members inside of them, too; those of tools are left to who reads
+    these, because what a tool lacks is told first. Raises InvalidParameter or
     MalformedJson.
     """
     values: dict[str, Any] = {}
@@ -290,9 +284,9 @@ def read(
         raw = members.get(name)
         if raw is None or bytes(raw) == NULL:
             continue
-        if strict and name in _NESTED:
-            _check_nested(name, raw)
         values[name] = decoded = _decode(_decoders[name], raw, name)
+        if strict and name in SHAPES and name != "tools":
+            faults.check_inside(name, raw, SHAPES[name])
         _check(name, decoded)
     return ResponsesForm(**values)
 
@@ -304,16 +298,6 @@ def _decode(decoder: msgspec.json.Decoder[Any], raw: Raw, name: str) -> Any:
         raise faults.invalid(error, name) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedJson(MALFORMED) from None
-
-
-def _check_nested(name: str, raw: Raw) -> None:
-    try:
-        found = _object_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return  # what it is instead is told when it is read
-    for member in found:
-        if member not in _NESTED[name]:
-            raise faults.unknown(f"{name}.{member}")
 
 
 def _check(name: str, value: Any) -> None:

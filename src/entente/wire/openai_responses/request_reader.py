@@ -42,6 +42,7 @@ from entente.wire import openai_media
 from entente.wire.members import is_text
 from entente.wire.openai_responses import faults, form, thoughts
 from entente.wire.openai_responses.decode import FUNCTION_TYPES, input_items, not_kept
+from entente.wire.openai_responses.shapes import SHAPES
 from entente.wire.parameters import MALFORMED
 
 NO_EFFORT: Final = "none"
@@ -124,6 +125,12 @@ def check_items(items: Iterable[Raw], *, with_store: bool) -> None:
     for at, raw in enumerate(items):
         if not (with_store and _is_reference(raw)):
             _item(raw, f"input[{at}]", [])
+        faults.check_inside(f"input[{at}]", raw, SHAPES["input"])
+
+
+def check_tools(tools: Raw) -> None:
+    """Refuse what is unknown inside of tools that have all that they need."""
+    faults.check_inside("tools", tools, SHAPES["tools"])
 
 
 def _is_reference(raw: Raw) -> bool:

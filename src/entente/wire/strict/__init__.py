@@ -8,6 +8,7 @@ What depends on the model (a parameter that it does not take) only its provider 
 
 from entente.wire.strict.chat import check_chat
 from entente.wire.strict.messages import check_messages
+from entente.wire.strict.others import check_form, check_json
 from entente.wire.strict.responses import check_responses
 
-__all__ = ["check_chat", "check_messages", "check_responses"]
+__all__ = ["check_chat", "check_form", "check_json", "check_messages", "check_responses"]

@@ -16,6 +16,7 @@ from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.members import split
 from entente.wire.openai import OUTPUT_TOKENS_MAX, check_head
 from entente.wire.openai_chat import form
+from entente.wire.openai_chat.shapes import SHAPES
 from entente.wire.openai_responses import faults
 from entente.wire.openai_responses.faults import SUPPORTED
 from entente.wire.parameters import MALFORMED
@@ -88,11 +89,7 @@ TABLE: Final = Table(
         "safety_identifier": IDENTIFIER_CHARS_MAX,
     },
     filled=frozenset({"tools", "functions"}),
-    inner={
-        "stream_options": ("include_usage", "include_obfuscation"),
-        "response_format": ("type", "json_schema"),
-        "prompt_cache_options": ("mode", "ttl", "comparison_response_id"),
-    },
+    inner=SHAPES,
     choices={
         "messages[].role": _ROLES,
         "messages[].content[].type": (
@@ -156,11 +153,13 @@ def check_chat(body: bytes, *, is_azures: bool = False) -> None:
 
 def _messages(members: Mapping[str, Raw]) -> Sequence[_Schema]:
     try:
-        return _messages_decoder.decode(members["messages"])
+        messages = _messages_decoder.decode(members["messages"])
     except msgspec.ValidationError as error:
         raise faults.invalid(error, "messages", TABLE.choices, TABLE.expected) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedJson(MALFORMED) from None
+    faults.check_inside("messages", members["messages"], SHAPES["messages"])
+    return messages
 
 
 def _check_presence(message: _Schema, at: int) -> None:

@@ -13,8 +13,10 @@ import msgspec
 from msgspec import Raw
 
 from entente.domain.errors import MalformedJson
+from entente.wire import shapes
 from entente.wire.anthropic import form
 from entente.wire.anthropic.decode import MALFORMED, MODEL_CHARS_MAX
+from entente.wire.anthropic.shapes import SHAPES
 from entente.wire.members import split
 from entente.wire.strict.table import NULL, decoders
 
@@ -71,14 +73,14 @@ def check_messages(body: bytes, *, names_a_beta: bool = False) -> None:
     members = split(body)
     if members is None:
         raise MalformedJson(MALFORMED)
-    values = {name: _read(name, members) for name in _DECODERS}
+    values = {name: _read(name, members, with_betas=names_a_beta) for name in _DECODERS}
     for name in members:
         if name not in _DECODERS and name not in LATER and not (names_a_beta and name in BETAS):
             raise form.invalid(name[:MODEL_CHARS_MAX], "Extra inputs are not permitted")
     _check_conversation(values["messages"])
 
 
-def _read(name: str, members: Mapping[str, Raw]) -> Any:
+def _read(name: str, members: Mapping[str, Raw], *, with_betas: bool) -> Any:
     """Read a parameter; None where it is not there."""
     raw = members.get(name)
     if raw is None or bytes(raw) == NULL:
@@ -91,8 +93,19 @@ def _read(name: str, members: Mapping[str, Raw]) -> Any:
         raise form.misfit(error, name) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedJson(MALFORMED) from None
+    if name in SHAPES and not with_betas:
+        _check_inside(name, raw)
     _check(name, value)
     return value
+
+
+def _check_inside(name: str, raw: Raw) -> None:
+    """Refuse the first member inside of a parameter that nobody knows."""
+    place = shapes.unknown(msgspec.json.decode(raw), SHAPES[name], (name,))
+    if place is not None:
+        steps = (step.name if isinstance(step, shapes.Kind) else str(step) for step in place)
+        path = ".".join(step[:MODEL_CHARS_MAX] for step in steps)
+        raise form.invalid(path, "Extra inputs are not permitted")
 
 
 def _check(name: str, value: Any) -> None:

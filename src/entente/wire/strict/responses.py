@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from entente.wire.openai_responses.decode import check_head, decode_responses
-from entente.wire.openai_responses.request_reader import check_items, read_request
+from entente.wire.openai_responses.request_reader import check_items, check_tools, read_request
 
 _NO_ITEMS: Final = msgspec.Raw(b"[]")
 
@@ -21,3 +21,5 @@ def check_responses(body: bytes, *, with_store: bool = False) -> None:
     call = decode_responses(body, strict=True, with_store=with_store)
     others = {**call.members, "input": _NO_ITEMS}
     read_request(msgspec.structs.replace(call, members=others))
+    if "tools" in call.members:
+        check_tools(call.members["tools"])

@@ -15,11 +15,11 @@ from msgspec import Raw
 from entente.domain.errors import InvalidParameter, MalformedJson
 from entente.wire.openai_responses import faults, form
 from entente.wire.parameters import MALFORMED
+from entente.wire.shapes import Kinds, Shape
 
 Bounds: TypeAlias = tuple[float, float | None]
 
 NULL: Final = b"null"
-_object_decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +35,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     """The most characters of a text, or items of an array."""
     filled: frozenset[str] = frozenset()
     """Arrays that must not be empty."""
-    inner: Mapping[str, Collection[str]] = {}
-    """The members of those parameters whose unknown members are refused."""
+    inner: Mapping[str, Shape | Kinds] = {}
+    """What those parameters are inside whose unknown members are refused."""
     choices: Mapping[str, tuple[str, ...]] = {}
     """The words that a parameter takes, in the vendor's order."""
     expected: Mapping[str, str] = {}
@@ -64,7 +64,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise MalformedJson(MALFORMED) from None
         if name in self.inner:
-            self._check_inner(name, raw)
+            faults.check_inside(name, raw, self.inner[name])
         if name == "metadata":
             form.check_metadata(value)
         if name in self.bounds:
@@ -75,11 +75,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
             raise faults.empty_array(name)
         if name in self.lengths and len(value) > self.lengths[name]:
             raise _too_long(name, value, self.lengths[name])
-
-    def _check_inner(self, name: str, raw: Raw) -> None:
-        for member in _object_decoder.decode(raw):
-            if member not in self.inner[name]:
-                raise faults.unknown(f"{name}.{member}")
 
 
 def decoders(types: type) -> dict[str, msgspec.json.Decoder[Any]]:
