@@ -12,6 +12,7 @@ from entente.cli import (
     audit,
     budgets,
     configuration,
+    db,
     doctor,
     keys,
     ledger,
@@ -47,6 +48,7 @@ app.add_typer(limits.app, name="limits")
 app.add_typer(models.prices, name="prices")
 app.add_typer(usage.app, name="usage")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(db.app, name="db")
 app.add_typer(configuration.app, name="config")
 app.add_typer(agreement.app, name="agreement")
 
