@@ -353,6 +353,13 @@ class World:
                     for request in worker.waiting.values():
                         request.limits.get(meter, []).append(lender.limit)
                 self._tell(meter, words)
+                for worker in self.workers:
+                    self.later(self._delay(), partial(self._doubt, worker, meter))
+
+    def _doubt(self, worker: Worker, meter: str) -> None:
+        """A worker reads the new limit for itself, before or after the authority tells it."""
+        if not worker.dead and meter in worker.desk.borrowers:
+            worker.desk.doubt(meter)
 
     # ---- messages ----
 

@@ -143,6 +143,10 @@ class Borrower:
         self._unsure_used -= cost
         self._unsure_free -= max(0, held - cost)
 
+    def doubt(self) -> None:
+        """Give back what is free, and take nothing before the next word: the limit has changed."""
+        self.scarce = self._unheard = True
+
     def end(self) -> None:
         """Give back all there is, and take nothing more: its window or its worker ends."""
         self.ended = True
@@ -186,6 +190,18 @@ class Borrower:
             want=want,
             patient=self.patient,
             round=self._round,
+        )
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it may have something to say that should not wait for the next look around."""
+        return (
+            bool(self._line)
+            or self.scarce
+            or self.ended
+            or self._unheard
+            or self._answered < self._round
+            or self.room * LOW_PART < self._loan
         )
 
     def has_to_pause(self, now_ms: int) -> bool:

@@ -41,15 +41,15 @@ class Answer(NamedTuple):
 class _Basket:
     """A request on its way through its meters."""
 
-    __slots__ = ("id", "parts", "settled", "taken")
+    __slots__ = ("costs", "id", "parts", "taken")
 
     def __init__(self, id: str, parts: list[Part]) -> None:
         self.id = id
         self.parts = parts
         self.taken = 0
         """How many of the parts it has."""
-        self.settled: list[tuple[Borrower, int, int]] = []
-        """Borrower, amount held and cost, once it is settled and until that is durable."""
+        self.costs: Mapping[str, int] = {}
+        """By meter, once it is settled."""
 
 
 def is_patient(meter: str) -> bool:
@@ -77,12 +77,11 @@ class Desk:
         self.borrowers: dict[str, Borrower] = {}
         self._baskets: dict[str, _Basket] = {}
         self._touched: dict[str, None] = {}
-        """Meters that something has happened to since they had nothing to say."""
+        """Meters that may have something urgent to say."""
         self._swept_ms = LONG_AGO_MS
 
     def borrower(self, meter: str) -> Borrower:
-        """Give the borrower of a meter, to whom something happens."""
-        self._touched[meter] = None
+        """Give the borrower of a meter."""
         found = self.borrowers.get(meter)
         if found is None:
             found = self._kind(self._name(), patient=is_patient(meter))
@@ -104,23 +103,26 @@ class Desk:
         if basket.taken < len(basket.parts):
             meter = basket.parts[basket.taken].meter
             outcomes.append((meter, self.borrower(meter).withdraw(id, now_ms)))
+            self._touch(meter)
         outcomes += self._put_back(basket, now_ms)
         return self._follow(outcomes, now_ms)
 
     def settle(self, id: str, costs: Mapping[str, int], now_ms: int) -> list[Answer]:
         """Replace what a request took by what it cost; `written` follows when that is durable."""
         basket = self._baskets[id]
+        basket.costs = costs
         outcomes = []
         for meter, amount in basket.parts:
-            borrower, cost = self.borrower(meter), costs[meter]
-            basket.settled.append((borrower, amount, cost))
-            outcomes.append((meter, borrower.settle(amount, cost, now_ms)))
+            outcomes.append((meter, self.borrower(meter).settle(amount, costs[meter], now_ms)))
+            self._touch(meter)
         return self._follow(outcomes, now_ms)
 
     def written(self, id: str) -> None:
         """Take note that the settlement of a request is durable."""
-        for borrower, amount, cost in self._baskets.pop(id).settled:
-            borrower.written(amount, cost)
+        basket = self._baskets.pop(id)
+        for meter, amount in basket.parts:
+            self.borrower(meter).written(amount, basket.costs[meter])
+            self._touch(meter)
 
     def statements(self, now_ms: int) -> dict[str, Statement]:
         """Say what is to be said now, by meter. Call it again within `RETRY_MS`."""
@@ -147,17 +149,38 @@ class Desk:
         borrower = self.borrowers.get(meter)
         if borrower is None or borrower.name != word.to:
             return []
-        self._touched[meter] = None
-        return self._follow([(meter, borrower.hear(word, now_ms))], now_ms)
+        outcomes = borrower.hear(word, now_ms)
+        self._touch(meter)
+        return self._follow([(meter, outcomes)], now_ms)
 
     def lost(self, meter: str) -> None:
         """Take note that the last statement about a meter may not have been heard."""
         self.borrower(meter).lost()
+        self._touch(meter)
 
-    def forget(self, meter: str) -> None:
-        """Drop the borrower of a meter that nobody will draw on again."""
-        if meter in self.borrowers and self.borrowers[meter].at_rest:
-            del self.borrowers[meter]
+    def doubt(self, meter: str) -> None:
+        """Take nothing more from a meter before its lender was heard: its limit has changed."""
+        self.borrower(meter).doubt()
+        self._touch(meter)
+
+    def end(self, meter: str) -> None:
+        """Give back what a meter has on loan: its window is over."""
+        self.borrower(meter).end()
+        self._touch(meter)
+
+    def stands_at(self, id: str) -> tuple[str, int]:
+        """Give the meter at which a request waits, and what is free there as far as known."""
+        basket = self._baskets[id]
+        meter = basket.parts[basket.taken].meter
+        return meter, max(0, self.borrower(meter).room)
+
+    def forget(self, meter: str) -> bool:
+        """Drop the borrower of a meter that nobody will draw on again; say whether it is gone."""
+        borrower = self.borrowers.get(meter)
+        if borrower is not None and not borrower.at_rest:
+            return False
+        self.borrowers.pop(meter, None)
+        return True
 
     @property
     def at_rest(self) -> bool:
@@ -166,13 +189,20 @@ class Desk:
 
     # ---- inside ----
 
+    def _touch(self, meter: str) -> None:
+        """Look at a meter at the next occasion, if it may have something urgent to say."""
+        if self.borrowers[meter].is_urgent:
+            self._touched[meter] = None
+
     def _go_on(self, baskets: list[_Basket], now_ms: int) -> list[Answer]:
         """Take further parts for baskets until each is whole or in line."""
         answers = []
         for basket in baskets:
             while basket.taken < len(basket.parts):
                 meter, amount = basket.parts[basket.taken]
-                if not self.borrower(meter).request(basket.id, amount, now_ms):
+                taken = self.borrower(meter).request(basket.id, amount, now_ms)
+                self._touch(meter)
+                if not taken:
                     break
                 basket.taken += 1
             else:
@@ -200,7 +230,8 @@ class Desk:
 
     def _put_back(self, basket: _Basket, now_ms: int) -> list[tuple[str, list[Outcome]]]:
         """Return what a basket has taken; give whose waits that ends."""
-        return [
-            (meter, self.borrower(meter).cancel(amount, now_ms))
-            for meter, amount in basket.parts[: basket.taken]
-        ]
+        outcomes = []
+        for meter, amount in basket.parts[: basket.taken]:
+            outcomes.append((meter, self.borrower(meter).cancel(amount, now_ms)))
+            self._touch(meter)
+        return outcomes
