@@ -174,10 +174,10 @@ class World:
         self.doubling = chance.choice([0, 0, 0.2])
         self.delay_ms = chance.choice([1, 5, 40])
         self.meters = {
-            "spend/r1/organization:o/life": chance.choice([60, 400, 2_000]),
-            "spend/r2/key:k/life": chance.choice([40, 300, 10_000]),
-            "tokens/r3/key:k": chance.choice([30, 200, 5_000]),
-            "concurrency/r4/project:p/": chance.choice([1, 3, 12]),
+            "spend|r1|all|organization:": chance.choice([60, 400, 2_000]),
+            "spend|r2|all|key:k": chance.choice([40, 300, 10_000]),
+            "tokens|r3": chance.choice([30, 200, 5_000]),
+            "concurrency|r4|all|project:p": chance.choice([1, 3, 12]),
         }
         """Limits by rule; the window is added to the third by the clock of who asks."""
         self.lenders: dict[str, Lender] = {}
@@ -265,7 +265,8 @@ class World:
         for rule in names:
             meter, amount = rule, chance.choice([1, 5, 20, 50])
             if rule.startswith("tokens"):
-                meter = f"{rule}/{(self.now_ms + worker.skew_ms) // (MINUTE_MS // 60)}"
+                window = (self.now_ms + worker.skew_ms) // (MINUTE_MS // 60)
+                meter = f"{rule}|{window}|key:k"
             if rule.startswith("concurrency"):
                 amount, costs[meter] = 1, 0
             else:
@@ -347,7 +348,7 @@ class World:
         for meter, lender in list(self.lenders.items()):
             if meter.startswith(rule):
                 self.bounds[meter] = max(self.bounds[meter], self.meters[rule])
-                words = lender.set_limit(self.meters[rule])
+                words = lender.set_limit(self.meters[rule], lender.revision + 1)
                 self.lowered[meter] = lender.round
                 for worker in self.everyone:
                     for request in worker.waiting.values():

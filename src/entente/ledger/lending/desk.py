@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 
+from entente.domain.rules import Level, Unit
 from entente.ledger.lending.borrower import LONG_AGO_MS, RETRY_MS, Borrower, Outcome
 from entente.ledger.lending.messages import Statement, Verdict, Word
+from entente.ledger.meters import read_meter
 
-PATIENT_UNIT: Final = "spend"
-"""Of money, running requests give back what they do not cost; the next minute needs no wait."""
-LEVELS: Final = ("key", "end_user", "user", "tag", "model", "project", "organization")
-"""From the narrow to the wide."""
+NARROW_FIRST: Final = tuple(reversed([str(level) for level in Level]))
+"""From a key to the organization."""
+NAMES_KEPT_MAX: Final = 16_384
 
 
 class Part(NamedTuple):
@@ -52,20 +54,21 @@ class _Basket:
         """By meter, once it is settled."""
 
 
+@lru_cache(NAMES_KEPT_MAX)
 def is_patient(meter: str) -> bool:
-    """Say whether requests wait for a meter while running ones stand in the way."""
-    return meter.partition("/")[0] == PATIENT_UNIT
+    """Say whether requests wait for a meter while running ones stand in the way.
+
+    For money: they may cost less than they hold. The next minute comes without waiting here.
+    """
+    return read_meter(meter).unit is Unit.SPEND
 
 
+@lru_cache(NAMES_KEPT_MAX)
 def place(meter: str) -> tuple[bool, int, str]:
     """Give a meter's place in the order in which all workers take from meters."""
-    parts = meter.split("/")
-    level = parts[2].partition(":")[0] if len(parts) > 2 else ""  # noqa: PLR2004 - UNIT/RULE/SUBJECT
-    return (
-        parts[0] != PATIENT_UNIT,
-        LEVELS.index(level) if level in LEVELS else len(LEVELS),
-        meter,
-    )
+    level = read_meter(meter).subject.partition(":")[0]
+    rank = NARROW_FIRST.index(level) if level in NARROW_FIRST else len(NARROW_FIRST)
+    return (not is_patient(meter), rank, meter)
 
 
 class Desk:

@@ -46,7 +46,9 @@ class Loan(msgspec.Struct):
 class Lender(msgspec.Struct):
     """A meter's limit, what of it is used, and to whom the rest is lent."""
 
-    limit: int
+    limit: int = 0
+    revision: int = -1
+    """Of the limit: a later one is of a higher revision."""
     closed: int = 0
     """What was used by borrowers that are no more."""
     loans: dict[str, Loan] = {}
@@ -85,9 +87,14 @@ class Lender(msgspec.Struct):
             self._wish(loan, said)
         return self._go_on(concerned)
 
-    def set_limit(self, limit: int) -> list[Word]:
-        """Change the limit; where it no longer covers what is lent, ask for what is unused."""
-        self.limit = limit
+    def set_limit(self, limit: int, revision: int) -> list[Word]:
+        """Change the limit; where it no longer covers what is lent, ask for what is unused.
+
+        An older revision changes nothing, and of two limits of the same one the lower holds.
+        """
+        if (revision, -limit) <= (self.revision, -self.limit):
+            return []
+        self.limit, self.revision = limit, revision
         return self._go_on(())
 
     def forfeit(self, borrowers: Iterable[str], used: int) -> list[Word]:
