@@ -193,4 +193,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             FOR EACH STATEMENT EXECUTE FUNCTION tell_of_table()""",
     ),
     ("CREATE INDEX keys_by_end ON keys (expires_ns) WHERE expires_ns IS NOT NULL",),
+    # ---- many workers: the authority over each meter, and who has something on loan ----
+    (
+        """CREATE TABLE meters (
+            name text PRIMARY KEY,
+            used numeric(38,0) NOT NULL DEFAULT 0,
+            lent numeric(38,0) NOT NULL DEFAULT 0,
+            ends_ns bigint,
+            lender text NOT NULL
+        )""",
+        "CREATE INDEX meters_by_end ON meters (ends_ns) WHERE ends_ns IS NOT NULL",
+        """CREATE TABLE loans (
+            chain bigint NOT NULL,
+            meter text NOT NULL,
+            PRIMARY KEY (chain, meter)
+        )""",
+    ),
 )
