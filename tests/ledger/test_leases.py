@@ -1,0 +1,347 @@
+"""Several workers under one limit, each on its leases: in memory, and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from entente.db.address import Address, address_of
+from entente.db.postgres import PostgresDatabase
+from entente.db.postgres_migrate import migrate_postgres
+from entente.domain.errors import LedgerUnavailable
+from entente.domain.secret import Secret
+from entente.ledger.leases import Claim, Leases, Refused, Terms
+from entente.ledger.lending.messages import Verdict
+from entente.ledger.postgres_leases import (
+    PostgresAuthority,
+    end_loans,
+    grant_meter,
+    prune_meters,
+)
+from tests.kit.authorities import Lenders, MemoryAuthority
+from tests.kit.run import run, until
+
+SPEND: Final = "spend|rule_1|all|organization:"
+AT_ONCE: Final = "concurrency|rule_2|all|project:default"
+TOKENS: Final = "tokens|rule_3|2026-11-22T04:15|key:k"
+WAIT_S: Final = 60.0
+WORKERS: Final = 4
+
+
+def now_ms() -> int:
+    """Give milliseconds that never go back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Site:
+    """Workers that share an authority."""
+
+    def __init__(self, address: Address | None) -> None:
+        """Keep lenders in memory, or in the database at `address`."""
+        self.address = address
+        self.lenders = Lenders()
+        self.workers: list[Leases] = []
+        self.chains: list[int] = []
+        self.database = PostgresDatabase(address) if address else None
+
+    def add(self) -> Leases:
+        """Start a worker."""
+        if self.database is None:
+            name = f"w{len(self.workers)}"
+            leases = Leases(
+                MemoryAuthority(self.lenders, name), name, now_ms=now_ms, now_ns=time.time_ns
+            )
+            self.lenders.workers[name] = leases.hear
+        else:
+            (chain,) = self.database.execute(
+                "INSERT INTO chains (name, opened_ns) VALUES ('w', 1) RETURNING id"
+            ).fetchone()
+            self.chains.append(chain)
+            assert self.address is not None
+            authority = PostgresAuthority(
+                self.address, lambda: chain, lambda heard: leases.hear(heard)
+            )
+            leases = Leases(authority, str(chain), now_ms=now_ms, now_ns=time.time_ns)
+        self.workers.append(leases)
+        return leases
+
+    @contextlib.asynccontextmanager
+    async def open(self, workers: int = WORKERS) -> AsyncIterator[Site]:
+        """Start workers, and stop them at the end."""
+        try:
+            for _ in range(workers):
+                self.add()
+            yield self
+        finally:
+            for worker in self.workers:
+                await worker.aclose()
+            if self.database is not None:
+                self.database.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def site(request: pytest.FixtureRequest) -> Site:
+    """Give an authority of either kind."""
+    if request.param == "memory":
+        return Site(None)
+    return postgres_site(request.getfixturevalue("postgres_url"))
+
+
+def postgres_site(url: str) -> Site:
+    """Give one on a real database."""
+    address = address_of(Secret(url))
+    with contextlib.closing(PostgresDatabase(address)) as database:
+        migrate_postgres(database, time.time_ns())
+    return Site(address)
+
+
+async def serve(
+    worker: Leases,
+    id: str,
+    claims: list[Claim],
+    costs: list[int],
+    *,
+    running: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> str:
+    """Take, run, settle, and have it written; give how it ended."""
+    try:
+        await worker.take(id, claims, wait_s=WAIT_S)
+    except Refused as refused:
+        return str(refused.verdict)
+    if running is not None:
+        await running()
+    worker.settle(id, {claim.meter: cost for claim, cost in zip(claims, costs, strict=True)})
+    await asyncio.sleep(0)
+    worker.written(id)
+    return "served"
+
+
+def claim(meter: str, amount: int, limit: int, revision: int = 0) -> Claim:
+    """Claim an amount of a meter."""
+    return Claim(meter, amount, Terms(limit, revision))
+
+
+def test_a_budget_for_a_thousand_serves_a_thousand(site: Site) -> None:
+    """Of three thousand requests at four workers, whichever they reach."""
+
+    async def scenario() -> None:
+        async with site.open():
+            ends = await asyncio.gather(
+                *(
+                    serve(site.workers[n % WORKERS], f"r{n}", [claim(SPEND, 7, 7_000)], [7])
+                    for n in range(3_000)
+                )
+            )
+            assert Counter(ends) == {"served": 1_000, "never": 2_000}
+
+    run(scenario())
+
+
+def test_nobody_is_refused_for_what_others_hold_and_do_not_use(site: Site) -> None:
+    """Holds ten times the cost, and a budget for the costs alone: all wait, and all fit."""
+
+    async def scenario() -> None:
+        async with site.open():
+            ends = await asyncio.gather(
+                *(
+                    serve(site.workers[n % WORKERS], f"r{n}", [claim(SPEND, 10, 209)], [1])
+                    for n in range(200)
+                )
+            )
+            assert Counter(ends) == {"served": 200}
+
+    run(scenario())
+
+
+def test_who_may_not_wait_is_refused_when_all_places_run(site: Site) -> None:
+    """And finds a place again once one is free, whichever worker had it."""
+
+    async def scenario() -> None:
+        async with site.open():
+            for n in range(5):
+                await site.workers[n % WORKERS].take(f"r{n}", [claim(AT_ONCE, 1, 5)], wait_s=WAIT_S)
+            for n, worker in enumerate(site.workers):
+                with pytest.raises(Refused) as refused:
+                    await worker.take(f"late{n}", [claim(AT_ONCE, 1, 5)], wait_s=WAIT_S)
+                assert refused.value.verdict is Verdict.FULL
+            site.workers[0].settle("r4", {AT_ONCE: 0})
+            site.workers[0].written("r4")
+            await until_taken(site.workers[3], "again", claim(AT_ONCE, 1, 5))
+
+    run(scenario())
+
+
+async def until_taken(worker: Leases, id: str, wanted: Claim) -> None:
+    """Try until there is a place: word of it takes a moment."""
+    for n in range(1_000):
+        with contextlib.suppress(Refused):
+            await worker.take(f"{id}{n}", [wanted], wait_s=WAIT_S)
+            return
+    message = "the place is not found"
+    raise AssertionError(message)
+
+
+def test_requests_under_several_limits_take_from_all_or_none(site: Site) -> None:
+    """In any order of claims, at all workers at once; at the end each limit is used up exactly."""
+
+    async def scenario() -> None:
+        async with site.open():
+            spends, tokens = claim(SPEND, 3, 600), claim(TOKENS, 20, 3_000)
+            ends = await asyncio.gather(
+                *(
+                    serve(
+                        site.workers[n % WORKERS],
+                        f"r{n}",
+                        [spends, tokens] if n % 2 else [tokens, spends],
+                        [3, 20] if n % 2 else [20, 3],
+                    )
+                    for n in range(400)
+                )
+            )
+            assert ends.count("served") == 150, Counter(ends)
+
+    run(scenario())
+
+
+def test_a_lower_limit_holds_at_once_where_it_is_known(site: Site) -> None:
+    """What is on loan under the old one is not taken any more."""
+
+    async def scenario() -> None:
+        async with site.open(2):
+            one, other = site.workers
+            assert await serve(one, "a", [claim(SPEND, 10, 10_000)], [10]) == "served"
+            assert one.capacity(SPEND) > 10
+            assert await serve(one, "b", [claim(SPEND, 10, 15, revision=1)], [10]) == "never"
+            assert await serve(other, "c", [claim(SPEND, 5, 15, revision=1)], [5]) == "served"
+            assert await serve(other, "d", [claim(SPEND, 1, 10_000)], [1]) == "never", "it is older"
+            assert await serve(one, "e", [claim(SPEND, 1, 20, revision=2)], [1]) == "served"
+
+    run(scenario())
+
+
+def test_without_the_authority_only_what_is_on_loan_is_served() -> None:
+    """The rest is refused with the reason, and served again by itself afterwards."""
+    site = Site(None)
+
+    async def scenario() -> None:
+        async with site.open(1):
+            (worker,) = site.workers
+            assert await serve(worker, "a", [claim(SPEND, 1, 1_000)], [1]) == "served"
+            site.lenders.broken = True
+            assert await serve(worker, "b", [claim(SPEND, 1, 1_000)], [1]) == "served"
+            with pytest.raises(LedgerUnavailable, match="away"):
+                await worker.take("c", [claim(SPEND, 999, 1_000)], wait_s=WAIT_S)
+            assert worker.trouble is not None
+            with pytest.raises(LedgerUnavailable, match="away"):
+                await worker.take("d", [claim(SPEND, 999, 1_000)], wait_s=WAIT_S)
+            site.lenders.broken = False
+            await until(lambda: worker.trouble is None)
+            assert await serve(worker, "e", [claim(SPEND, 998, 1_000)], [998]) == "served"
+
+    run(scenario())
+
+
+def test_a_wait_ends_with_patience_and_leaves_nothing_behind(site: Site) -> None:
+    """So does one that is cancelled; who comes after has all that is left."""
+
+    async def scenario() -> None:
+        async with site.open(2):
+            one, other = site.workers
+            await one.take("held", [claim(SPEND, 60, 100)], wait_s=WAIT_S)
+            with pytest.raises(Refused) as refused:
+                await other.take("big", [claim(SPEND, 50, 100)], wait_s=0.05)
+            assert refused.value.verdict is Verdict.FULL
+            waiting = asyncio.create_task(other.take("gone", [claim(SPEND, 50, 100)], wait_s=60))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await other.take("small", [claim(SPEND, 40, 100)], wait_s=WAIT_S)
+
+    run(scenario())
+
+
+def test_the_loans_of_a_closed_chain_come_back(postgres_url: str) -> None:
+    """Less what the chain has used; and a worker that was taken for dead is not heard."""
+    site = postgres_site(postgres_url)
+
+    async def scenario() -> None:
+        async with site.open(2):
+            dead, other = site.workers
+            await dead.take("lost", [claim(SPEND, 30, 100)], wait_s=WAIT_S)
+            waiting = asyncio.create_task(
+                other.take("next", [claim(SPEND, 70, 100)], wait_s=WAIT_S)
+            )
+            await asyncio.sleep(0)
+            await asyncio.to_thread(_close, site, site.chains[0], 30)
+            await waiting
+            with pytest.raises(LedgerUnavailable, match="taken for dead"):
+                await dead.take("more", [claim(TOKENS, 1, 100)], wait_s=WAIT_S)
+            with pytest.raises(Refused):
+                await other.take("over", [claim(SPEND, 1, 100)], wait_s=0.05)
+
+    run(scenario())
+    assert _meter(postgres_url, SPEND) == (30, 70)
+
+
+def _close(site: Site, chain: int, used: int) -> None:
+    """Close a chain as its taking over does."""
+    with contextlib.closing(PostgresDatabase(site.address)) as database:  # type: ignore[arg-type]
+        with database.transaction():
+            database.execute("UPDATE chains SET closed_ns = 2 WHERE id = ?", (chain,))
+            database.execute("INSERT INTO balances VALUES (?, 'meter', ?)", (SPEND, used))
+            end_loans(database, chain)
+
+
+def _meter(url: str, name: str) -> tuple[int, int]:
+    """Read what is used of a meter, and lent."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT used, lent FROM meters WHERE name = %s", (name,)
+        ).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def test_a_granted_budget_is_a_meter(postgres_url: str) -> None:
+    """Its limit is what stands on the key's accounts, whatever terms a worker names."""
+    site = postgres_site(postgres_url)
+    granted = grant_meter("key_a", "USD")
+
+    async def scenario() -> None:
+        async with site.open(2):
+            assert site.database is not None
+            for account, nano in (("available:key_a", 10**21), ("available:key_b", 5)):
+                site.database.execute("INSERT INTO balances VALUES (?, 'USD', ?)", (account, nano))
+            one, other = site.workers
+            half = 10**21 // 2
+            assert await serve(one, "a", [claim(granted, half, 0)], [half]) == "served"
+            assert await serve(other, "b", [claim(granted, half, 0)], [half]) == "served"
+            assert await serve(one, "c", [claim(granted, 1, 0)], [1]) == "never"
+            site.database.execute("UPDATE balances SET nano = nano + 7 WHERE asset = 'USD'")
+            assert await serve(other, "d", [claim(granted, 7, 0)], [7]) == "served"
+
+    run(scenario())
+
+
+def test_meters_of_windows_long_over_are_dropped(postgres_url: str) -> None:
+    """Unless something of them is still on loan."""
+    site = postgres_site(postgres_url)
+
+    async def scenario() -> None:
+        async with site.open(1):
+            (worker,) = site.workers
+            ended = Claim(TOKENS, 5, Terms(100, 0, ends_ns=1_000))
+            assert await serve(worker, "a", [ended, claim(SPEND, 5, 100)], [5, 5]) == "served"
+            assert site.database is not None
+            assert prune_meters(site.database, 2_000) == 0
+            await until(lambda: _meter(postgres_url, TOKENS) == (5, 0))
+            assert prune_meters(site.database, time.time_ns()) == 1
+
+    run(scenario())
