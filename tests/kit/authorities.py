@@ -44,12 +44,12 @@ class MemoryAuthority:
             heard += [Heard(each.meter, word) for word in words]
         loop = asyncio.get_running_loop()
         mine = []
-        for each in heard:
-            name = each.word.to.partition(".")[0]
+        for told in heard:
+            name = told.word.to.partition(".")[0]
             if name == self._worker:
-                mine.append(each)
+                mine.append(told)
             else:
-                loop.call_soon(self._all.workers[name], [each])
+                loop.call_soon(self._all.workers[name], [told])
         await asyncio.sleep(0)
         return mine
 

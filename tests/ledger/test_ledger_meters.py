@@ -252,12 +252,12 @@ def test_a_place_without_a_hold() -> None:
     async def scenario() -> None:
         ledger = _ledger()
         draws = (Draw(CALLS, 1, 2), Draw(TOKENS, 50, 100))
-        ledger.admit(draws, "m", AT_NS)
-        ledger.admit(draws, "m", AT_NS)
+        place = await ledger.admit(draws, "m", AT_NS)
+        other = await ledger.admit(draws, "m", AT_NS)
         with pytest.raises(RateLimited, match="requests per min"):
-            ledger.admit(draws, "m", AT_NS)
-        ledger.release(draws)
-        ledger.used(draws, Usage(input=30))
+            await ledger.admit(draws, "m", AT_NS)
+        ledger.release(place)
+        ledger.used(other, Usage(input=30))
         assert _counts(ledger) == {CALLS: (1, 0), TOKENS: (30, 0)}
         assert _verified(ledger).counters == {}
 

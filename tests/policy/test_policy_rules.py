@@ -137,7 +137,7 @@ def test_the_tighter_standing_is_told() -> None:
     meters = Meters()
     draws = rules.draws(1_000_000, tokens=20, nano=0, asset="USD")
     meters.hold(draws)
-    assert standings(draws, meters, 1_000_000) == (
+    assert standings(draws, meters.of, 1_000_000) == (
         Standing("requests", 3, 2, 59_999),
         Standing("tokens", 50, 30, 59_999),
     )

@@ -68,7 +68,7 @@ class Counting:
         Text goes only where a request of the same kind might go. Raises EntenteError.
         """
         model, targets = self._gateway.targets(who, call)
-        self._gateway.count(who, call, model)
+        await self._gateway.count(who, call, model)
         for target in targets:
             provider = self._providers[target.provider]
             if not isinstance(provider, Countable) or call.surface not in provider.surfaces:
@@ -98,7 +98,7 @@ class Counting:
         A provider that cannot be reached, or refuses to count, makes it an estimate.
         """
         model, targets = self._gateway.targets(who, call)
-        self._gateway.count(who, call, model)
+        await self._gateway.count(who, call, model)
         for target in targets:
             try:
                 tokens = await self._by_provider(call, model, target, request_id)

@@ -111,7 +111,7 @@ class Gateway:
         )
         opened = quote.marked(self._make_hold(who, model, quote, most, request_id, origin, ruling))
         await self._ledger.hold(opened)
-        stands = standings(opened.draws, self._ledger.books.meters, opened.at_ns)
+        stands = standings(opened.draws, self._ledger.standing, opened.at_ns)
         outcome = Outcome(most)
         error: EntenteError | None = None
         last: Reply | Tail | None = None
@@ -152,14 +152,13 @@ class Gateway:
         allowed = self._allowed(who, call, model)
         return model, plan(model) if allowed is None else allowed.targets
 
-    def count(self, who: Principal, call: Call, model: Model) -> None:
+    async def count(self, who: Principal, call: Call, model: Model) -> None:
         """Count a request that uses nothing among those of its limits. Raises LimitError."""
         ruling = ruling_of(self._rules(), who, model.name, origin_of(who, call), call.quota)
         now_ns = self._now_ns()
         drawn = ruling.draws(now_ns, tokens=0, nano=0, asset="")
         draws = tuple(draw for draw in drawn if read_meter(draw.meter).unit is Unit.REQUESTS)
-        self._ledger.admit(draws, model.name, now_ns)
-        self._ledger.used(draws, NOTHING)
+        self._ledger.used(await self._ledger.admit(draws, model.name, now_ns), NOTHING)
 
     def _model(self, who: Principal, call: Call) -> Model:
         """Find the model; one that the principal may not use does not exist for it."""

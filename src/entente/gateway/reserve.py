@@ -36,7 +36,7 @@ from entente.gateway.origin import tags_of
 from entente.gateway.outcome import Outcome, closing
 from entente.gateway.pricing import Quote
 from entente.gateway.ruling import Ruling, ruling_of
-from entente.ledger.ledger import Ledger
+from entente.ledger.ledger import Ledger, Place
 from entente.ledger.meters import Draw
 from entente.ledger.model import SPEND, Hold, hold
 from entente.metering.bounds import Bound
@@ -77,14 +77,17 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What the client puts the session down to."""
 
 
+_NOWHERE: Final = Place()
+
+
 class _Charge:
     """A response that is paid for."""
 
-    __slots__ = ("began_at", "draws", "hold")
+    __slots__ = ("began_at", "hold", "place")
 
-    def __init__(self, opened: Hold, draws: tuple[Draw, ...] = ()) -> None:
+    def __init__(self, opened: Hold, place: Place = _NOWHERE) -> None:
         self.hold = opened
-        self.draws = draws
+        self.place = place
         """What it takes besides the hold's own: requests and tokens count when it begins."""
         self.began_at = 0
         """The tokens that had passed through the session when the provider began."""
@@ -129,7 +132,8 @@ class Reserve:
 
     def check(self) -> None:
         """Refuse a session whose first response would be refused. Raises LimitError, Unpriced."""
-        self._accounts.ledger.release(self._admit())
+        draws, now_ns = self._draws()
+        self._accounts.ledger.check(draws, self._terms.model, now_ns)
         self._check_price()
 
     # ---- having a hold in hand ----
@@ -225,7 +229,7 @@ class Reserve:
 
     # ---- responses ----
 
-    def promise(self, event_id: str) -> None:
+    async def promise(self, event_id: str) -> None:
         """Give the hold in hand to a response that the client asks for.
 
         Raises RateLimited or RequestTooLarge; then the hold stays in hand.
@@ -233,7 +237,13 @@ class Reserve:
         if len(self._promised) + len(self._running) >= CHARGES_MAX or event_id in self._promised:
             message = f"A session has at most {CHARGES_MAX} responses at once, with an id each."
             raise InvalidParameter(message, param="event_id", code="too_many_responses")
-        self._promised[event_id] = self._spend(self._admit())
+        place = await self._admit()
+        try:
+            await self.ready()  # a response that began meanwhile may have taken the hold
+        except BaseException:
+            self._accounts.ledger.release(place)
+            raise
+        self._promised[event_id] = self._spend(place)
         self._quiet.clear()
 
     def release(self, event_id: str | None) -> None:
@@ -241,7 +251,7 @@ class Reserve:
         charge = self._promised.pop(event_id, None) if event_id is not None else None
         if charge is None:
             return
-        self._accounts.ledger.release(charge.draws)
+        self._accounts.ledger.release(charge.place)
         if self._spare is None:
             self._spare = charge.hold
         else:
@@ -267,12 +277,11 @@ class Reserve:
                 refusal = error if isinstance(error, LimitError) else LimitError(error.message)
                 self._spare = self._new_hold(bounded=False)
                 await self._accounts.ledger.hold(self._spare)
-            draws: tuple[Draw, ...] = ()
+            charge = self._spend(_NOWHERE)
             try:
-                draws = self._admit()
+                charge.place = await self._admit()
             except LimitError as error:
                 refusal = refusal or error
-            charge = self._spend(draws)
         charge.began_at = self._passed
         self._running[id] = charge
         return refusal
@@ -303,20 +312,24 @@ class Reserve:
         self._quiet.set()
         return settled
 
-    def _admit(self) -> tuple[Draw, ...]:
+    async def _admit(self) -> Place:
         """Take a place on the meters that do not count money. Raises LimitError."""
-        terms, now_ns = self._terms, self._accounts.now_ns()
-        drawn = self._ruling().draws(now_ns, tokens=terms.most.total, nano=0, asset="")
-        draws = tuple(draw for draw in drawn if not draw.meter.startswith(SPEND))
-        self._accounts.ledger.admit(draws, terms.model, now_ns)
-        return draws
+        draws, now_ns = self._draws()
+        return await self._accounts.ledger.admit(draws, self._terms.model, now_ns)
 
-    def _spend(self, draws: tuple[Draw, ...]) -> _Charge:
+    def _draws(self) -> tuple[tuple[Draw, ...], int]:
+        """Give what a response takes besides money, now."""
+        now_ns = self._accounts.now_ns()
+        most = self._terms.most.total
+        drawn = self._ruling().draws(now_ns, tokens=most, nano=0, asset="")
+        return tuple(draw for draw in drawn if not draw.meter.startswith(SPEND)), now_ns
+
+    def _spend(self, place: Place) -> _Charge:
         """Take the hold in hand."""
         if self._spare is None:
             message = "no hold is in hand"
             raise RuntimeError(message)
-        charge, self._spare = _Charge(self._spare, draws), None
+        charge, self._spare = _Charge(self._spare, place), None
         charge.began_at = self._passed
         return charge
 
@@ -338,7 +351,7 @@ class Reserve:
         entry = closing(charge.hold, outcome, terms.quote, status=status, at_ns=accounts.now_ns())
         entry = marked(entry, self.allowed, self.target)
         settled = accounts.ledger.settle(entry)
-        accounts.ledger.used(charge.draws, entry.usage)
+        accounts.ledger.used(charge.place, entry.usage)
         if terms.listed and outcome.attempts:
             accounts.monitor.settled(
                 entry.model,

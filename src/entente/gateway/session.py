@@ -172,7 +172,7 @@ class Session:
             event_id = heard.event_id or self._around.new_id("event")
             if heard.event_id is None:
                 data = events.named(data, event_id)
-            self._reserve.promise(event_id)
+            await self._reserve.promise(event_id)
             if self._automatic:
                 self._reserve.renew()
         self._count(len(data), audio=heard.type in events.AUDIO)

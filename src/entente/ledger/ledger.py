@@ -42,6 +42,13 @@ class _Obstacle(NamedTuple):
     """It may fit once others' holds are settled."""
 
 
+class Place(NamedTuple):
+    """What was taken from meters for what has no hold of its own."""
+
+    draws: tuple[Draw, ...] = ()
+    id: str = ""
+
+
 class Ledger:
     """The ledger of one process, on its event loop."""
 
@@ -74,7 +81,7 @@ class Ledger:
         is held.
         """
         if hold.bounded or hold.draws:
-            await self._make_room(hold)
+            hold = await self._make_room(hold)
         else:
             self.books.apply(hold)
         written = self.journal.append(hold)
@@ -106,28 +113,37 @@ class Ledger:
             self._admit(_waits_for(opened))
         if self._on_used is not None and opened is not None:
             for draw in opened.draws:
-                self._on_used(draw.meter, self.books.meters.of(draw.meter))
+                self._on_used(draw.meter, self.standing(draw.meter))
         return written
 
-    def admit(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> None:
+    async def admit(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> Place:
         """Take a place on meters for what has no hold of its own. Raises LimitError.
 
         Nothing of it is written: it is given back with `release`, or ended with `used`.
         """
+        self.check(draws, model, at_ns)
+        self.books.meters.hold(draws)
+        return Place(draws)
+
+    def check(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> None:
+        """Refuse what would be refused a place now, as far as that is known. Raises LimitError."""
         meters = self.books.meters
         for draw in draws:
             if not meters.fits(draw):
                 counter = meters.of(draw.meter)
                 raise draw_refusal(draw, counter, model=model, asset="", at_ns=at_ns)
-        meters.hold(draws)
 
-    def release(self, draws: tuple[Draw, ...]) -> None:
+    def release(self, place: Place) -> None:
         """Give back a place that was taken with `admit`."""
-        self.books.meters.release(draws)
+        self.books.meters.release(place.draws)
 
-    def used(self, draws: tuple[Draw, ...], usage: Usage) -> None:
+    def used(self, place: Place, usage: Usage) -> None:
         """Put what was used in the place of what was taken with `admit`."""
-        self.books.meters.settle(draws, Taken(0, usage))
+        self.books.meters.settle(place.draws, Taken(0, usage))
+
+    def standing(self, meter: str) -> Counter:
+        """Say where a meter stands, as far as is known here."""
+        return self.books.meters.of(meter)
 
     def see(self, entries: Iterable[AnyEntry]) -> None:
         """Apply entries that another process wrote: a grant, most often."""
@@ -177,16 +193,16 @@ class Ledger:
 
     # ---- room ----
 
-    async def _make_room(self, hold: Hold) -> None:
-        """Apply a hold that something limits, now or when it is its turn."""
+    async def _make_room(self, hold: Hold) -> Hold:
+        """Apply a hold that something limits, now or when it is its turn; give what is applied."""
         obstacle = self._obstacle(hold)
         if obstacle is None and not self._queue:
             self._apply(hold)
-            return
+            return hold
         names = _waits_for(hold)
         if obstacle is None and not self._queue.is_taken(names):
             self._apply(hold)
-            return
+            return hold
         if obstacle is not None and not obstacle.passes:
             raise self._refusal(hold, obstacle)
         waiter = Waiter(hold, names, asyncio.get_running_loop().create_future())
@@ -208,6 +224,7 @@ class Ledger:
         finally:
             if self._queue.leave(waiter):
                 self._admit(names)
+        return hold
 
     def _apply(self, hold: Hold) -> None:
         """Take what a hold sets aside."""
@@ -276,7 +293,9 @@ class Ledger:
         retry_after_ms = RETRY_AFTER_MS if waited else None
         draw = obstacle.draw
         if draw is None:
-            return budget_refusal(hold, self.books, retry_after_ms=retry_after_ms)
+            left = self.books.available(hold.key, hold.asset)
+            pending = self.books.held(hold.key, hold.asset)
+            return budget_refusal(hold, left, pending, retry_after_ms=retry_after_ms)
         return draw_refusal(
             draw,
             self.books.meters.of(draw.meter),

@@ -13,7 +13,6 @@ from entente.domain.errors import BudgetExceeded, LimitError, RateLimited, Reque
 from entente.domain.money import format_nano
 from entente.domain.rules import Level, Unit
 from entente.domain.windows import LIFETIME_KEY, end_ns
-from entente.ledger.books import Books
 from entente.ledger.meters import Counter, Draw, Meter, read_meter
 from entente.ledger.model import Hold
 
@@ -27,10 +26,10 @@ _WINDOW_WORDS: Final = {16: ("min", "M"), 13: ("hour", "H"), 10: ("day", "D"), 7
 """By the length of the key; the letter is the last one of OpenAI's `RPM`, `TPD`."""
 
 
-def budget_refusal(hold: Hold, books: Books, *, retry_after_ms: int | None) -> BudgetExceeded:
+def budget_refusal(
+    hold: Hold, left: int, pending: int, *, retry_after_ms: int | None
+) -> BudgetExceeded:
     """Say what is missing of the budget that a key was granted."""
-    left = books.available(hold.key, hold.asset)
-    pending = books.held(hold.key, hold.asset)
     return BudgetExceeded(
         f"This key's budget has {format_nano(left)} {hold.asset} left"
         f"{_also_held(pending)}; this request can cost up to "

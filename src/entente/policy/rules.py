@@ -6,7 +6,7 @@ their own kind, `key` and `deployment`, and windows of a minute.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ from entente.domain.principal import Principal
 from entente.domain.quota import Quota
 from entente.domain.rules import EACH, Level, Rule, Unit
 from entente.domain.windows import LIFETIME_KEY, Window, end_ns, span_of
-from entente.ledger.meters import Draw, Meters, meter_name, read_meter
+from entente.ledger.meters import Counter, Draw, meter_name, read_meter
 from entente.ledger.model import SPEND
 
 SETS_KEPT_MAX: Final = 4096
@@ -175,10 +175,12 @@ def _per_minute(id: str, name: str, rpm: int | None, tpm: int | None) -> tuple[A
     )
 
 
-def standings(draws: Iterable[Draw], meters: Meters, at_ns: int) -> tuple[Standing, ...]:
+def standings(
+    draws: Iterable[Draw], counter_of: Callable[[str], Counter], at_ns: int
+) -> tuple[Standing, ...]:
     """Say where the limits of requests and tokens stand: for each unit the one that leaves least.
 
-    At the moment of the last draw on them, so that what a client is told is true.
+    `counter_of` says where a meter stands. At the moment of the last draw on them, so that what a client is told is true.
     """
     least: dict[str, Standing] = {}
     for draw in draws:
@@ -191,7 +193,7 @@ def standings(draws: Iterable[Draw], meters: Meters, at_ns: int) -> tuple[Standi
             unit = "tokens"
         else:
             continue
-        counter = meters.of(draw.meter)
+        counter = counter_of(draw.meter)
         ends_ns = end_ns(meter.window)
         reset_ms = 0 if ends_ns is None else max(-((at_ns - ends_ns) // NS_PER_MS), 0)
         remaining = max(draw.limit - counter.used - counter.pending, 0)
