@@ -19,12 +19,9 @@ from entente.domain.errors import LedgerUnavailable
 from entente.domain.secret import Secret
 from entente.ledger.leases import Claim, Leases, Refused, Terms
 from entente.ledger.lending.messages import Verdict
-from entente.ledger.postgres_leases import (
-    PostgresAuthority,
-    end_loans,
-    grant_meter,
-    prune_meters,
-)
+from entente.ledger.meters import grant_meter
+from entente.ledger.postgres_leases import PostgresAuthority
+from entente.ledger.postgres_loans import end_loans, prune_meters
 from tests.kit.authorities import Lenders, MemoryAuthority
 from tests.kit.run import run, until
 
@@ -65,10 +62,9 @@ class Site:
             ).fetchone()
             self.chains.append(chain)
             assert self.address is not None
-            authority = PostgresAuthority(
-                self.address, lambda: chain, lambda heard: leases.hear(heard)
-            )
+            authority = PostgresAuthority(self.address, lambda: chain)
             leases = Leases(authority, str(chain), now_ms=now_ms, now_ns=time.time_ns)
+            authority.on_heard = leases.hear
         self.workers.append(leases)
         return leases
 
@@ -292,11 +288,12 @@ def test_the_loans_of_a_closed_chain_come_back(postgres_url: str) -> None:
 
 def _close(site: Site, chain: int, used: int) -> None:
     """Close a chain as its taking over does."""
-    with contextlib.closing(PostgresDatabase(site.address)) as database:  # type: ignore[arg-type]
-        with database.transaction():
-            database.execute("UPDATE chains SET closed_ns = 2 WHERE id = ?", (chain,))
-            database.execute("INSERT INTO balances VALUES (?, 'meter', ?)", (SPEND, used))
-            end_loans(database, chain)
+    assert site.address is not None
+    database = PostgresDatabase(site.address)
+    with contextlib.closing(database), database.transaction():
+        database.execute("UPDATE chains SET closed_ns = 2 WHERE id = ?", (chain,))
+        database.execute("INSERT INTO balances VALUES (?, 'meter', ?)", (SPEND, used))
+        end_loans(database, chain)
 
 
 def _meter(url: str, name: str) -> tuple[int, int]:

@@ -17,13 +17,13 @@ from entente.domain.errors import IdempotencyConflict
 from entente.ledger import table
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, chain, encode
+from entente.ledger.meters import METER
+from entente.ledger.postgres_loans import end_loans
 
 if TYPE_CHECKING:
     from entente.ledger.model import AnyEntry
 
 CHAIN_NAME: Final = "command line"
-METER: Final = "meter"
-"""In the place of an asset: what stands there counts what a rule limits."""
 
 
 def append_now(database: Database, entries: Iterable[AnyEntry]) -> None:
@@ -85,6 +85,8 @@ def close_chain(
 ) -> None:
     """End a chain at (`seq`, `head`): what it adds up to is added to the closed chains'.
 
+    What it had on loan comes back.
+
     Call it inside a transaction that excludes whoever else writes to the chain.
     """
     database.execute(
@@ -103,3 +105,4 @@ def close_chain(
             " ON CONFLICT (account, asset) DO UPDATE SET nano = balances.nano + excluded.nano",
             row,
         )
+    end_loans(database, number)

@@ -15,11 +15,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from entente.domain.rules import Unit
+from entente.domain.rules import Level, Unit
 from entente.domain.usage import Usage
-from entente.domain.windows import end_ns
+from entente.domain.windows import LIFETIME_KEY, end_ns
 
 NAMES_KEPT_MAX: Final = 16_384
+GRANT_RULE: Final = "grant:"
+"""In the place of a rule's id: the budget that a key was granted, in the asset behind it."""
+METER: Final = "meter"
+"""In the place of an asset: what stands there counts what a rule limits."""
 NS_PER_DAY: Final = 24 * 3600 * 1_000_000_000
 
 
@@ -59,6 +63,27 @@ def read_meter(name: str) -> Meter:
     """Read the name of a meter. Raises ValueError for what is none."""
     unit, rule, window, subject = name.split("|", 3)
     return Meter(Unit(unit), rule, window, subject)
+
+
+class Granted(NamedTuple):
+    """Whose granted budget a meter counts, and in what."""
+
+    key: str
+    asset: str
+
+
+def grant_meter(key: str, asset: str) -> str:
+    """Name the meter of what a key was granted, which is one only where workers share it."""
+    return meter_name(Unit.SPEND, f"{GRANT_RULE}{asset}", LIFETIME_KEY, f"{Level.KEY}:{key}")
+
+
+@lru_cache(NAMES_KEPT_MAX)
+def granted_by(name: str) -> Granted | None:
+    """Say whose granted budget a meter counts, if it does."""
+    meter = read_meter(name)
+    if not meter.rule.startswith(GRANT_RULE):
+        return None
+    return Granted(meter.subject.partition(":")[2], meter.rule.removeprefix(GRANT_RULE))
 
 
 class Taken(NamedTuple):

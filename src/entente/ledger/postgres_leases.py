@@ -15,31 +15,29 @@ accounts, grants less what closed chains have spent.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
-
-import msgspec
 
 from entente.db.postgres_async import FAILURES, close_session, open_session, said_by
 from entente.domain.errors import LedgerUnavailable
-from entente.domain.rules import Level, Unit
-from entente.domain.windows import LIFETIME_KEY
-from entente.ledger.appending import METER
-from entente.ledger.leases import Heard, Said
-from entente.ledger.lending.lender import Lender
-from entente.ledger.lending.messages import Word
-from entente.ledger.meters import meter_name, read_meter
-from entente.ledger.model import available, held
+from entente.ledger.leases import Heard
+from entente.ledger.postgres_loans import (
+    accounts_of,
+    bring_forward,
+    channel_of,
+    read_lender,
+    read_notice,
+    write_lender,
+    write_notice,
+)
 
 if TYPE_CHECKING:
-    from entente.db import Database
     from entente.db.address import Address
     from entente.db.postgres_async import Session
+    from entente.ledger.leases import Said
+    from entente.ledger.lending.lender import Lender
+    from entente.ledger.lending.messages import Word
 
-GRANT_RULE: Final = "grant:"
-"""The rule of a key's granted budget, with the asset behind it."""
-PRUNE_AFTER_NS: Final = 24 * 3600 * 1_000_000_000
-"""A meter is kept so long after its window: clocks differ."""
 _GONE_TRIES: Final = 3
 
 _FENCE: Final = "SELECT closed_ns IS NULL FROM chains WHERE id = $1 FOR SHARE"
@@ -63,40 +61,17 @@ _WRITE: Final = (
     " WHERE meters.name = u.name AND (SELECT count(*) FROM told) >= 0"
 )
 
-_encoder = msgspec.json.Encoder()
-_lenders = msgspec.json.Decoder(Lender)
-
-
-class _Notice(msgspec.Struct, frozen=True):
-    """A word on its way to another worker."""
-
-    meter: str
-    word: Word
-
-
-_notices = msgspec.json.Decoder(_Notice)
-
-
-def grant_meter(key: str, asset: str) -> str:
-    """Name the meter of what a key was granted."""
-    return meter_name(Unit.SPEND, f"{GRANT_RULE}{asset}", LIFETIME_KEY, f"{Level.KEY}:{key}")
-
-
-def channel_of(chain: int) -> str:
-    """Name the channel on which the worker that writes `chain` is told."""
-    return f"entente_leases_{chain}"
-
 
 class PostgresAuthority:
-    """The lenders, for the worker that writes one chain; `on_heard` gets what it is told."""
+    """The lenders, for the worker that writes one chain."""
 
-    def __init__(
-        self, address: Address, chain: Callable[[], int], on_heard: Callable[[list[Heard]], None]
-    ) -> None:
+    on_heard: Callable[[list[Heard]], None]
+    """Told of words that others have brought about; set before the first exchange."""
+
+    def __init__(self, address: Address, chain: Callable[[], int]) -> None:
         """Nothing is connected yet. `chain` gives the number of the chain that is written."""
         self._address = address
         self._chain = chain
-        self._on_heard = on_heard
         self._session: Session | None = None
         self._listens = 0
         self._made: set[str] = set()
@@ -141,8 +116,7 @@ class PostgresAuthority:
 
     def _told(self, *told: object) -> None:
         """Take in what another worker's exchange has brought about."""
-        notice = _notices.decode(str(told[-1]))
-        self._on_heard([Heard(notice.meter, notice.word)])
+        self.on_heard([read_notice(str(told[-1]))])
 
     async def _make(self, session: Session, said: Sequence[Said]) -> None:
         """Make rows for meters that this worker has not seen before."""
@@ -162,9 +136,9 @@ class PostgresAuthority:
         if len(rows) < len(names):
             self._made.difference_update(names)
             return None
-        accounts = [account for name in names for account in _accounts(name)]
+        accounts = [account for name in names for account in accounts_of(name)]
         found = {(row[0], row[1]): int(row[2]) for row in await session.fetch(_BALANCES, accounts)}
-        lenders = {row[0]: _lenders.decode(row[1]) for row in rows}
+        lenders = {row[0]: read_lender(row[1]) for row in rows}
         before = {name: set(lender.loans) for name, lender in lenders.items()}
         heard: list[Heard] = []
         for each in said:
@@ -178,92 +152,21 @@ class PostgresAuthority:
             chain,
             [name for name, lender in lenders.items() if set(lender.loans) != before[name]],
             [channel_of(int(each.word.to.partition(".")[0])) for each in others],
-            [_encoder.encode(_Notice(each.meter, each.word)).decode() for each in others],
+            [write_notice(each) for each in others],
             list(lenders),
             [str(lender.used) for lender in lenders.values()],
             [str(lender.lent) for lender in lenders.values()],
-            [_encoder.encode(lender).decode() for lender in lenders.values()],
+            [write_lender(lender) for lender in lenders.values()],
         )
         return [each for each in heard if each.word.to.startswith(ours)]
-
-
-def _accounts(meter: str) -> tuple[str, ...]:
-    """Name the accounts that say what closed chains have used of a meter."""
-    key = _granted(meter)
-    return (meter,) if key is None else (available(key), held(key))
-
-
-def _granted(meter: str) -> str | None:
-    """Give the key whose granted budget a meter counts, if it does."""
-    read = read_meter(meter)
-    return read.subject.partition(":")[2] if read.rule.startswith(GRANT_RULE) else None
 
 
 def _settle_terms(
     lender: Lender, said: Said, balances: Mapping[tuple[str, str], int]
 ) -> list[Word]:
     """Bring a lender up to date with its limit, and with what closed chains have used."""
-    granted = _bring_forward(lender, said.meter, balances)
+    granted = bring_forward(lender, said.meter, balances)
     if granted is None:
         return lender.set_limit(said.terms.limit, said.terms.revision)
     # What stands on the accounts is the newest there is.
     return lender.set_limit(granted, lender.revision + 1) if granted != lender.limit else []
-
-
-def _bring_forward(
-    lender: Lender, meter: str, balances: Mapping[tuple[str, str], int]
-) -> int | None:
-    """Note what closed chains have used; give the limit where that is in it."""
-    key = _granted(meter)
-    if key is None:
-        lender.closed = balances.get((meter, METER), 0)
-        return None
-    asset = read_meter(meter).rule.removeprefix(GRANT_RULE)
-    return sum(balances.get((account, asset), 0) for account in (available(key), held(key)))
-
-
-def end_loans(database: Database, chain: int) -> None:
-    """End the loans of a chain; call it where the chain is closed, in the same transaction.
-
-    What the chain has used has been added to the balances of closed chains by then.
-    """
-    rows = database.execute(
-        "SELECT m.name, m.lender FROM meters m JOIN loans l ON l.meter = m.name"
-        ' WHERE l.chain = ? ORDER BY m.name COLLATE "C" FOR UPDATE OF m',
-        (chain,),
-    ).fetchall()
-    for name, text in rows:
-        lender = _lenders.decode(text)
-        balances = {
-            (account, asset): nano
-            for account in _accounts(name)
-            for asset, nano in database.execute(
-                "SELECT asset, nano FROM balances WHERE account = ?", (account,)
-            )
-        }
-        limit = _bring_forward(lender, name, balances)
-        if limit is not None:
-            lender.limit, lender.revision = limit, lender.revision + 1
-        own = [loan for loan in lender.loans if loan.startswith(f"{chain}.")]
-        words = lender.forfeit(own, 0)
-        database.execute(
-            "UPDATE meters SET used = ?, lent = ?, lender = ? WHERE name = ?",
-            (lender.used, lender.lent, _encoder.encode(lender).decode(), name),
-        )
-        _notify(database, name, words)
-    database.execute("DELETE FROM loans WHERE chain = ?", (chain,))
-
-
-def _notify(database: Database, meter: str, words: Iterable[Word]) -> None:
-    """Tell workers."""
-    for word in words:
-        channel = channel_of(int(word.to.partition(".")[0]))
-        payload = _encoder.encode(_Notice(meter, word)).decode()
-        database.execute("SELECT pg_notify(?, ?)", (channel, payload))
-
-
-def prune_meters(database: Database, now_ns: int) -> int:
-    """Drop meters whose window has long been over; give how many."""
-    return database.execute(
-        "DELETE FROM meters WHERE ends_ns < ? AND lent = 0", (now_ns - PRUNE_AFTER_NS,)
-    ).rowcount

@@ -14,10 +14,10 @@ from entente.db import Database
 from entente.domain.chat import Status
 from entente.domain.errors import LedgerCorrupt
 from entente.domain.usage import Usage
-from entente.ledger.appending import METER, close_chain
+from entente.ledger.appending import close_chain
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, Row, chain, decode, encode
-from entente.ledger.meters import Counter
+from entente.ledger.meters import METER, Counter
 from entente.ledger.model import AnyEntry, Hold, Settlement, settlement
 from entente.ledger.postgres_chain import CHAIN_LOCKS
 from entente.ledger.reader import Position

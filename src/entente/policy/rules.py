@@ -180,7 +180,8 @@ def standings(
 ) -> tuple[Standing, ...]:
     """Say where the limits of requests and tokens stand: for each unit the one that leaves least.
 
-    `counter_of` says where a meter stands. At the moment of the last draw on them, so that what a client is told is true.
+    `counter_of` says where a meter stands, which is asked at the moment of the last draw on them,
+    so that what a client is told is true.
     """
     least: dict[str, Standing] = {}
     for draw in draws:
