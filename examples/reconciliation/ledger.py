@@ -13,7 +13,7 @@ from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.domain.chat import Status
 from entente.domain.usage import Usage
 from entente.ledger.model import AnyEntry, hold, settlement
@@ -81,7 +81,7 @@ def write(folder: Path, data_dir: Path) -> Path:
     path, book = data_dir / DATABASE_NAME, prices(folder)
     with closing(connect(path)) as connection:
         migrate(connection)
-        activate(connection, book.version, book.encode(), 0)
+        activate(SqliteDatabase(connection), book.version, book.encode(), 0)
         append_now(connection, entries(folder, book))
     return path
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.db.schema import MIGRATIONS
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import activate
@@ -38,7 +38,7 @@ def _fill(connection: sqlite3.Connection) -> None:
             (f"key_{number}", f"name {number}", b"%d" % number, number % 2, number + 1),
         )
     append_now(connection, ENTRIES)
-    activate(connection, "v1", b"{}", 7)
+    activate(SqliteDatabase(connection), "v1", b"{}", 7)
 
 
 def schema_of(path: Path) -> tuple[int, list[tuple[str, str]]]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
 import entente.cli.root
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
 from entente.domain.origin import Origin
 from entente.domain.usage import Usage
 from entente.ledger.model import AnyEntry
@@ -259,7 +259,7 @@ def _database(folder: Path) -> None:
     requests = [settled(n, USAGE, at_s=START_S + n * 3600) for n in range(40)]
     with closing(connect(path)) as connection:
         migrate(connection)
-        activate(connection, book.version, book.encode(), 0)
+        activate(SqliteDatabase(connection), book.version, book.encode(), 0)
         append_now(connection, flat([*requests, settled(99, USAGE, version="none")]))
 
 
