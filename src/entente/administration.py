@@ -8,41 +8,39 @@ import random
 import secrets
 import sqlite3
 import time
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
 from entente.config import Config
 from entente.control.budgets import USD, Budget, budget_of
 from entente.control.delivering import Deliverer
 from entente.control.desk import Clerk, Desk
 from entente.control.table import Base
+from entente.control.telling import Teller
+from entente.control.watching import Watch
 from entente.db import DATABASE_NAME, open_sqlite
 from entente.domain.ids import Ids
 from entente.http.admin.service import Administration
 from entente.http.handler import Handler
 from entente.ledger.journal import decode
+from entente.ledger.ledger import Ledger
 from entente.ledger.model import Grant
 from entente.ledger.reader import load
 from entente.ledger.sqlite import SqliteJournal
-from entente.ledger.store import Journal
 from entente.ledger.table import append_now
 from entente.news import News
+from entente.policy.rules import RuleBook
 
 _GRANTS: Final = (
     "SELECT line FROM entries WHERE idempotency_key >= 'grant:' AND idempotency_key < 'grant;'"
 )
 
 
+LOOK_S: Final = 1.0
+"""How often it is looked whether the ledger is in trouble."""
 SEEN_POLL_S: Final = 0.02
 SEEN_POLLS_MAX: Final = 250
 """How often a grant's answer looks whether the ledger has it, which it will in any case."""
-
-
-class OpenControl(NamedTuple):
-    """What the server needs of it."""
-
-    handlers: dict[str, Handler]
-    clerk: Clerk
-    deliverer: Deliverer
 
 
 class SqliteGranting:
@@ -74,14 +72,15 @@ class SqliteGranting:
 async def open_control(
     config: Config,
     news: News,
-    journal: Journal,
+    ledger: Ledger,
+    rules: Callable[[], RuleBook],
     stack: contextlib.AsyncExitStack,
     *,
     delivers: bool = True,
-) -> OpenControl:
-    """Open the desk on a connection of its own, and begin to deliver.
+) -> dict[str, Handler]:
+    """Open the desk on a connection of its own, watch the ledger, and begin to deliver.
 
-    Of several workers one `delivers`.
+    Of several workers one `delivers`. Gives the handlers of `/admin/v1`.
     """
     database = open_sqlite(config.server.data_dir / DATABASE_NAME)
     chance = random.Random(secrets.randbits(128))  # noqa: S311  (spreads retries, no secret)
@@ -104,6 +103,20 @@ async def open_control(
     stack.push_async_callback(deliverer.aclose)
     if delivers:
         deliverer.start()
+    teller = Teller(clerk, written=deliverer.wake)
+    stack.push_async_callback(teller.aclose)
+    teller.start()
+    ledger.watcher = watch = Watch(rules, teller.tell, now_ns=time.time_ns)
+    for name, counter in ledger.books.meters.counters.items():
+        watch.used(name, counter)  # what a crash may have kept from being told
+
+    async def look() -> None:
+        while True:
+            watch.trouble(ledger.journal.trouble)
+            await asyncio.sleep(LOOK_S)
+
+    looking = asyncio.get_running_loop().create_task(look())
+    stack.callback(looking.cancel)
 
     def changed() -> None:
         news.changed()
@@ -112,12 +125,12 @@ async def open_control(
     async def granted() -> None:
         written = await clerk.do(lambda _: _last_seq(database.connection))
         for _ in range(SEEN_POLLS_MAX):
+            journal = ledger.journal
             if not isinstance(journal, SqliteJournal) or journal.seq >= written:
                 return
             await asyncio.sleep(SEEN_POLL_S)
 
-    handlers = Administration(clerk, changed=changed, granted=granted).handlers()
-    return OpenControl(handlers, clerk, deliverer)
+    return Administration(clerk, changed=changed, granted=granted).handlers()
 
 
 def _last_seq(connection: sqlite3.Connection) -> int:

@@ -244,10 +244,15 @@ async def _management(
 ) -> tuple[dict[str, Handler], Deployments]:
     """Open both control planes, our own and Azure's; give what serves them, and deployments."""
     control = await open_control(
-        config, around.news, records.ledger.journal, stack, delivers=around.host.is_chief
+        config,
+        around.news,
+        records.ledger,
+        records.rules,
+        stack,
+        delivers=around.host.is_chief,
     )
     account = await open_account(config, records.objects, catalog, around.neighbours, stack)
-    handlers = {**account.handlers, **around.neighbours.by_chief(control.handlers)}
+    handlers = {**account.handlers, **around.neighbours.by_chief(control)}
     return handlers, account.deployments
 
 

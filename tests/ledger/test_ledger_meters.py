@@ -331,14 +331,27 @@ def test_a_checkpoint_stands_where_the_books_do() -> None:
 def test_who_listens_hears_where_meters_stand() -> None:
     """After each settlement, of every meter that was drawn on."""
     heard: list[tuple[str, int, int]] = []
+    refusals: list[tuple[str, str | None]] = []
+
+    class Hearing:
+        """Notes what it is told."""
+
+        def used(self, meter: str, counter: Counter) -> None:
+            """Note where a meter stands."""
+            heard.append((meter, counter.used, counter.pending))
+
+        def refused(self, hold: Hold, draw: Draw | None, counter: Counter | None) -> None:
+            """Note what did not fit into what."""
+            assert (draw is None) is (counter is None)
+            refusals.append((hold.id, draw.meter if draw else None))
+
+        def unpriced(self, model: str) -> None:
+            """Nothing here has no price."""
+            raise AssertionError(model)
 
     async def scenario() -> None:
         ledger = Ledger(
-            MemoryJournal(),
-            Books(),
-            now_ns=now_ns,
-            budget_wait_s=0.0,
-            on_used=lambda meter, counter: heard.append((meter, counter.used, counter.pending)),
+            MemoryJournal(), Books(), now_ns=now_ns, budget_wait_s=0.0, watcher=Hearing()
         )
         opened = [_drawing(f"r{n}", Draw(ORG, 5, 10), Draw(CALLS, 1), nano=5) for n in range(2)]
         for each in opened:
@@ -346,6 +359,9 @@ def test_who_listens_hears_where_meters_stand() -> None:
         assert heard == []
         for each in opened:
             await ledger.settle(settled(each, 4))
+        with pytest.raises(LimitError):
+            await ledger.hold(_drawing("late", Draw(ORG, 5, 10), nano=5))
 
     run(scenario())
     assert heard == [(ORG, 4, 5), (CALLS, 1, 1), (ORG, 8, 0), (CALLS, 2, 0)]
+    assert refusals == [("late", ORG)]

@@ -21,6 +21,7 @@ from entente.cli import (
     projects,
     serve,
     usage,
+    webhooks,
 )
 from entente.domain.errors import EntenteError
 
@@ -42,6 +43,7 @@ for _module in (serve, models, doctor):
 
 app.add_typer(keys.app, name="keys")
 app.add_typer(projects.app, name="projects")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(limits.app, name="limits")

@@ -18,6 +18,7 @@ from entente.control.keys import Keys
 from entente.control.outbox import Outbox
 from entente.control.projects import Projects
 from entente.control.queue import Queue
+from entente.control.rules import Rules
 from entente.control.webhooks import Webhooks
 from entente.domain.errors import InvalidParameter
 
@@ -50,6 +51,7 @@ class Desk:
         self.base = base
         self.audit = Audit(base)
         self.outbox = Outbox(base)
+        self.rules = Rules(base, self.audit)
         self.projects = Projects(base, self.audit)
         self.webhooks = Webhooks(
             base, self.audit, token_bytes=token_bytes, allow_private=allow_private

@@ -208,6 +208,8 @@ class Gateway:
     ) -> Hold:
         """Make the hold: the most that the call can cost. Raises Unpriced."""
         nano = quote.bound(most)
+        if nano is None and ruling.guarded:
+            self._ledger.unpriced(model.name)
         ruling.check(model.name, None if nano is None else quote.asset)
         now_ns = self._now_ns()
         return hold(

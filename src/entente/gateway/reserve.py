@@ -225,7 +225,10 @@ class Reserve:
     def _check_price(self) -> None:
         """Refuse what a hard budget could not count."""
         asset = None if self._dearest() is None else self._terms.quote.asset
-        self._ruling().check(self._terms.model, asset)
+        ruling = self._ruling()
+        if asset is None and ruling.guarded:
+            self._accounts.ledger.unpriced(self._terms.model)
+        ruling.check(self._terms.model, asset)
 
     # ---- responses ----
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, Protocol
 
 from entente.domain.chat import Status
 from entente.domain.errors import LedgerError, LimitError
@@ -30,8 +30,17 @@ COUNTERS_KEPT: Final = 1024
 """Counters of meters below which nobody looks for those whose window is over."""
 
 
-OnUsed: TypeAlias = Callable[[str, Counter], None]
-"""Told where a meter stands, after each settlement of a request that drew on it."""
+class Watcher(Protocol):
+    """Hears what comes of holds, on the event loop."""
+
+    def used(self, meter: str, counter: Counter) -> None:
+        """A request that drew on a meter was settled; it stands so now."""
+
+    def refused(self, hold: Hold, draw: Draw | None, counter: Counter | None) -> None:
+        """A hold did not fit into a meter, or, where that is None, its key's granted budget."""
+
+    def unpriced(self, model: str) -> None:
+        """A request was settled whose cost is not known."""
 
 
 class _Obstacle(NamedTuple):
@@ -59,14 +68,14 @@ class Ledger:
         *,
         now_ns: NowNs,
         budget_wait_s: float,
-        on_used: OnUsed | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
-        """Continue `books`, which the journal adds up to; `on_used` hears of what is used."""
+        """Continue `books`, which the journal adds up to; `watcher` hears of what comes."""
         self.journal = journal
         self.books = books
         self._now_ns = now_ns
         self._budget_wait_s = budget_wait_s
-        self._on_used = on_used
+        self.watcher = watcher
         self._queue = Queue()
         self._prune_at = COUNTERS_KEPT
         self._abandoned: set[asyncio.Future[None]] = set()
@@ -111,10 +120,21 @@ class Ledger:
         written = self.journal.append(entry)
         if self._queue and opened is not None:
             self._admit(_waits_for(opened))
-        if self._on_used is not None and opened is not None:
-            for draw in opened.draws:
-                self._on_used(draw.meter, self.standing(draw.meter))
+        if self.watcher is not None and opened is not None:
+            self._tell(self.watcher, opened, entry)
         return written
+
+    def unpriced(self, model: str) -> None:
+        """Tell of a request that is refused because its model has no price."""
+        if self.watcher is not None:
+            self.watcher.unpriced(model)
+
+    def _tell(self, watcher: Watcher, opened: Hold, entry: Settlement) -> None:
+        """Tell of a settlement."""
+        for draw in opened.draws:
+            watcher.used(draw.meter, self.standing(draw.meter))
+        if entry.cost_nano is None:
+            watcher.unpriced(entry.model)
 
     async def admit(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> Place:
         """Take a place on meters for what has no hold of its own. Raises LimitError.
@@ -292,13 +312,16 @@ class Ledger:
         """Say what is missing."""
         retry_after_ms = RETRY_AFTER_MS if waited else None
         draw = obstacle.draw
-        if draw is None:
+        counter = None if draw is None else self.standing(draw.meter)
+        if self.watcher is not None:
+            self.watcher.refused(hold, draw, counter)
+        if draw is None or counter is None:
             left = self.books.available(hold.key, hold.asset)
             pending = self.books.held(hold.key, hold.asset)
             return budget_refusal(hold, left, pending, retry_after_ms=retry_after_ms)
         return draw_refusal(
             draw,
-            self.books.meters.of(draw.meter),
+            counter,
             model=hold.model,
             asset=hold.asset,
             at_ns=hold.at_ns,

@@ -15,6 +15,8 @@ from entente.control.key_forms import KeyView
 from entente.control.table import PAGE_DEFAULT, PAGE_MAX
 from entente.control.webhooks import WebhookView
 from entente.domain.principal import DEFAULT_PROJECT, Role
+from entente.domain.rules import Level, Unit
+from entente.domain.windows import UTC_NAME, Window
 
 T = TypeVar("T")
 
@@ -148,6 +150,45 @@ class GrantView(msgspec.Struct, frozen=True, kw_only=True):
     amount: str
     note: str
     created: str
+
+
+# ---- rules ----
+
+
+class RuleQuery(_Form, frozen=True, kw_only=True):
+    """Which rules."""
+
+    limit: Limit = PAGE_DEFAULT
+    after: Cursor | None = None
+    ended: bool = False
+    """Those that were ended, too."""
+
+
+class NewRule(_Form, frozen=True, kw_only=True):
+    """A rule to be made: at most `amount` of `unit` for whom it is about, in each window."""
+
+    level: Level
+    name: str = ""
+    """Of whom it is about; `*` for each one, counted for itself; a key by its id."""
+    unit: Unit
+    amount: Amount
+    """Money for spend, a whole number for what else is counted."""
+    window: Window = Window.LIFETIME
+    zone: str = UTC_NAME
+    currency: str | None = None
+    """For spend only."""
+    hard: bool = True
+    """What does not fit is refused; else it is only told of."""
+    thresholds: tuple[int, ...] = ()
+    """Percentages of the amount that webhooks are told of."""
+
+
+class RuleChange(_Form, frozen=True, kw_only=True):
+    """What is to become of a rule: what is not there stays, and what was used stays used."""
+
+    amount: Amount | UnsetType = UNSET
+    hard: bool | UnsetType = UNSET
+    thresholds: tuple[int, ...] | UnsetType = UNSET
 
 
 # ---- webhooks ----

@@ -20,12 +20,17 @@ from entente.http.admin.keys import KEY_OPERATIONS
 from entente.http.admin.operation import Asked, Operation
 from entente.http.admin.paths import DOCUMENT_ACTION
 from entente.http.admin.reading import read_body, read_query
+from entente.http.admin.rules import RULE_OPERATIONS
 from entente.http.exchange import Exchange
 from entente.http.handler import Handler, answer_json, somebody
 from entente.http.queries import read_query as fields_of
 from entente.http.routes import ROUTES, Match
 
-OPERATIONS: Final[Mapping[str, Operation]] = {**KEY_OPERATIONS, **EVENT_OPERATIONS}
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    **KEY_OPERATIONS,
+    **RULE_OPERATIONS,
+    **EVENT_OPERATIONS,
+}
 IDEMPOTENCY: Final = b"idempotency-key"
 _BOUND: Final = "the bound of /admin/v1"
 
