@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from contextlib import closing
 from fractions import Fraction
@@ -14,17 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate
-from entente.domain.chat import Status
+from entente.db import DATABASE_NAME, connect, migrate
 from entente.domain.errors import LedgerCorrupt
 from entente.domain.money import NANO_PER_UNIT
-from entente.domain.origin import USUAL, Origin
+from entente.domain.origin import Origin
 from entente.domain.usage import Usage
-from entente.ledger.model import adjustment, hold, settlement
+from entente.ledger.model import adjustment
 from entente.ledger.rollups import table
 from entente.ledger.rollups.fold import Folding, compare, kept_since_s
-from entente.ledger.rollups.schema import USAGE_NAME, make_tables, open_usage_file
-from entente.ledger.rollups.source import Found, SqliteSource
+from entente.ledger.rollups.schema import USAGE_NAME, open_usage_file
+from entente.ledger.rollups.source import SqliteSource
 from entente.ledger.rollups.table import Rollups
 from entente.ledger.rollups.tally import (
     ADJUSTMENT,
@@ -38,104 +36,14 @@ from entente.ledger.rollups.tally import (
     Tally,
 )
 from entente.ledger.table import append_now
-from tests.kit.entries import granted, rows_of
+from tests.kit.entries import granted
 from tests.kit.run import PROPERTY
+from tests.usage.journals import EVER, NOW_S, Memory, folded, in_memory, request, total
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from entente.ledger.model import AnyEntry, Settlement
-
-NOW_S: Final = 1_790_000_000
-EVER: Final = 2**62
-
-
-def request(
-    number: int,
-    *,
-    at_s: int = NOW_S,
-    cost: int | None = 7,
-    asset: str = "USD",
-    model: str = "m",
-    key: str = "key_a",
-    origin: Origin | None = None,
-    usage: Usage | None = None,
-    is_estimated: bool = False,
-) -> list[AnyEntry]:
-    """Make the two entries of a request."""
-    opened = hold(
-        id=f"r{number}",
-        at_ns=at_s * NS_PER_S,
-        key=key,
-        asset=asset,
-        model=model,
-        nano=cost or 0,
-        bounded=False,
-        input_tokens=3,
-        output_tokens=4,
-        prices="book",
-        origin=origin or USUAL,
-    )
-    closed = settlement(
-        opened,
-        at_ns=at_s * NS_PER_S,
-        status=Status.COMPLETE,
-        usage=usage or Usage(input=1, output=2),
-        cost_nano=cost,
-        provider="p",
-        target="p/m",
-        estimated=is_estimated,
-    )
-    return [opened, closed]
-
-
-class Memory:
-    """A journal of several chains, in memory."""
-
-    def __init__(self, **chains: list[AnyEntry]) -> None:
-        """Write entries as chains would have them."""
-        self.chains = {
-            name: [Found(row.seq, row.hash, row.line) for row in rows_of(entries)]
-            for name, entries in chains.items()
-        }
-
-    def ends(self) -> Mapping[str, int]:
-        """Give where chains end."""
-        return {name: len(found) for name, found in self.chains.items()}
-
-    def after(self, chain: str, seq: int, most: int) -> Iterator[Found]:
-        """Give entries."""
-        return iter(self.chains[chain][seq : seq + most])
-
-    def hash_of(self, chain: str, seq: int) -> bytes | None:
-        """Give a hash."""
-        found = self.chains.get(chain, [])
-        return found[seq - 1].hash if 0 < seq <= len(found) else None
-
-    def close(self) -> None:
-        """Have nothing to close."""
-
-
-def in_memory() -> Rollups:
-    """Make empty rollups."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    make_tables(connection)
-    return Rollups(SqliteDatabase(connection, "memory"))
-
-
-def folded(*entries: AnyEntry, now_s: int = NOW_S) -> Rollups:
-    """Fold entries."""
-    rollups = in_memory()
-    Folding(rollups, Memory(one=list(entries))).run(lambda: now_s)
-    return rollups
-
-
-def total(rollups: Rollups, width_s: int = DAY_S) -> Sums:
-    """Give the sum of everything in one currency."""
-    (line,) = rollups.sums(width_s, 0, EVER, (), in_steps=False)
-    return line.sums
-
 
 WORDS: Final = st.sampled_from(["", "a", "b"])
 
@@ -327,8 +235,8 @@ def journal(tmp_path: Path) -> Path:
 
 def opened(folder: Path) -> Folding:
     """Open the rollups of a data folder."""
-    database = SqliteDatabase(open_usage_file(folder / USAGE_NAME), USAGE_NAME)
-    return Folding(Rollups(database), SqliteSource(folder / DATABASE_NAME))
+    rollups = Rollups(open_usage_file(folder / USAGE_NAME))
+    return Folding(rollups, SqliteSource(folder / DATABASE_NAME))
 
 
 def test_a_fold_that_breaks_off_goes_on(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:

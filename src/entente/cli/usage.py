@@ -143,8 +143,8 @@ def _both(rollups: Rollups, wanted: Wanted, width_s: int) -> tuple[list[UsageLin
 def _anew(folding: Folding) -> SqliteDatabase:
     """Fold the journal by quarters of an hour, into a file that ends with its connection."""
     connection = sqlite3.connect("", isolation_level=None)
-    make_tables(connection)
     made = SqliteDatabase(connection, "the sums by quarters of an hour")
+    make_tables(made)
     folding.into(Rollups(made), (QUARTER_S,)).run(now_s, most=REBUILD_STEP_ENTRIES)
     return made
 

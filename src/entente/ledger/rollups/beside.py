@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from entente.db import DATABASE_NAME, SqliteDatabase
+from entente.db import DATABASE_NAME
 from entente.ledger.rollups.fold import Folding
 from entente.ledger.rollups.schema import USAGE_NAME, open_usage_file
 from entente.ledger.rollups.source import SqliteSource
@@ -21,4 +21,4 @@ def open_folding(data_dir: Path) -> Folding:
     """Open the journal of a data folder and its rollups. Raises LedgerUnavailable."""
     path = data_dir / USAGE_NAME
     source = SqliteSource(data_dir / DATABASE_NAME)
-    return Folding(Rollups(SqliteDatabase(open_usage_file(path), str(path))), source)
+    return Folding(Rollups(open_usage_file(path)), source)

@@ -57,8 +57,8 @@ class Folding:
 
     def behind(self) -> int:
         """Give how many entries are not folded yet."""
-        marks = self.rollups.marks()
         ends = self._source.ends()
+        marks = self.rollups.marks()
         return sum(
             max(0, end - (marks[chain].seq if chain in marks else 0)) for chain, end in ends.items()
         )
@@ -163,8 +163,8 @@ def compare(rollups: Rollups, source: Source) -> tuple[int, list[str]]:
     """
     beside = sqlite3.connect("", isolation_level=None)  # a file that ends with the connection
     try:
-        make_tables(beside)
         anew = Rollups(SqliteDatabase(beside, "the fold beside"))
+        make_tables(anew.database)
         with rollups.snapshot():
             for chain, mark in rollups.marks().items():
                 _fold_up_to(anew, source, chain, mark.seq)

@@ -5,7 +5,7 @@ Every statement is made of the names of columns that stand here, and of places f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -52,9 +52,12 @@ class Rollups:
 
     # ---- writing; inside a transaction ----
 
-    def marks(self) -> dict[str, Mark]:
-        """Give how far each chain is folded."""
-        rows = self.database.execute("SELECT chain, seq, hash FROM rollup_positions")
+    def marks(self, chains: Collection[str] | None = None) -> dict[str, Mark]:
+        """Give how far these chains are folded, or all."""
+        asked = "SELECT chain, seq, hash FROM rollup_positions"
+        if chains is not None:
+            asked += f" WHERE chain IN ({', '.join('?' * len(chains))})"
+        rows = self.database.execute(asked, tuple(chains or ()))
         return {chain: Mark(seq, bytes(hash_)) for chain, seq, hash_ in rows}
 
     def set_mark(self, chain: str, mark: Mark) -> None:
