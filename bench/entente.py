@@ -95,6 +95,16 @@ def entente(
         yield program, target
 
 
+def command(folder: Path, *arguments: str) -> None:
+    """Run a command on the data of a product that runs in `folder`, or will. Exits if it fails."""
+    settings = folder / "commands.toml"
+    settings.write_text(f'[server]\ndata_dir = "{folder}/data"\n')
+    line = [_program(), *arguments, "--config", str(settings)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)}: {done.stderr}")
+
+
 def verify(folder: Path) -> str:
     """Verify the ledger of a product that has stopped; give the command's words.
 

@@ -125,11 +125,12 @@ class CrossedStreams(msgspec.Struct, frozen=True):
     seen: stream_client.Outcome
 
 
-class Agreed(msgspec.Struct, frozen=True):
-    """The same closed loop with an agreement that requests are decided by, and without."""
+class Beside(msgspec.Struct, frozen=True):
+    """The same closed loop with something that governs requests, and without it."""
 
+    what: str
     round: int
-    agreed: Load
+    ruled: Load
     free: Load
 
 
@@ -171,7 +172,8 @@ class Results(msgspec.Struct):
     endurance: list[Endurance] = []
     crossed: list[Crossed] = []
     crossed_streams: list[CrossedStreams] = []
-    agreed: list[Agreed] = []
+    agreements: list[Beside] = []
+    budgets: list[Beside] = []
     works: list[Work] = []
     sums: list[Work] = []
     ledgers: list[Check] = []
@@ -203,7 +205,8 @@ ROWS: Final = {
     "footprint": ("footprints",),
     "endurance": ("endurance",),
     "crossings": ("crossed", "crossed_streams"),
-    "agreements": ("agreed",),
+    "agreements": ("agreements",),
+    "budgets": ("budgets",),
     "works": ("works",),
     "usage": ("sums",),
 }

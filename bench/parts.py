@@ -17,17 +17,26 @@ from typing import Final
 import msgspec
 
 from bench import entente, settling, simulating, subjects, translation, usage
-from bench.model import Agreed, Check, Crossed, CrossedStreams, Work
+from bench.model import Beside, Check, Crossed, CrossedStreams, Work
 from bench.plan import KB
 from bench.process import clean_environment
 from bench.suite import Suite
 from bench.traffic import MODEL, Target, chat_body
+from entente.control.key_forms import BOOTSTRAP_NAME
 
 CONNECTIONS: Final = 32
 STREAMING: Final = ("chat", "messages", "responses")
 DOCUMENT: Final = (
     Path(__file__).parents[1] / "examples" / "agreements" / "two-storefronts" / "agreement.yaml"
 )
+BUDGETS: Final = {
+    "organization": "year",
+    "project:default": "month",
+    f"model:{MODEL}": "week",
+    "key:*": "day",
+    "user:*": "lifetime",
+}
+"""Scopes, each with the window of its budget."""
 _ENFORCED: Final = '[agreement]\nfile = "agreement.yaml"\n'
 _ATTRIBUTES: Final = 'attributes = { seller = "lab", host = "lab-cloud" }'
 
@@ -53,48 +62,59 @@ def crossings(suite: Suite) -> None:
 
 def agreements(suite: Suite) -> None:
     """The same requests with an agreement to be decided by, and without one, in turns."""
-    plan, results = suite.plan, suite.results
-    with _pair(suite) as pair:
+    text = DOCUMENT.read_text().replace("frontier-*", MODEL)
+
+    def decide(home: Path) -> dict[str, str]:
+        (home / "agreement.yaml").write_text(text)
+        return {"more": _ENFORCED, "about_unary": _ATTRIBUTES}
+
+    suite.results.agreements += _beside(suite, "an agreement", decide)
+
+
+def budgets(suite: Suite) -> None:
+    """The same requests under a hard budget at each of five levels, and under none, in turns."""
+
+    def limit(home: Path) -> dict[str, str]:
+        for scope, window in BUDGETS.items():
+            command = ["limits", "add", scope, "--spend", "1000000", "--window", window]
+            entente.command(home, *command)
+        return {}
+
+    suite.results.budgets += _beside(suite, "budgets at five levels", limit)
+
+
+def _beside(suite: Suite, what: str, rule: Callable[[Path], dict[str, str]]) -> Iterator[Beside]:
+    """Measure in turns; `rule` prepares a home, and says what its configuration has more."""
+    plan = suite.plan
+    with _pair(suite, what, rule) as pair:
         for number in range(plan.rounds):
-            names = sorted(pair, reverse=bool(number % 2))
             loads = {}
-            for name in names:
-                suite.meter.step(f"{name} agreement, {CONNECTIONS} connections")
+            for name in sorted(pair, reverse=bool(number % 2)):
+                suite.meter.step(f"{name} {what}, {CONNECTIONS} connections")
                 loads[name] = suite.wrk.load(pair[name], chat_body(KB), CONNECTIONS, plan.unary_s)
-            results.agreed.append(Agreed(number, loads["with an"], loads["without an"]))
+            yield Beside(what, number, loads["with"], loads["without"])
 
 
 @contextlib.contextmanager
-def _pair(suite: Suite) -> Iterator[Mapping[str, Target]]:
-    """Run the product twice, once with an agreement; verify both ledgers afterwards."""
-    homes = {
-        "with an": suite.folder / "agreement",
-        "without an": suite.folder / "no-agreement",
-    }
+def _pair(
+    suite: Suite, what: str, rule: Callable[[Path], dict[str, str]]
+) -> Iterator[Mapping[str, Target]]:
+    """Run the product twice, once under a rule; verify both ledgers afterwards."""
+    homes = {name: suite.folder / f"{name} {what}" for name in ("with", "without")}
     ports = suite.stand.ports
     with contextlib.ExitStack() as stack:
         running = {}
         for name, home in homes.items():
-            enforced = name == "with an"
             home.mkdir()
-            if enforced:
-                text = DOCUMENT.read_text().replace("frontier-*", MODEL)
-                (home / "agreement.yaml").write_text(text)
-            _, running[name] = stack.enter_context(
-                entente.entente(
-                    home,
-                    ports.unary,
-                    ports.stream,
-                    "full",
-                    more=_ENFORCED if enforced else "",
-                    about_unary=_ATTRIBUTES if enforced else "",
-                )
-            )
+            more = rule(home) if name == "with" else {}
+            running[name] = stack.enter_context(
+                entente.entente(home, ports.unary, ports.stream, "full", **more)
+            )[1]
+            entente.command(home, "keys", "set", BOOTSTRAP_NAME, "--user", "bench")
             suite.wrk.load(running[name], chat_body(KB), CONNECTIONS, suite.plan.warm_s)
         yield running
     for name, home in homes.items():
-        words = entente.verify(home)
-        suite.results.ledgers.append(Check("agreements", f"{name} agreement", words))
+        suite.results.ledgers.append(Check(what, f"{name} {what}", entente.verify(home)))
 
 
 def works(suite: Suite) -> None:
@@ -127,6 +147,7 @@ def _figures(suite: Suite, module: str, amount: int) -> bytes:
 STAGES: Final[Mapping[str, Callable[[Suite], None]]] = {
     "crossings": crossings,
     "agreements": agreements,
+    "budgets": budgets,
     "works": works,
     "usage": sums,
 }

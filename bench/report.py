@@ -66,8 +66,9 @@ _METHOD: Final = """\
   (Portkey-AI/gateway#1389); it records nothing.
 - **From one dialect to another**: one Entente in front of providers of two dialects, a body of
   1 KB, 32 connections; ways take turns, and what counts is the ratio to chat -> chat, whose bytes
-  pass, in the same round. **With an agreement**: two Ententes take turns, one of which decides
-  each request by the document of `examples/agreements/two-storefronts`.
+  pass, in the same round. **Under an agreement, and under budgets**: two Ententes take turns, one
+  of which decides each request by the document of `examples/agreements/two-storefronts`, or holds
+  it to a budget at each of five levels.
 - Installed sizes leave out the interpreter (Python, Node.js), byte code and, for Entente, the
   optional local runtime with its model.
 """
@@ -138,8 +139,8 @@ def _parts(results: Results) -> list[str]:
         parts += ["\n## From one dialect to another\n", tables.crossing_table(results)]
     if results.crossed_streams:
         parts += ["", tables.crossed_streams_table(results)]
-    if results.agreed:
-        parts += ["\n## With an agreement\n", tables.agreement_table(results)]
+    if results.agreements or results.budgets:
+        parts += ["\n## Under an agreement, and under budgets\n", tables.beside_table(results)]
     if results.works or results.sums:
         parts += ["\n## Off the path of requests\n", tables.work_table(results)]
     return parts

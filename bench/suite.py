@@ -201,6 +201,7 @@ def steps(plan: Plan, stand: Stand) -> dict[str, int]:
         "endurance": 1,
         "crossings": plan.rounds * 4 + 3,
         "agreements": plan.rounds * 2,
+        "budgets": plan.rounds * 2,
         "works": 2,
     }
 

@@ -162,17 +162,18 @@ def crossed_streams_table(results: Results) -> str:
     return table(["", "paced streams", "served whole", "chunk p50 ms", "chunk p99 ms"], rows)
 
 
-def agreement_table(results: Results) -> str:
-    """Requests per second with and without an agreement."""
-    agreed, free = views.agreed(results)
-    rows = [
-        ["without an agreement", _spread(views.over_rounds(free)), "1"],
-        [
-            "decided by an agreement",
-            _spread(views.over_rounds(agreed)),
-            _spread(views.over_rounds(views.ratios(agreed, free)), 3),
-        ],
-    ]
+def beside_table(results: Results) -> str:
+    """Requests per second with and without what governs them."""
+    rows = []
+    for pairs in (results.agreements, results.budgets):
+        if pairs:
+            what = pairs[0].what
+            ruled, free = views.beside(pairs)
+            ratios = views.over_rounds(views.ratios(ruled, free))
+            rows += [
+                [f"without {what}", _spread(views.over_rounds(free)), "1"],
+                [f"with {what}", _spread(views.over_rounds(ruled)), _spread(ratios, 3)],
+            ]
     return table(["", "requests/s", "of those without"], rows)
 
 

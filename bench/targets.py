@@ -128,7 +128,7 @@ def _resources(results: Results) -> Iterator[Target]:
 
 
 def _parts(results: Results) -> Iterator[Target]:
-    """What dialects and agreements cost."""
+    """What dialects, agreements and budgets cost."""
     same = views.crossed(results, "chat", "chat")
     for client, provider in (("chat", "messages"), ("messages", "chat"), ("responses", "chat")):
         found = views.ratios(views.crossed(results, client, provider), same)
@@ -140,9 +140,10 @@ def _parts(results: Results) -> Iterator[Target]:
             f"{streamed.seen.served}",
             streamed.seen.served == streamed.streams,
         )
-    agreed, free = views.agreed(results)
-    text = "deciding by an agreement, 32 connections: at least 0.97 of the throughput without"
-    yield from _line(text, views.ratios(agreed, free), least=0.97)
+    for rows, least in ((results.agreements, 0.97), (results.budgets, 0.85)):
+        what = rows[0].what if rows else ""
+        text = f"under {what}, 32 connections: at least {least} of the throughput without"
+        yield from _line(text, views.ratios(*views.beside(rows)), least=least)
     for row in (*results.works, *results.sums):
         most = WORK_S_MAX[row.name.split()[0]]
         yield from _line(

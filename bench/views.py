@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from bench.model import Endurance, Footprint, Paced, Results
+from bench.model import Beside, Endurance, Footprint, Paced, Results
 from bench.numbers import Line, Spread, fit, spread
 from bench.subjects import DIRECT
 from bench.wrk import Load
@@ -40,11 +40,12 @@ def crossed(results: Results, client: str, provider: str) -> Rounds:
     }
 
 
-def agreed(results: Results) -> tuple[Rounds, Rounds]:
-    """Requests per second with an agreement and without one, by round."""
+def beside(rows: Iterable[Beside]) -> tuple[Rounds, Rounds]:
+    """Requests per second with what governs them and without it, by round."""
+    listed = list(rows)
     return (
-        {row.round: row.agreed.per_s for row in results.agreed},
-        {row.round: row.free.per_s for row in results.agreed},
+        {row.round: row.ruled.per_s for row in listed},
+        {row.round: row.free.per_s for row in listed},
     )
 
 
