@@ -27,7 +27,7 @@ METER: Final = "meter"
 NS_PER_DAY: Final = 24 * 3600 * 1_000_000_000
 
 
-class Draw(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Draw(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True, gc=False):
     """What one request takes from a meter at most; `limit` is None where a rule only tells."""
 
     meter: str

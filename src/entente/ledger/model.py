@@ -61,7 +61,7 @@ def payable(provider: str) -> str:
     return f"payable:{provider}"
 
 
-class Posting(msgspec.Struct, frozen=True, array_like=True):
+class Posting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Move `nano` nano-units (above zero) of `asset` from one account to another."""
 
     source: str

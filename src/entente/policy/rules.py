@@ -49,13 +49,14 @@ class Standing(msgspec.Struct, frozen=True):
 class Applied:
     """A rule, and the subject that it counts a request for; remembers its meter of now."""
 
-    __slots__ = ("ends_ns", "limit", "meter", "rule", "subject", "unit")
+    __slots__ = ("asset", "ends_ns", "limit", "meter", "rule", "subject", "unit")
 
     def __init__(self, rule: Rule, subject: str) -> None:
         """Begin with the meter of no window."""
         self.rule = rule
         self.subject = subject
         self.unit = rule.unit
+        self.asset = rule.asset
         self.limit = rule.amount if rule.hard else None
         self.meter = ""
         self.ends_ns = 0
@@ -83,7 +84,7 @@ class Rules(msgspec.Struct, frozen=True):
         for applied in self.applied:
             unit = applied.unit
             if unit is Unit.SPEND:
-                if applied.rule.asset != asset:
+                if applied.asset != asset:
                     continue
                 amount = nano
             else:
