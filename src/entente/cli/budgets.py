@@ -12,6 +12,7 @@ from entente.cli.amounts import nano_of_usd
 from entente.cli.base import (
     ConfigOption,
     JsonOption,
+    base_of,
     database,
     existing_database,
     ids,
@@ -19,6 +20,7 @@ from entente.cli.base import (
     say_table,
     settings,
 )
+from entente.control.audit import Audit
 from entente.control.budgets import (
     Budget,
     budgets,
@@ -26,6 +28,7 @@ from entente.control.budgets import (
     further_grant,
     nothing_granted,
 )
+from entente.control.grants import note_grant
 from entente.domain.money import format_nano
 from entente.ledger.appending import append_now
 from entente.ledger.journal import entries
@@ -118,8 +121,11 @@ def _change(
             entry = further_grant(
                 OPERATOR, key_id, nano, id_=grant_id, at_ns=time.time_ns(), note=note
             )
-            append_now(opened, [entry])
-        if not record.principal.budgeted:
+            with opened.transaction():
+                append_now(opened, [entry])
+                store.set_budgeted(OPERATOR, key_id)
+                note_grant(Audit(base_of(opened)), OPERATOR, before, entry)
+        elif not record.principal.budgeted:
             store.set_budgeted(OPERATOR, key_id)
     _show((record,), _fold(config), as_json=as_json)
 

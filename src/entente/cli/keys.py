@@ -14,6 +14,7 @@ from entente.cli.amounts import nano_of_usd
 from entente.cli.base import (
     ConfigOption,
     JsonOption,
+    base_of,
     database,
     keys_of,
     say,
@@ -22,10 +23,12 @@ from entente.cli.base import (
     settings,
 )
 from entente.config.problems import did_you_mean
-from entente.control.budgets import initial_grant
+from entente.control.audit import Audit
+from entente.control.budgets import initial_grant, nothing_granted
+from entente.control.grants import note_grant
 from entente.control.key_forms import KeyChange, KeyWish, view
 from entente.control.times import moment_ns, span_s
-from entente.domain.errors import InvalidParameter, LedgerError
+from entente.domain.errors import InvalidParameter
 from entente.domain.principal import DEFAULT_PROJECT, Role
 from entente.ledger.appending import append_now
 
@@ -106,18 +109,15 @@ def _say_made(made: NewKey, *, as_json: bool) -> None:
 
 
 def _made(opened: Database, wish: KeyWish, budget_nano: int | None) -> NewKey:
-    """Make a key and grant its budget; a key whose grant fails is revoked again."""
+    """Make a key and grant its budget: both, or neither."""
     keys = keys_of(opened)
-    made = keys.create(OPERATOR, wish)
-    if not budget_nano:
-        return made
-    key_id = made.record.principal.key_id
-    entry = initial_grant(OPERATOR, key_id, budget_nano, at_ns=time.time_ns())
-    try:
-        append_now(opened, [entry])
-    except LedgerError:
-        keys.revoke(OPERATOR, key_id)
-        raise
+    with opened.transaction():
+        made = keys.create(OPERATOR, wish)
+        if budget_nano:
+            key_id = made.record.principal.key_id
+            entry = initial_grant(OPERATOR, key_id, budget_nano, at_ns=time.time_ns())
+            append_now(opened, [entry])
+            note_grant(Audit(base_of(opened)), OPERATOR, nothing_granted(key_id), entry)
     return made
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from entente.control.budgets import Budget, budget_view, check_change, further_grant
 from entente.control.table import Base, admit
 from entente.domain.errors import ObjectNotFound
@@ -28,6 +30,17 @@ class Granting(Protocol):
         """Give a grant by its id."""
 
 
+def note_grant(audit: Audit, actor: Principal, before: Budget, made: Grant) -> None:
+    """Write a grant down in the audit, in the transaction that makes it."""
+    after = msgspec.structs.replace(
+        before,
+        granted_nano=before.granted_nano + made.nano,
+        available_nano=before.available_nano + made.nano,
+    )
+    views = {"before": budget_view(before), "after": budget_view(after)}
+    audit.note(actor, "budget.grant", made.key, **views)
+
+
 class Grants:
     """The use cases."""
 
@@ -43,15 +56,18 @@ class Grants:
         admit(actor)
         return self._ledger.budget(key)
 
-    def add(self, actor: Principal, key: str, nano: int, *, note: str = "") -> Grant:
+    def add(
+        self, actor: Principal, key: str, nano: int, *, before: Budget, note: str = ""
+    ) -> Grant:
         """Add to a key's budget, or take away; from then on the key is under a hard one.
 
-        Raises InvalidParameter for what is spent already, PermissionDenied, LedgerUnavailable.
+        `before` is where it stands, which may take a while to find out: not inside a
+        transaction, because all writers wait for that. Raises InvalidParameter for what is
+        spent already, PermissionDenied, LedgerUnavailable.
         """
         admit(actor)
+        check_change(before, nano)
         with self._base.database.transaction():
-            before = self._ledger.budget(key)
-            check_change(before, nano)
             made = further_grant(
                 actor,
                 key,
@@ -62,10 +78,7 @@ class Grants:
             )
             self._ledger.append(made)
             self._store.set_budgeted(actor, key)
-            after = self._ledger.budget(key)
-            self._audit.note(
-                actor, "budget.grant", key, before=budget_view(before), after=budget_view(after)
-            )
+            note_grant(self._audit, actor, before, made)
         return made
 
     def get(self, actor: Principal, grant_id: str) -> Grant:

@@ -20,6 +20,7 @@ LINE_MAX: Final = 10_000
 """Events in line; while the database cannot be written the oldest ones are dropped beyond."""
 AT_ONCE_MAX: Final = 100
 RETRY_S: Final = 1.0
+CLOSE_S: Final = 2.0
 
 _log = logging.getLogger("entente.webhooks")
 
@@ -53,9 +54,10 @@ class Teller:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        with contextlib.suppress(LedgerError):
-            while self._line:
-                await self._write()
+        with contextlib.suppress(LedgerError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while self._line:
+                    await self._write()
 
     async def _run(self) -> None:
         while True:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from entente.auth.model import KeyRecord
-from entente.control.budgets import BudgetView, budget_view
+from entente.control.budgets import BudgetView, budget_view, nothing_granted
 from entente.control.desk import Desk
 from entente.control.key_forms import KeyChange, KeyView, KeyWish, view
 from entente.control.projects import ProjectView
@@ -120,7 +120,8 @@ def _create_key(desk: Desk, asked: Asked) -> KeyWithSecret:
     with desk.base.database.transaction():
         made = desk.keys.create(asked.actor, wish)
         if nano:
-            desk.grants.add(asked.actor, made.record.principal.key_id, nano)
+            key_id = made.record.principal.key_id
+            desk.grants.add(asked.actor, key_id, nano, before=nothing_granted(key_id))
     return _with_secret(made.record, made.secret.reveal())
 
 
@@ -183,7 +184,8 @@ def _get_budget(desk: Desk, asked: Asked) -> BudgetView:
 def _create_grant(desk: Desk, asked: Asked) -> GrantView:
     body: GrantForm = asked.body
     key_id = _key(desk, asked).principal.key_id
-    return _grant(desk.grants.add(asked.actor, key_id, _nano(body.usd, "usd"), note=body.note))
+    nano = _nano(body.usd, "usd")
+    return _grant(desk.grants.add(asked.actor, key_id, nano, before=asked.ready, note=body.note))
 
 
 def _create_grant_again(desk: Desk, asked: Asked, made: str) -> GrantView:
@@ -280,6 +282,9 @@ KEY_OPERATIONS: Final = {
     ),
     "admin_create_grant": Operation(
         summary="Add to a key's budget, or take away; from then on it is a hard one.",
+        prepare=lambda desk, asked: desk.grants.standing(
+            asked.actor, _key(desk, asked).principal.key_id
+        ),
         do=_create_grant,
         again=_create_grant_again,
         body=GrantForm,

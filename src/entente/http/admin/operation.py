@@ -26,6 +26,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     # Body and query have the types that the operation names; each of them knows its own.
     body: Any
     query: Any
+    ready: Any = None
+    """What was found out before."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +47,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     writes: bool = False
     """It changes what the server goes by."""
 
+    prepare: Callable[[Desk, Asked], Any] | None = None
+    """Finds out what takes a while, outside of the transaction: it goes to `asked.ready`."""
     grants: bool = False
     """It changes a budget, which stands in the ledger."""
 

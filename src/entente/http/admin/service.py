@@ -109,6 +109,8 @@ def _done(
     desk: Desk, operation: Operation, asked: Asked, name: str | None, digest: bytes
 ) -> object:
     """Do it, once under a name that the client gave it."""
+    if operation.prepare is not None:
+        asked = msgspec.structs.replace(asked, ready=operation.prepare(desk, asked))
     if name is None or operation.again is None:
         return operation.do(desk, asked)
     with desk.base.database.transaction():
