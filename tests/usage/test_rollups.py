@@ -339,4 +339,4 @@ def test_tables_of_another_version_are_made_anew(journal: Path) -> None:
 def test_a_line_that_is_none_is_said() -> None:
     """It is not skipped in silence."""
     with pytest.raises(LedgerCorrupt):
-        Tally().add(b'{"kind":"settle","at_ns":"x"}')
+        Tally(0).add(b'{"kind":"settle","at_ns":"x"}')

@@ -91,26 +91,26 @@ class Folding:
     def _step(self, chain: str, now_s: int, most: int) -> int:
         """Fold some entries of a chain."""
         mark = self.rollups.marks().get(chain, Mark(0, b""))
-        tally = Tally()
+        since_s = kept_since_s(now_s) if HOUR_S in self._widths else 0
+        tally = Tally(since_s)
         for seq, hash_, line in self._source.after(chain, mark.seq, most):
             tally.add(line)
             mark = Mark(seq, hash_)
         if tally.entries:
-            self._write(tally, now_s)
+            self._write(tally, since_s)
             self.rollups.set_mark(chain, mark)
         return tally.entries
 
-    def _write(self, tally: Tally, now_s: int) -> None:
-        """Add a tally to the tables."""
-        rollups, narrower = self.rollups, tally.minutes()
-        since_s = kept_since_s(now_s)
+    def _write(self, tally: Tally, since_s: int) -> None:
+        """Add a tally to the tables; it has minutes from `since_s` on."""
+        rollups = self.rollups
+        narrower, labels = tally.sums()
         recent = {at: sums for at, sums in narrower.items() if at[0] >= since_s}
         if recent and HOUR_S in self._widths:
             rollups.add(MINUTE_S, recent)
         for width_s in self._widths:
             narrower = wider(narrower, width_s)
             rollups.add(width_s, narrower)
-        labels = tally.labels()
         if labels:
             rollups.add_labels(labels)
 
@@ -183,17 +183,18 @@ def _fold_up_to(anew: Rollups, source: Source, chain: str, seq: int) -> None:
     """Fold a chain up to an entry."""
     at = 0
     while at < seq:
-        tally = Tally()
+        tally = Tally(_EVER)
         for found in source.after(chain, at, min(STEP_ENTRIES, seq - at)):
             tally.add(found.line)
             at = found.seq
         if not tally.entries:
             return
         with anew.database.transaction():
-            hours = wider(tally.minutes(), HOUR_S)
+            minutes, labels = tally.sums()
+            hours = wider(minutes, HOUR_S)
             anew.add(HOUR_S, hours)
             anew.add(DAY_S, wider(hours, DAY_S))
-            anew.add_labels(tally.labels())
+            anew.add_labels(labels)
 
 
 _Pair = tuple[str, Line | None, Line | None]
