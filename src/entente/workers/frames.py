@@ -12,6 +12,7 @@ import msgspec
 
 from entente.config import Config
 from entente.db.address import Address, address_of
+from entente.db.address import Address, address_of
 from entente.domain.secret import Secret
 
 LENGTH_BYTES: Final = 4
@@ -79,12 +80,16 @@ def _enc(value: object) -> object:
             return value.reveal()
         case Address():
             return value.url.reveal()
+        case Address():
+            return value.url.reveal()
         case _:
             raise NotImplementedError(type(value).__name__)
 
 
 def _dec(kind: type, value: Any) -> object:
     """Read it again."""
+    if kind is Address:
+        return address_of(Secret(value))
     if kind is Address:
         return address_of(Secret(value))
     if kind in (Path, Fraction, Secret):
