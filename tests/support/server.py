@@ -272,7 +272,7 @@ class EntenteServer:
         """Make a key, as the command line does. A running server is waited for."""
         with contextlib.closing(self._database()) as connection:
             wished = KeyWish(budgeted=budget_nano is not None, **wish)
-            key = _create(KeyStore(SqliteDatabase(connection)), wished)
+            key = create_key(KeyStore(SqliteDatabase(connection)), wished)
             if budget_nano:
                 granted = initial_grant(OPERATOR, key.id, budget_nano, at_ns=time.time_ns())
                 append_now(connection, [granted])
@@ -292,7 +292,7 @@ class EntenteServer:
         with contextlib.closing(self._database()) as connection:
             store = KeyStore(SqliteDatabase(connection))
             with store.transaction():
-                return [_create(store, KeyWish()) for _ in range(count)]
+                return [create_key(store, KeyWish()) for _ in range(count)]
 
     def _database(self) -> Any:
         """Open the database as another process would."""
@@ -345,7 +345,7 @@ class EntenteServer:
         return report
 
 
-def _create(store: KeyStore, wish: KeyWish) -> Key:
+def create_key(store: KeyStore, wish: KeyWish) -> Key:
     """Make a key with this process's clock and randomness."""
     ids = Ids(time.time_ns, random.SystemRandom().getrandbits)
     _ensure_project(store, wish.project)

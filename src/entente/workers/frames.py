@@ -12,7 +12,6 @@ import msgspec
 
 from entente.config import Config
 from entente.db.address import Address, address_of
-from entente.db.address import Address, address_of
 from entente.domain.secret import Secret
 
 LENGTH_BYTES: Final = 4
