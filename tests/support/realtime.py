@@ -144,8 +144,12 @@ class Sitting:
                 self.raw.append(message)
                 event = json.loads(message)
                 self.heard.append(event)
-                await self._hear(event)
-        except ConnectionClosed:
+                try:
+                    await self._hear(event)
+                except (KeyError, IndexError, TypeError, AttributeError, ValueError):
+                    error = {"type": "invalid_request_error", "message": "That is no event."}
+                    await self.say("error", error=error)
+        except (ConnectionClosed, ValueError):
             pass
         finally:
             for task in self._running.values():
