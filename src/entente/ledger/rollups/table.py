@@ -14,8 +14,8 @@ from entente.domain.money import NANO_PER_UNIT
 from entente.ledger.rollups.schema import COUNTS, NAMES, SUMS
 from entente.ledger.rollups.tally import OTHER, At, AtLabel, Label, Place, Sums
 
-ROWS_AT_ONCE: Final = 400
-"""Rows of one statement: their values stay below what either driver takes."""
+ROWS_AT_ONCE: Final = (256, 64, 16, 4, 1)
+"""Rows of one statement: few sizes, so that both drivers keep them prepared."""
 WORDS_PER_DAY_MAX: Final = 10_000
 """End users, and tags, that a project has on a day; those beyond are put together."""
 
@@ -110,12 +110,14 @@ class Rollups:
     def _upsert(self, table: str, key: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows, or add them to those that are there."""
         rest = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {_ADDED.format(table=table)}"
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            some = rows[start : start + ROWS_AT_ONCE]
-            one = f"({', '.join('?' * len(some[0]))})"
-            values = [value for row in some for value in row]
-            places = ", ".join([one] * len(some))
+        one = f"({', '.join('?' * (len(key) + len(SUMS)))})"
+        start = 0
+        while start < len(rows):
+            size = next(size for size in ROWS_AT_ONCE if size <= len(rows) - start)
+            values = [value for row in rows[start : start + size] for value in row]
+            places = ", ".join([one] * size)
             self.database.execute(f"INSERT INTO {table} VALUES {places}{rest}", values)
+            start += size
 
     def forget(self, width_s: int, before_s: int) -> None:
         """Delete sums of times of `width_s` that began before a moment."""
