@@ -82,7 +82,7 @@ class _RefusesTooSoon(Lender):
 
     def hear(self, said: Statement) -> list[Word]:
         words = super().hear(said)
-        return [replace(word, ever=self.free) for word in words]
+        return [replace(word, used=self.limit - self.free) for word in words]
 
 
 class _ChecksNothing(Borrower):

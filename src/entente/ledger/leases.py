@@ -18,6 +18,7 @@ from entente.domain.errors import LedgerUnavailable
 from entente.ledger.lending.borrower import PACE_MS, RETRY_MS
 from entente.ledger.lending.desk import Answer, Desk, Part
 from entente.ledger.lending.messages import Statement, Verdict, Word
+from entente.ledger.meters import Counter
 
 MS_PER_S: Final = 1_000
 NS_PER_MS: Final = 1_000_000
@@ -28,6 +29,10 @@ RETRY_S_MAX: Final = 1.0
 SWEEP_MS: Final = 1_000
 FORGET_MS: Final = 15 * 60 * 1_000
 """The loan of a window that is over is kept in mind so long: clocks are stepped back, too."""
+
+_TAKEN_OVER: Final = (
+    "This worker was cut off from the database, and another one settled its requests. Try again."
+)
 
 _log = logging.getLogger("entente.ledger")
 
@@ -106,6 +111,8 @@ class Leases:
         self._desk = Desk(self._name)
         self._terms: dict[str, Terms] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._forgotten: dict[str, int] = {}
+        """What this worker had used of meters when it forgot them."""
         self._over: dict[str, int] = {}
         """Meters whose window is over, and when that was seen."""
         self._swept_ms = now_ms()
@@ -160,12 +167,40 @@ class Leases:
     def written(self, id: str) -> None:
         """Take note that a settlement is durable: what it freed can go to others."""
         self._desk.written(id)
-        self._news.set()
+        if self._desk.has_news:
+            self._news.set()
+
+    def standing(self, meter: str) -> Counter:
+        """Say where a meter stands: used by all, and held or lent, as far as was heard here."""
+        borrower = self._desk.borrowers.get(meter)
+        return Counter(*borrower.standing()) if borrower else Counter()
+
+    def doubt(self, meter: str) -> None:
+        """Take nothing more from a meter before its lender was heard: its limit has changed."""
+        if meter in self._desk.borrowers:
+            self._desk.doubt(meter)
+            self._news.set()
+
+    @property
+    def meters(self) -> Iterable[str]:
+        """Name the meters that this worker has something to do with."""
+        return self._terms.keys()
+
+    def restart(self, worker: str) -> None:
+        """Begin anew under another name: this worker was taken for dead, and its loans ended."""
+        self._worker, self._names = worker, 0
+        self._desk = Desk(self._name)
+        self._over.clear()
+        self._forgotten.clear()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(LedgerUnavailable(_TAKEN_OVER))
+        self._waiting.clear()
 
     def capacity(self, meter: str) -> int:
         """Give what this worker may use of a meter in all, running requests included."""
         borrower = self._desk.borrowers.get(meter)
-        return borrower.capacity if borrower else 0
+        return self._forgotten.get(meter, 0) + (borrower.capacity if borrower else 0)
 
     def revise(self, meter: str, terms: Terms) -> None:
         """Take new terms of a meter in; nothing more is taken before the lender knows them."""
@@ -241,12 +276,13 @@ class Leases:
             if not said:
                 await self._until_news()
                 continue
+            desk = self._desk
             try:
                 async with asyncio.timeout(ANSWER_S_MAX):
                     heard = await self._authority.exchange(said)
             except (LedgerUnavailable, TimeoutError) as error:
                 for each in said:
-                    self._desk.lost(each.meter)
+                    desk.lost(each.meter)
                 self._set_trouble(str(error) or f"No answer within {ANSWER_S_MAX:g} s.")
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, RETRY_S_MAX)
@@ -280,8 +316,11 @@ class Leases:
             since_ms = self._over.setdefault(meter, now_ms)
             if since_ms == now_ms:
                 self._desk.end(meter)
-            elif now_ms - since_ms >= FORGET_MS and self._desk.forget(meter):
-                del self._terms[meter], self._over[meter]
+            elif now_ms - since_ms >= FORGET_MS:
+                used = self.capacity(meter)
+                if self._desk.forget(meter):
+                    self._forgotten[meter] = used
+                    del self._terms[meter], self._over[meter]
 
     def _set_trouble(self, text: str | None) -> None:
         """Note that the authority is away, which refuses who waits, or that it is back."""

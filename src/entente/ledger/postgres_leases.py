@@ -131,6 +131,10 @@ class PostgresAuthority:
         if not await session.fetchval(_FENCE, chain):
             message = "This worker was taken for dead; it begins anew."
             raise LedgerUnavailable(message)
+        ours = f"{chain}."
+        if not all(each.statement.borrower.startswith(ours) for each in said):
+            message = "This worker begins anew."
+            raise LedgerUnavailable(message)
         names = [each.meter for each in said]
         rows = await session.fetch(_LOCK, names)
         if len(rows) < len(names):
@@ -145,7 +149,6 @@ class PostgresAuthority:
             lender = lenders[each.meter]
             words = _settle_terms(lender, each, found) + lender.hear(each.statement)
             heard += [Heard(each.meter, word) for word in words]
-        ours = f"{chain}."
         others = [each for each in heard if not each.word.to.startswith(ours)]
         await session.execute(
             _WRITE,

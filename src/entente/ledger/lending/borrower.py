@@ -74,6 +74,7 @@ class Borrower:
         """What these free; taken again by requests behind them, but not given back before."""
         self._number = self._in_flight = self._version = 0
         self._round = self._answered = 0
+        self._last: Word | None = None
         self._stated_used = self._stated_need = 0
         """What the lender knows, unless a message was lost."""
         self._unheard = False
@@ -102,6 +103,14 @@ class Borrower:
         if self.pending or self._line or self._in_flight or self._unheard:
             return False
         return self.capacity == self.used == self._stated_used and not self._stated_need
+
+    def standing(self) -> tuple[int, int]:
+        """Say what of the meter is used, and what is held or lent, as far as was heard."""
+        word = self._last
+        if word is None:
+            return self.used, self.pending
+        used = word.used - word.own + self.used
+        return used, max(0, word.limit - used - max(0, self.room) - max(0, word.left))
 
     # ---- requests ----
 
@@ -225,7 +234,7 @@ class Borrower:
             outcomes = self._admit(now_ms)
         if word.version > self._version:
             self._version, self._round = word.version, word.round
-            self.scarce = word.scarce
+            self.scarce, self._last = word.scarce, word
             if word.number == self._number and not _waits(word.verdict, patient=self.patient):
                 self._stated_need = 0
             outcomes += self._refuse(word)

@@ -112,7 +112,9 @@ class Desk:
 
     def settle(self, id: str, costs: Mapping[str, int], now_ms: int) -> list[Answer]:
         """Replace what a request took by what it cost; `written` follows when that is durable."""
-        basket = self._baskets[id]
+        basket = self._baskets.get(id)
+        if basket is None:
+            return []
         basket.costs = costs
         outcomes = []
         for meter, amount in basket.parts:
@@ -122,7 +124,10 @@ class Desk:
 
     def written(self, id: str) -> None:
         """Take note that the settlement of a request is durable."""
-        basket = self._baskets.pop(id)
+        basket = self._baskets.get(id)
+        if basket is None or not basket.costs:
+            return
+        del self._baskets[id]
         for meter, amount in basket.parts:
             self.borrower(meter).written(amount, basket.costs[meter])
             self._touch(meter)

@@ -214,7 +214,10 @@ class Lender(msgspec.Struct):
             round=self.round,
             scarce=self.scarce,
             free=loan.free,
-            ever=self.limit - self.used,
+            limit=self.limit,
+            used=self.used,
+            own=loan.used,
+            left=self.free,
         )
 
 

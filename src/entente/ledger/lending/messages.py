@@ -64,5 +64,15 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     """Others need what is free with you: give it back as it comes."""
     free: int
     """What was left for the borrower when it was not served; below zero behind a longer line."""
-    ever: int
-    """The limit less what is used: more than this fits never."""
+    limit: int
+    used: int
+    """By settled requests of all borrowers."""
+    own: int
+    """What of that the borrower itself has told."""
+    left: int
+    """What is neither used nor lent; below zero where the limit was lowered, or costs ran over."""
+
+    @property
+    def ever(self) -> int:
+        """More than this fits never."""
+        return self.limit - self.used
