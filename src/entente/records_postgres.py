@@ -31,9 +31,12 @@ from entente.domain.usage import NOTHING
 from entente.ledger.books import Books
 from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.journal import GENESIS
+from entente.ledger.leased import LeasedLedger
+from entente.ledger.leases import Leases
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import AnyEntry, Hold, settlement
 from entente.ledger.postgres import PostgresJournal
+from entente.ledger.postgres_leases import PostgresAuthority
 from entente.ledger.postgres_reader import (
     Start,
     end_chain,
@@ -52,6 +55,7 @@ DEAD_S: Final = 3.0
 MONTHS_S: Final = 6 * 3600.0
 ANSWER_S_MAX: Final = 30.0
 """What blocks longer is ended."""
+NS_PER_MS: Final = 1_000_000
 SIDE: Final = "side_entries"
 """The topic of what is written beside the servers."""
 
@@ -85,6 +89,8 @@ class _Desk:
         self._thread = ThreadPoolExecutor(1, "entente-database")
         self._loop = asyncio.get_running_loop()
         self._side = 0
+        self._leases: Leases | None = None
+        self._leased: LeasedLedger | None = None
         self._checkpoints = self._new_checkpoints()
 
     async def open(self) -> Secret | None:
@@ -109,18 +115,34 @@ class _Desk:
         stack.push_async_callback(self._journal.aclose)
         start = await self._call(self._read_books)
         self._side = start.side
-        self.ledger = Ledger(
-            self._journal,
-            start.books,
-            now_ns=time.time_ns,
-            budget_wait_s=config.limits.budget_wait_s,
-        )
+        self.ledger = self._make_ledger(start.books)
         stack.push_async_callback(self._close)
+        if self._leases is not None:
+            stack.push_async_callback(self._leases.aclose)
         chores = {DEAD_S: self._bury, MONTHS_S: self._make_months}
         watch = Watch(self._address, self._hear, chores)
         stack.push_async_callback(watch.aclose)
         watch.start()
         return admin_key
+
+    def _make_ledger(self, books: Books) -> Ledger:
+        """Make the ledger: one that has all, or, beside others, one on leases."""
+        wait_s = self._opening.config.limits.budget_wait_s
+        if self._opening.host.is_alone:
+            return Ledger(self._journal, books, now_ns=time.time_ns, budget_wait_s=wait_s)
+        authority = PostgresAuthority(self._address, lambda: self._journal.chain)
+        worker = str(self._journal.chain)
+        self._leases = Leases(authority, worker, now_ms=_now_ms, now_ns=time.time_ns)
+        authority.on_heard = self._leases.hear
+        self._leased = LeasedLedger(
+            self._journal,
+            books,
+            self._leases,
+            revision=lambda: self.rules.generation,
+            now_ns=time.time_ns,
+            budget_wait_s=wait_s,
+        )
+        return self._leased
 
     # ---- in the thread ----
 
@@ -167,6 +189,8 @@ class _Desk:
 
     def _written(self, entries: Iterable[AnyEntry], seq: int, head: bytes) -> None:
         self._checkpoints.written(entries, seq, head)
+        if self._leased is not None:
+            self._leased.wrote(entries)
 
     def _save_soon(self, reached: Position) -> None:
         """Keep a checkpoint of our chain."""
@@ -189,6 +213,8 @@ class _Desk:
         self._checkpoints = self._new_checkpoints()
         start = await self._call(self._read_books)
         self._side = start.side
+        if self._leases is not None:
+            self._leases.restart(str(self._journal.chain))
         self.ledger.restart(start.books)
 
     async def _hear(self, topics: frozenset[str]) -> None:
@@ -197,6 +223,8 @@ class _Desk:
             await self._see_side_entries()
         if topics - {SIDE}:
             self.ring, self.rules = await self._call(self._read_shared)
+            if self._leased is not None:
+                self._leased.revise(_limits_of(self.rules))
             self._opening.news.changed()
 
     async def _see_side_entries(self) -> None:
@@ -232,6 +260,16 @@ class _Desk:
                 await self._call(save_checkpoint, self._database, chain, reached)
             else:
                 await self._call(end_chain, self._database, chain, reached, time.time_ns())
+
+
+def _limits_of(book: RuleBook) -> dict[str, int | None]:
+    """Give what rules limit, by their ids; None for one that only tells."""
+    return {id: rule.amount if rule.hard else None for id, rule in book.by_id.items()}
+
+
+def _now_ms() -> int:
+    """Give milliseconds that never go back."""
+    return time.monotonic_ns() // NS_PER_MS
 
 
 def _note(saved: asyncio.Future[None]) -> None:

@@ -25,13 +25,12 @@ from entente.ledger.model import Grant, Hold, Settlement
 from entente.ledger.refusals import RETRY_AFTER_MS, budget_refusal, draw_refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from entente.domain.errors import LimitError
     from entente.domain.ids import NowNs
     from entente.domain.usage import Usage
     from entente.ledger.books import Books
-    from entente.ledger.ledger import OnUsed
     from entente.ledger.model import AnyEntry
     from entente.ledger.store import Journal
 
@@ -52,12 +51,9 @@ class LeasedLedger(Ledger):
         revision: Callable[[], int],
         now_ns: NowNs,
         budget_wait_s: float,
-        on_used: OnUsed | None = None,
     ) -> None:
         """Continue `books`. `revision` is that of the rules from which draws have their limits."""
-        super().__init__(
-            journal, books, now_ns=now_ns, budget_wait_s=budget_wait_s, on_used=on_used
-        )
+        super().__init__(journal, books, now_ns=now_ns, budget_wait_s=budget_wait_s)
         self._leases = leases
         self._revision = revision
         self._terms: dict[tuple[str, int | None], Terms] = {}
@@ -120,11 +116,12 @@ class LeasedLedger(Ledger):
             if isinstance(entry, Grant):
                 self._leases.doubt(grant_meter(entry.key, entry.asset))
 
-    def revise(self, limit_of: Callable[[str], int | None]) -> None:
-        """Take the rules of now for meters that are in use; None for one without a limit."""
+    def revise(self, limits: Mapping[str, int | None]) -> None:
+        """Take the limits of now for meters that are in use, by rule; None where one only tells."""
         for meter in list(self._leases.meters):
-            if granted_by(meter) is None:
-                self._leases.revise(meter, self._terms_for(meter, limit_of(read_meter(meter).rule)))
+            rule = read_meter(meter).rule
+            if rule in limits:
+                self._leases.revise(meter, self._terms_for(meter, limits[rule]))
 
     # ---- room ----
 
@@ -159,9 +156,6 @@ class LeasedLedger(Ledger):
 
     def _claims(self, draws: Iterable[Draw]) -> list[Claim]:
         """Say what draws take, and what limits it."""
-        if self._terms_of != self._revision() or len(self._terms) >= TERMS_KEPT_MAX:
-            self._terms.clear()
-            self._terms_of = self._revision()
         return [
             Claim(draw.meter, draw.amount, self._terms_for(draw.meter, draw.limit))
             for draw in draws
@@ -169,6 +163,9 @@ class LeasedLedger(Ledger):
 
     def _terms_for(self, meter: str, limit: int | None) -> Terms:
         """Give what limits a meter."""
+        if self._terms_of != self._revision() or len(self._terms) >= TERMS_KEPT_MAX:
+            self._terms.clear()
+            self._terms_of = self._revision()
         found = self._terms.get((meter, limit))
         if found is None:
             amount = UNLIMITED if limit is None else limit

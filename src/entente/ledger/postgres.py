@@ -145,7 +145,8 @@ class PostgresJournal:
                 await close_session(session)
                 message = (
                     f"Another entente serves from the database {self._address.place}. Stop it, or "
-                    "name another database as ledger.url."
+                    "name another database as ledger.url; servers share one only with `--workers` "
+                    "of 2 or more each."
                 )
                 raise StartError(message)
             self._chain = await open_chain(session, self._name, self._now_ns())
@@ -344,8 +345,8 @@ class PostgresJournal:
         self._line = deque(item for item in self._line if item.is_kept)
 
     async def _fence(self, session: Session) -> bool:
-        """See that no other server writes, where there may be but one."""
-        return not self._alone or await take_lock(session, ALONE_LOCK, self._pid)
+        """See that no other server writes that is alone, or none at all if we are."""
+        return await take_lock(session, ALONE_LOCK, self._pid, shared=not self._alone)
 
     async def _resume(self) -> None:
         """Go on with our chain over a new session, or with a new chain."""

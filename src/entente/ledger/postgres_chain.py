@@ -150,14 +150,17 @@ async def open_chain(session: Session, name: str, now_ns: int) -> Chain:
     return opened
 
 
-async def take_lock(session: Session, key: int, former_pid: int | None) -> bool:
+async def take_lock(
+    session: Session, key: int, former_pid: int | None, *, shared: bool = False
+) -> bool:
     """Take an advisory lock for as long as the session lives; say whether it is ours.
 
-    A session that we had and lost without the server noticing may hold it: `former_pid` is
-    its process, which is ended then.
+    One that is `shared` only keeps out who wants it alone. A session that we had and lost
+    without the server noticing may hold it: `former_pid` is its process, which is ended then.
     """
+    take = "SELECT pg_try_advisory_lock_shared($1)" if shared else "SELECT pg_try_advisory_lock($1)"
     for _ in range(LOCK_TRIES):
-        if await session.fetchval("SELECT pg_try_advisory_lock($1)", key):
+        if await session.fetchval(take, key):
             return True
         if former_pid is not None and await session.fetchval(_HOLDER, key) == former_pid:
             await session.execute("SELECT pg_terminate_backend($1)", former_pid)
