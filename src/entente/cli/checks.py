@@ -71,6 +71,8 @@ def check_machine(config: Config) -> Iterator[Finding]:
     if ProviderKind.LOCAL in kinds:
         yield local_runtime(builtin_model_path())
     yield from scripts(config)
+    if config.server.workers > 1:
+        yield workers(config.server.workers, os.cpu_count() or 1)
 
 
 def data_folder(folder: Path) -> Finding:
@@ -91,6 +93,14 @@ def data_folder(folder: Path) -> Finding:
     if free < FREE_BYTES_WARN:
         return _warn("data folder", text, "free some space soon: the ledger only grows")
     return _ok("data folder", text)
+
+
+def workers(count: int, cores: int) -> Finding:
+    """Check that there are no more processes than can run at once."""
+    text = f"{count} processes serve, on {cores} cores"
+    if count > cores:
+        return _warn("workers", text, f"set server.workers to {cores}: more serve no more")
+    return _ok("workers", text)
 
 
 def _is(place: Path) -> bool:

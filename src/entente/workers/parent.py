@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -146,7 +147,7 @@ class Parent:
             try:
                 await asyncio.wait((began, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if began.done():
-                    self._say(began.result())
+                    self._say(f"{began.result()}\n{self._about()}")
                 await stopped
                 self._say("Stopping: running requests finish, nothing new is taken.")
             finally:
@@ -155,6 +156,11 @@ class Parent:
                 await self._end(keepers)
                 for task in aside:
                     task.cancel()
+
+    def _about(self) -> str:
+        """Say who serves."""
+        count = self._config.server.workers
+        return f"{count} workers serve, kept by process {os.getpid()}: send signals to that one."
 
     async def _begin(self, keepers: list[asyncio.Task[None]]) -> str:
         """Start the first worker, then the others; give what the first says."""
