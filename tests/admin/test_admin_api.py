@@ -217,6 +217,8 @@ def test_many_at_once_under_one_name_make_one(server: EntenteServer, admin: Admi
         ("/keys", {"role": "king"}, "role", "invalid_value"),
         ("/keys", {"expires": "2099-01-01T00:00:00"}, "expires", "invalid_value"),
         ("/keys", {"expires": "2001-01-01T00:00:00Z"}, "expires", "invalid_value"),
+        ("/keys", {"expires": "9999-12-31T23:59:59Z"}, "expires", "invalid_value"),
+        ("/keys", {"expires": "0001-01-01T00:00:00+23:59"}, "expires", "invalid_value"),
         ("/keys", {"models": ["nope"]}, "models", "unknown_model"),
         ("/keys", {"budget_usd": "-1"}, "budget_usd", "invalid_value"),
         ("/keys", {"budget_usd": 1.5}, "budget_usd", "invalid_type"),

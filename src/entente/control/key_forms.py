@@ -24,6 +24,8 @@ USER_CHARS_MAX: Final = 128
 TAGS_MAX: Final = 16
 MODELS_PER_KEY_MAX: Final = 1000
 PER_MINUTE_MAX: Final = 10**12
+EXPIRES_NS_MAX: Final = 7_258_118_400 * 1_000_000_000
+"""The begin of 2200: what a column can hold, with room for a grace."""
 
 _TAG: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -121,8 +123,10 @@ def check(who: KeyWish | Principal, now_ns: int) -> None:
         value = getattr(who, param)
         if value is not None and not 1 <= value <= PER_MINUTE_MAX:
             _refuse(param, f"must be 1 to {PER_MINUTE_MAX}, or be left out for no limit")
+    if who.expires_ns is not None and who.expires_ns > EXPIRES_NS_MAX:
+        _refuse("expires", f"must be before {utc(EXPIRES_NS_MAX)[:4]}, or be left out for no end")
     if who.expires_ns is not None and who.expires_ns <= now_ns:
-        _refuse("expires", f"is {utc(who.expires_ns)}, which has passed: choose a later moment")
+        _refuse("expires", "is a moment that has passed: choose a later one")
 
 
 def _check_counted(who: KeyWish | Principal) -> None:
