@@ -18,18 +18,19 @@ from entente.control.desk import Clerk, Desk
 from entente.control.table import Base
 from entente.control.telling import Teller
 from entente.control.watching import Watch
-from entente.db import DATABASE_NAME, open_sqlite
+from entente.db import Database, SqliteDatabase
 from entente.domain.ids import Ids
 from entente.http.admin.service import Administration
 from entente.http.handler import Handler
+from entente.ledger.appending import append_now
 from entente.ledger.journal import decode
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import Grant
+from entente.ledger.postgres_reader import books_of
 from entente.ledger.reader import load
-from entente.ledger.sqlite import SqliteJournal
-from entente.ledger.table import append_now
 from entente.news import News
 from entente.policy.rules import RuleBook
+from entente.records import Shared
 
 _GRANTS: Final = (
     "SELECT line FROM entries WHERE idempotency_key >= 'grant:' AND idempotency_key < 'grant;'"
@@ -57,14 +58,52 @@ class SqliteGranting:
 
     def append(self, entry: Grant) -> None:
         """Write a grant; the server's books have it within a second."""
-        append_now(self._connection, [entry])
+        append_now(SqliteDatabase(self._connection), [entry])
 
     def find(self, grant_id: str) -> Grant | None:
         """Give a grant by its id."""
         return next((each for each in self._grants() if each.id == grant_id), None)
 
+    def last(self) -> int:
+        """Give the number of the journal's last entry."""
+        (seq,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
+        return int(seq)
+
     def _grants(self) -> list[Grant]:
         lines = self._connection.execute(_GRANTS).fetchall()
+        found = [decode(line) for (line,) in lines]
+        return [each for each in found if isinstance(each, Grant) and each.asset == USD]
+
+
+class PostgresGranting:
+    """Grants in PostgreSQL, each a chain of its own, which every server is told of."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the desk's connection, so that a grant is a part of the desk's transaction."""
+        self._database = database
+
+    def budget(self, key: str) -> Budget:
+        """Give where the budget of a key stands now, from each chain's last checkpoint on."""
+        granted = sum(each.nano for each in self._grants() if each.key == key)
+        return budget_of(key, granted, books_of(self._database, key))
+
+    def append(self, entry: Grant) -> None:
+        """Write a grant; every server's books have it within a second."""
+        append_now(self._database, [entry])
+
+    def find(self, grant_id: str) -> Grant | None:
+        """Give a grant by its id."""
+        return next((each for each in self._grants() if each.id == grant_id), None)
+
+    def last(self) -> int:
+        """Give the number of the last entry that was written beside the servers."""
+        (last,) = self._database.execute("SELECT coalesce(max(id), 0) FROM side_entries").fetchone()
+        return int(last)
+
+    def _grants(self) -> list[Grant]:
+        lines = self._database.execute(
+            "SELECT line FROM side_entries WHERE name LIKE 'grant:%' ORDER BY id"
+        ).fetchall()
         found = [decode(line) for (line,) in lines]
         return [each for each in found if isinstance(each, Grant) and each.asset == USD]
 
@@ -74,6 +113,7 @@ async def open_control(
     news: News,
     ledger: Ledger,
     rules: Callable[[], RuleBook],
+    shared: Shared,
     stack: contextlib.AsyncExitStack,
     *,
     delivers: bool = True,
@@ -82,14 +122,19 @@ async def open_control(
 
     Of several workers one `delivers`. Gives the handlers of `/admin/v1`.
     """
-    database = open_sqlite(config.server.data_dir / DATABASE_NAME)
+    database = shared.database()
+    granting: SqliteGranting | PostgresGranting
+    if isinstance(database, SqliteDatabase):
+        granting = SqliteGranting(database.connection)
+    else:
+        granting = PostgresGranting(database)
     chance = random.Random(secrets.randbits(128))  # noqa: S311  (spreads retries, no secret)
     base = Base(database, time.time_ns, Ids(time.time_ns, chance.getrandbits))
     settings = config.webhooks
     clerk = Clerk(
         Desk(
             base,
-            SqliteGranting(database.connection),
+            granting,
             token_bytes=secrets.token_bytes,
             models=frozenset(config.models),
             allow_private=settings.allow_private,
@@ -123,17 +168,10 @@ async def open_control(
         deliverer.wake()
 
     async def granted() -> None:
-        written = await clerk.do(lambda _: _last_seq(database.connection))
+        written = await clerk.do(lambda _: granting.last())
         for _ in range(SEEN_POLLS_MAX):
-            journal = ledger.journal
-            if not isinstance(journal, SqliteJournal) or journal.seq >= written:
+            if shared.reached() >= written:
                 return
             await asyncio.sleep(SEEN_POLL_S)
 
     return Administration(clerk, changed=changed, granted=granted).handlers()
-
-
-def _last_seq(connection: sqlite3.Connection) -> int:
-    """Give the number of the journal's last entry."""
-    (seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
-    return int(seq)

@@ -22,12 +22,12 @@ from entente.agreement.log import AnyFact, Attested, Log
 from entente.agreement.occasions import Attestation, Facts, Reading, Verdict
 from entente.config import AgreementConfig, AgreementMode, Config
 from entente.config.agreements import Folder, facts_path, traits_of
-from entente.db import DATABASE_NAME
 from entente.domain.chat import Surface
 from entente.domain.errors import ConfigError, EntenteError
 from entente.domain.principal import Principal
 from entente.gateway.agreed import Allowed
 from entente.gateway.enforcing import Enforcer
+from entente.ledger.places import Place
 from entente.routing.catalog import Model
 from entente.settlement.facts import read_facts
 from entente.settlement.totals import met
@@ -72,9 +72,14 @@ class Agreements:
     """What the gateway asks: `gateway.agreed.Agreed`. Raises ConfigError where it cannot begin."""
 
     def __init__(
-        self, config: Config, stated: AgreementConfig, count: Callable[[str], None]
+        self,
+        config: Config,
+        stated: AgreementConfig,
+        count: Callable[[str], None],
+        ledger: Place,
     ) -> None:
         """Read everything, and put it in force."""
+        self._ledger = ledger
         self._config = config
         self._stated = stated
         self._count = count
@@ -128,9 +133,8 @@ class Agreements:
         )
         now_ns = time.time_ns()
         said = tuple(facts_of(self._facts, book))
-        database = self._config.server.data_dir / DATABASE_NAME
         facts, again_ns = happened(
-            book, said, lambda: traffic_log(database, said, traits_of(self._config)), now_ns
+            book, said, lambda: traffic_log(self._ledger, said, traits_of(self._config)), now_ns
         )
         enforcer = Enforcer(
             Rules(book.versions(now_ns)),
@@ -187,13 +191,16 @@ def _state(path: Path) -> tuple[str, int, int, int]:
 
 
 async def open_agreements(
-    config: Config, count: Callable[[str], None], stack: contextlib.AsyncExitStack
+    config: Config,
+    count: Callable[[str], None],
+    place: Callable[[], Place],
+    stack: contextlib.AsyncExitStack,
 ) -> Agreements:
     """Read the agreement and begin to watch it. Raises ConfigError where it is not in order."""
     if config.agreement is None:
         message = "no agreement is configured"
         raise ConfigError(message)
-    agreements = Agreements(config, config.agreement, count)
+    agreements = Agreements(config, config.agreement, count, place())
     watcher = asyncio.get_running_loop().create_task(agreements.watch())
 
     async def close() -> None:

@@ -52,6 +52,7 @@ from entente.http.operations import Operations
 from entente.http.routes import ANYONE, ROUTES, Route, Router
 from entente.http.server import Server
 from entente.ledger.ledger import Ledger
+from entente.ledger.places import Place
 from entente.news import News
 from entente.providers.base import Provider
 from entente.records import OpenDatabase, Records, open_records, random_bits
@@ -74,7 +75,8 @@ RUNTIME_READY_S: Final = 30.0
 
 
 OpenAgreements: TypeAlias = Callable[
-    [Config, Callable[[str], None], contextlib.AsyncExitStack], Awaitable[InForce]
+    [Config, Callable[[str], None], Callable[[], Place], contextlib.AsyncExitStack],
+    Awaitable[InForce],
 ]
 """Reads the agreement of the settings; the language is only imported where there is one."""
 
@@ -176,7 +178,9 @@ async def platform(
             handlers={
                 **_handlers(config, gateway, catalog, keeping, providers, neighbours),
                 **_operations(config, accounts, runtime, exposition, lambda: plane.stopping),
-                **neighbours.by_chief(open_usage(config, stack, folds=host.is_chief)),
+                **neighbours.by_chief(
+                    open_usage(config, records.shared.place, stack, folds=host.is_chief)
+                ),
                 **filed.handlers,
                 **sessions.handlers,
                 **managed,
@@ -248,6 +252,7 @@ async def _management(
         around.news,
         records.ledger,
         records.rules,
+        records.shared,
         stack,
         delivers=around.host.is_chief,
     )
@@ -282,7 +287,7 @@ async def _accounts(
     """Put together what decides and records; opens the agreement, where there is one."""
     agreed: InForce | None = None
     if openers.agreements is not None and config.agreement is not None:
-        agreed = await openers.agreements(config, monitor.barred, stack)
+        agreed = await openers.agreements(config, monitor.barred, records.shared.place, stack)
     return Accounts(records.ledger, records.rules, monitor, time.time_ns, agreed)
 
 

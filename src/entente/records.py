@@ -16,11 +16,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 from entente.auth import KeyRing
 from entente.config import Config
+from entente.db import Database
 from entente.domain.errors import StorageUnavailable
 from entente.domain.secret import Secret
 from entente.gateway.pricing import Pricing
 from entente.host import Host
 from entente.ledger.ledger import Ledger
+from entente.ledger.places import Place
 from entente.metering.prices import PriceBook, compile_price, price_book
 from entente.news import News
 from entente.objects import (
@@ -48,6 +50,17 @@ WITH_BYTES: Final = frozenset({"file", "upload", "batch", "message_batch"})
 """Kinds of objects that own blobs."""
 
 
+class Shared(NamedTuple):
+    """The database, for those parts of a server that have a connection of their own."""
+
+    database: Callable[[], Database]
+    """Opens another connection."""
+    place: Callable[[], Place]
+    """Where the journal is, for whoever reads it as a whole."""
+    reached: Callable[[], int]
+    """The number of the last entry of other writers that the ledger has seen, or a later one."""
+
+
 class Records(NamedTuple):
     """What stands on the database."""
 
@@ -59,6 +72,7 @@ class Records(NamedTuple):
     blobs: Blobs
     admin_key: Secret | None
     """The first admin key, if it has just been made."""
+    shared: Shared
 
 
 class Opened(NamedTuple):
@@ -68,6 +82,7 @@ class Opened(NamedTuple):
     ring: Callable[[], KeyRing]
     rules: Callable[[], RuleBook]
     admin_key: Secret | None
+    shared: Shared
 
 
 class Opening(NamedTuple):
@@ -107,6 +122,7 @@ async def open_records(
         objects,
         blobs,
         opened.admin_key,
+        opened.shared,
     )
 
 

@@ -20,6 +20,7 @@ from typing import Final, ParamSpec, TypeVar
 from entente.auth import KeyRing, KeyStore
 from entente.control.keys import Keys
 from entente.control.rules import load_rules
+from entente.db import Database
 from entente.db.address import Address
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import make_months, migrate_postgres
@@ -48,7 +49,7 @@ from entente.ledger.postgres_reader import (
 from entente.ledger.postgres_watch import Watch
 from entente.ledger.reader import Position, activate
 from entente.policy.rules import RuleBook
-from entente.records import Opened, Opening, random_bits
+from entente.records import Opened, Opening, Shared, random_bits
 
 DEAD_S: Final = 3.0
 """So often each server looks for chains whose writers are dead."""
@@ -71,7 +72,12 @@ async def open_postgres_records(opening: Opening) -> Opened:
     assert address is not None  # noqa: S101  (who calls this has looked)
     desk = _Desk(opening, address)
     admin_key = await desk.open()
-    return Opened(desk.ledger, lambda: desk.ring, lambda: desk.rules, admin_key)
+
+    def another() -> Database:
+        return PostgresDatabase(address)
+
+    shared = Shared(another, another, lambda: desk.side)
+    return Opened(desk.ledger, lambda: desk.ring, lambda: desk.rules, admin_key, shared)
 
 
 class _Desk:
@@ -88,7 +94,7 @@ class _Desk:
         """Asked in one thread at a time."""
         self._thread = ThreadPoolExecutor(1, "entente-database")
         self._loop = asyncio.get_running_loop()
-        self._side = 0
+        self.side = 0
         self._leases: Leases | None = None
         self._leased: LeasedLedger | None = None
         self._checkpoints = self._new_checkpoints()
@@ -114,7 +120,7 @@ class _Desk:
         await self._journal.open()
         stack.push_async_callback(self._journal.aclose)
         start = await self._call(self._read_books)
-        self._side = start.side
+        self.side = start.side
         self.ledger = self._make_ledger(start.books)
         stack.push_async_callback(self._close)
         if self._leases is not None:
@@ -212,7 +218,7 @@ class _Desk:
         """Read the books again: our chain was ended by another server."""
         self._checkpoints = self._new_checkpoints()
         start = await self._call(self._read_books)
-        self._side = start.side
+        self.side = start.side
         if self._leases is not None:
             self._leases.restart(str(self._journal.chain))
         self.ledger.restart(start.books)
@@ -230,13 +236,13 @@ class _Desk:
     async def _see_side_entries(self) -> None:
         """Apply what was written beside the servers."""
         while True:
-            after = self._side
+            after = self.side
             side, entries = await self._call(
                 side_entries, self._database, after, self._journal.chain
             )
-            if self._side != after:
+            if self.side != after:
                 continue  # the books were read anew meanwhile
-            self._side = side
+            self.side = side
             self.ledger.see(entries)
             if side == after:
                 return

@@ -17,7 +17,7 @@ from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.ledger import Ledger
 from entente.ledger.reader import Position, activate, load, save_checkpoint
 from entente.ledger.sqlite import SqliteJournal, launch_process
-from entente.records import Opened, Opening, random_bits
+from entente.records import Opened, Opening, Shared, random_bits
 
 
 async def open_sqlite_records(opening: Opening) -> Opened:
@@ -74,4 +74,5 @@ async def open_sqlite_records(opening: Opening) -> Opened:
 
     stack.push_async_callback(close)
     await ledger.recover()
-    return Opened(ledger, lambda: rings[0], lambda: books[0], admin_key)
+    shared = Shared(lambda: open_sqlite(path), lambda: path, lambda: journal.seq)
+    return Opened(ledger, lambda: rings[0], lambda: books[0], admin_key, shared)

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from entente.config import Config
 from entente.http.handler import Handler
 from entente.http.usage import Usage
+from entente.ledger.places import Place
 from entente.ledger.rollups.beside import now_s, open_folding
 from entente.ledger.rollups.folder import Folder
 
 
 def open_usage(
-    config: Config, stack: contextlib.AsyncExitStack, *, folds: bool = True
+    config: Config,
+    place: Callable[[], Place],
+    stack: contextlib.AsyncExitStack,
+    *,
+    folds: bool = True,
 ) -> Mapping[str, Handler]:
-    """Begin to fold, until the stack closes; give the handlers of the routes.
+    """Begin to fold what is in `place`, until the stack closes; give the routes' handlers.
 
     Of several workers one `folds`, and answers.
     """
-    folder = Folder(lambda: open_folding(config.server.data_dir), now_s)
+    folder = Folder(lambda: open_folding(config.server.data_dir, place()), now_s)
     if folds:
         folder.start()
     stack.push_async_callback(folder.aclose)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -22,14 +21,13 @@ from entente.agreement.values import NANO, instant_ns
 from entente.agreements import attestations_of, facts_of, happened
 from entente.auth import OPERATOR, KeyStore
 from entente.cli.agreement_work import load_book, pairs
-from entente.cli.base import database_path, existing_database, say, say_json, say_table, settings
+from entente.cli.base import existing_database, place_if_any, say, say_json, say_table, settings
 from entente.config.agreements import facts_path, traits_of
-from entente.db import open_sqlite
 from entente.domain.errors import ConfigError, InvalidParameter, StartError
 from entente.domain.money import format_nano
 from entente.ledger.journal import entries
 from entente.ledger.model import Settlement
-from entente.ledger.reader import rows
+from entente.ledger.places import Place, reading, rows
 from entente.settlement.filing import file as file_statement
 from entente.settlement.filing import place
 from entente.settlement.forms import StatementForm, written
@@ -84,10 +82,10 @@ class Asked:
         """Give what is known of models, providers, projects and keys, keys by their ids."""
         found = traits_of(self.config)
         named = found["key"]
-        path = database_path(self.config)
-        if not named or not path.is_file():
+        place = place_if_any(self.config)
+        if not named or place is None:
             return found
-        with closing(open_sqlite(path, read_only=True)) as opened:
+        with reading(place) as opened:
             records = KeyStore(opened).list(OPERATOR, with_revoked=True)
         ids = {record.principal.key_id: record.principal.name for record in records}
         by_id = {key: named.get(key, named.get(name, {})) for key, name in ids.items()}
@@ -96,8 +94,8 @@ class Asked:
     def log(self) -> Log:
         """Give the ledger's requests and all other facts as one log."""
         said = tuple(self.said())
-        path = database_path(self.config)
-        return traffic_log(path, said, self.traits()) if path.is_file() else Log.of(said)
+        place = place_if_any(self.config)
+        return Log.of(said) if place is None else traffic_log(place, said, self.traits())
 
     def instant(self, option: str, text: str) -> int:
         """Read a day or an instant. Raises InvalidParameter."""
@@ -211,7 +209,7 @@ def report(asked: Asked, since: str | None, *, as_json: bool) -> None:
     _show_review(found)
 
 
-def _settled(database: Path, since_ns: int) -> Iterator[Settlement]:
+def _settled(database: Place, since_ns: int) -> Iterator[Settlement]:
     for entry in entries(rows(database)):
         if isinstance(entry, Settlement) and entry.at_ns >= since_ns:
             yield entry

@@ -22,7 +22,9 @@ from entente.auth import KeyStore
 from entente.config import Config, find, load
 from entente.control.keys import Keys
 from entente.control.table import Base
-from entente.db import DATABASE_NAME, migrate, open_sqlite
+from entente.db import DATABASE_NAME, is_locked, migrate, open_sqlite
+from entente.db.postgres_migrate import migrate_postgres, schema_version
+from entente.db.postgres_schema import MIGRATIONS as POSTGRES_MIGRATIONS
 from entente.domain.errors import LedgerUnavailable
 from entente.domain.ids import Ids
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from entente.db import Database
+    from entente.db.address import Address
+    from entente.ledger.places import Place
 
 PRIVATE_FOLDER: Final = 0o700
 
@@ -55,8 +59,10 @@ def database_path(config: Config) -> Path:
     return config.server.data_dir / DATABASE_NAME
 
 
-def existing_database(config: Config) -> Path:
-    """Give the database's path. Raises LedgerUnavailable where there is none yet."""
+def existing_database(config: Config) -> Place:
+    """Give where the database is. Raises LedgerUnavailable where there is none yet."""
+    if config.ledger.url is not None:
+        return _existing_postgres(config.ledger.url)
     path = database_path(config)
     if not path.is_file():
         message = (
@@ -67,6 +73,18 @@ def existing_database(config: Config) -> Path:
     return path
 
 
+def place_if_any(config: Config) -> Place | None:
+    """Give where the database is, None where there is none yet. Raises LedgerUnavailable."""
+    if config.ledger.url is None and not database_path(config).is_file():
+        return None
+    return existing_database(config)
+
+
+def is_served(config: Config) -> bool:
+    """Say whether a server of this host works on the database, and so may hold amounts."""
+    return is_locked(config.server.data_dir)
+
+
 @contextmanager
 def database(config: Config, *, make: bool = False) -> Iterator[Database]:
     """Open the database for writing; `make` it where there is none.
@@ -74,10 +92,41 @@ def database(config: Config, *, make: bool = False) -> Iterator[Database]:
     Raises LedgerUnavailable. Only what a person makes first makes a database: a listing in
     the wrong folder should say so and leave nothing behind.
     """
+    if config.ledger.url is not None:
+        with closing(_postgres(config.ledger.url)) as shared:
+            _migrate_postgres(shared)
+            yield shared
+        return
     path = _place_for_database(config) if make else existing_database(config)
+    assert isinstance(path, Path)  # noqa: S101  (without an address)
     with closing(open_sqlite(path)) as opened:
         migrate(opened.connection)
         yield opened
+
+
+def _postgres(address: Address) -> Database:
+    """Give a PostgreSQL database, which may take its time with what a person asked for."""
+    from entente.db.postgres import PostgresDatabase  # noqa: PLC0415  (an extra, and slow)
+
+    return PostgresDatabase(address, statement_ms_max=0)
+
+
+def _existing_postgres(address: Address) -> Database:
+    """Give a PostgreSQL database that has a schema. Raises LedgerUnavailable."""
+    opened = _postgres(address)
+    if not schema_version(opened):
+        message = (
+            f"The database {address.place} is empty: run `entente serve` or `entente keys create` "
+            "first, or name the right settings with --config."
+        )
+        raise LedgerUnavailable(message)
+    return opened
+
+
+def _migrate_postgres(opened: Database) -> None:
+    """Bring the schema forward, unless it is there already: a role may have no right to."""
+    if schema_version(opened) != len(POSTGRES_MIGRATIONS):
+        migrate_postgres(opened, time.time_ns())
 
 
 def _place_for_database(config: Config) -> Path:

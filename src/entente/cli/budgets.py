@@ -32,7 +32,7 @@ from entente.control.grants import note_grant
 from entente.domain.money import format_nano
 from entente.ledger.appending import append_now
 from entente.ledger.journal import entries
-from entente.ledger.reader import rows
+from entente.ledger.places import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

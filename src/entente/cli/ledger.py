@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
@@ -13,19 +14,18 @@ from entente.cli.base import (
     ConfigOption,
     JsonOption,
     existing_database,
+    is_served,
     say,
     say_json,
     settings,
 )
-from entente.db import is_locked
 from entente.domain.errors import LedgerCorrupt
 from entente.ledger.journal import Report
-from entente.ledger.journal import verify as verify_rows
-from entente.ledger.reader import repeated, rows
+from entente.ledger.places import verify as verify_journal
 from entente.ledger.rollups.beside import open_folding
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from entente.ledger.places import Place
 
 SHOWN_MAX: Final = 10
 
@@ -47,17 +47,17 @@ def verify(
 
     At rest means that no server runs on the data folder; while one does, requests hold.
     """
-    database = existing_database(settings(config))
-    running = is_locked(database.parent)
-    report, _ = verify_rows(rows(database))
-    faults = [*report.problems, *repeated(database)]
-    if report.open_holds and not running:
+    chosen = settings(config)
+    place = existing_database(chosen)
+    report = verify_journal(place)
+    faults = list(report.problems)
+    if report.open_holds and isinstance(place, Path) and not is_served(chosen):
         faults.append(
             f"{report.open_holds} holds are open and no server runs: `entente serve` settles them"
         )
     told: dict[str, int] = {}
     if with_rollups:
-        told, wrong = _rollups(database.parent)
+        told, wrong = _rollups(chosen.server.data_dir, place)
         faults += wrong
     if as_json:
         say_json({"ok": not faults, **msgspec.to_builtins(report), **told, "problems": faults})
@@ -69,9 +69,9 @@ def verify(
         raise LedgerCorrupt(_complaint(faults))
 
 
-def _rollups(folder: Path) -> tuple[dict[str, int], list[str]]:
-    """Fold the journal of a data folder again, and say which sums differ from that."""
-    with closing(open_folding(folder)) as folding:
+def _rollups(folder: Path, place: Place) -> tuple[dict[str, int], list[str]]:
+    """Fold the journal again, and say which sums in a data folder differ from that."""
+    with closing(open_folding(folder, place)) as folding:
         sums, wrong = folding.compare()
         return {"sums": sums, "behind": folding.behind()}, wrong
 

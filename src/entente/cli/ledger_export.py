@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -21,10 +21,9 @@ from entente.cli.base import (
     settings,
 )
 from entente.control.reports import request_line, settlements
-from entente.db import connect
 from entente.domain.errors import InvalidParameter, StartError
 from entente.ledger.journal import entries
-from entente.ledger.reader import rows
+from entente.ledger.places import Place, reading, rows
 from entente.settlement.focus.charges import Charges
 from entente.settlement.focus.columns import NAMES
 from entente.settlement.focus.rows import Month, text
@@ -64,27 +63,27 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write one line a settled request, oldest first, or a month's charges in FOCUS columns."""
-    path = existing_database(settings(config))
+    place = existing_database(settings(config))
     if form is not Format.JSONL:
         if as_json:
             _refuse("--json", "it writes requests, not FOCUS columns; leave it out")
-        _focus(path, form, _month(month), out)
+        _focus(place, form, _month(month), out)
         return
     if month is not None or out is not None:
         _refuse("--month", "--month and --out go with --format focus-csv or focus-parquet")
-    lines = (request_line(entry) for entry in settlements(entries(rows(path))))
+    lines = (request_line(entry) for entry in settlements(entries(rows(place))))
     if as_json:
         say_json(list(lines))
     else:
         say_json_lines(lines)
 
 
-def _focus(path: Path, form: Format, month: Month, out: Path | None) -> None:
+def _focus(place: Place, form: Format, month: Month, out: Path | None) -> None:
     """Write a month, and say what is not in it, on standard error."""
-    with closing(connect(path, read_only=True)) as connection:
-        books = Booked(connection.execute("SELECT version, lines FROM price_books").fetchall())
+    with reading(place) as opened:
+        books = Booked(opened.execute("SELECT version, lines FROM price_books").fetchall())
     charges = Charges(month.since_ns, month.until_ns, books.price_of)
-    found = (month.row(charge) for charge in charges.of(entries(rows(path))))
+    found = (month.row(charge) for charge in charges.of(entries(rows(place))))
     if form is Format.FOCUS_CSV:
         with _opened(out) as file:
             _write_csv(found, file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -23,11 +23,10 @@ from entente.cli.base import (
 )
 from entente.cli.reconcile_report import as_said, show
 from entente.control.budgets import NOTE_CHARS_MAX
-from entente.db import connect
 from entente.domain.errors import InvalidParameter
 from entente.ledger.appending import append_now
 from entente.ledger.journal import entries
-from entente.ledger.reader import rows
+from entente.ledger.places import Place, reading, rows
 from entente.settlement.reconciling.booked import Booked
 from entente.settlement.reconciling.comparing import compare
 from entente.settlement.reconciling.formats import FORMATS, read
@@ -117,8 +116,7 @@ def reconcile(
         message = f"The note must be at most {NOTE_CHARS_MAX} printable characters."
         raise InvalidParameter(message, param="--note", code=None)
     chosen = settings(config)
-    path = existing_database(chosen)
-    report = _compare(question, files, form, path)
+    report = _compare(question, files, form, existing_database(chosen))
     posted = None
     if post:
         posted = entry(
@@ -139,19 +137,19 @@ def reconcile(
         raise typer.Exit(UNEXPLAINED)
 
 
-def _compare(question: Question, files: list[Path], form: str | None, path: Path) -> Report:
+def _compare(question: Question, files: list[Path], form: str | None, place: Place) -> Report:
     """Read the files and the ledger, once each."""
     if len(files) > FILES_MAX:
         message = f"It takes {FILES_MAX} files; compare a shorter time."
         raise InvalidParameter(message, param="file", code=None)
-    with closing(connect(path, read_only=True)) as connection:
-        books = Booked(connection.execute("SELECT version, lines FROM price_books").fetchall())
+    with reading(place) as opened:
+        books = Booked(opened.execute("SELECT version, lines FROM price_books").fetchall())
     with ExitStack() as stack:
         sources = [_open(file, stack) for file in files]
         report = compare(
             question,
             _lines(sources, form),
-            entries(rows(path)),
+            entries(rows(place)),
             price_of=books.price_of,
             versions_of=books.versions_of,
         )

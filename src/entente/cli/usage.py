@@ -32,8 +32,9 @@ from entente.control.summary import (
     total,
     width_of,
 )
-from entente.db import SqliteDatabase, open_sqlite
+from entente.db import SqliteDatabase
 from entente.domain.money import format_nano
+from entente.ledger.places import Place, reading
 from entente.ledger.rollups.beside import now_s, open_folding
 from entente.ledger.rollups.fold import Folding
 from entente.ledger.rollups.schema import make_tables
@@ -81,19 +82,20 @@ def show_usage(
     """Sum the settled requests."""
     if context.invoked_subcommand is not None:
         return
-    place = parse_zone(zone)
+    there = parse_zone(zone)
     wanted = Wanted(
         groups=parse_groups(group_by),
-        since_s=0 if since is None else parse_moment(since, "--since", place, now_s()),
-        until_s=END_S if until is None else parse_moment(until, "--until", place, now_s()),
-        zone=place,
+        since_s=0 if since is None else parse_moment(since, "--since", there, now_s()),
+        until_s=END_S if until is None else parse_moment(until, "--until", there, now_s()),
+        zone=there,
     )
-    path = existing_database(settings(config))
-    lines, whole = _summed(path.parent, wanted)
+    chosen = settings(config)
+    place = existing_database(chosen)
+    lines, whole = _summed(chosen.server.data_dir, place, wanted)
     if as_json:
         say_json([_as_json(line) for line in lines])
         return
-    named = list(_with_names(lines, _names(path)))
+    named = list(_with_names(lines, _names(place)))
     if chart:
         _draw(named)
     else:
@@ -106,9 +108,10 @@ def show_usage(
 @app.command()
 def rebuild(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Make the sums anew from the journal, and say how many entries that took."""
-    path = existing_database(settings(config))
+    chosen = settings(config)
+    place = existing_database(chosen)
     began_s = time.monotonic()
-    with closing(open_folding(path.parent)) as folding:
+    with closing(open_folding(chosen.server.data_dir, place)) as folding:
         folding.clear()
         entries = folding.run(now_s, most=REBUILD_STEP_ENTRIES)
     if as_json:
@@ -117,9 +120,9 @@ def rebuild(*, config: ConfigOption = None, as_json: JsonOption = False) -> None
         say(f"Folded {entries} entries in {time.monotonic() - began_s:.1f} s.")
 
 
-def _summed(folder: Path, wanted: Wanted) -> tuple[list[UsageLine], UsageLine]:
+def _summed(folder: Path, place: Place, wanted: Wanted) -> tuple[list[UsageLine], UsageLine]:
     """Bring the rollups of a data folder up to its journal, and sum."""
-    with closing(open_folding(folder)) as folding:
+    with closing(open_folding(folder, place)) as folding:
         if not folding.check():
             _note("The sums are of another journal; they are made anew.")
         behind = folding.behind()
@@ -160,9 +163,9 @@ def _note(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _names(path: Path) -> dict[str, str]:
+def _names(place: Place) -> dict[str, str]:
     """Give names that are unique: a name that several keys have comes with the id."""
-    with closing(open_sqlite(path, read_only=True)) as opened:
+    with reading(place) as opened:
         records = KeyStore(opened).list(OPERATOR, with_revoked=True)
     all_names = [record.principal.name for record in records]
     return {

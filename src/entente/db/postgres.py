@@ -57,9 +57,13 @@ class PostgresDatabase:
 
     kind: Final = Kind.POSTGRES
 
-    def __init__(self, address: Address) -> None:
-        """Work on the database at `address`; nothing is connected yet."""
+    def __init__(self, address: Address, *, statement_ms_max: int = STATEMENT_MS_MAX) -> None:
+        """Work on the database at `address`; nothing is connected yet.
+
+        A statement that takes longer than `statement_ms_max` fails; 0 lets it take its time.
+        """
         self._address = address
+        self._statement_ms_max = statement_ms_max
         self.place = address.place
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
 
@@ -105,7 +109,7 @@ class PostgresDatabase:
         if self._connection is not None and self._connection.closed:
             self._connection = None
         if self._connection is None:
-            self._connection = _connect(self._address)
+            self._connection = _connect(self._address, self._statement_ms_max)
         return self._connection
 
     @contextmanager
@@ -117,9 +121,9 @@ class PostgresDatabase:
             raise LedgerUnavailable(_refusal(self._address, error)) from None
 
 
-def _connect(address: Address) -> psycopg.Connection[tuple[Any, ...]]:
+def _connect(address: Address, statement_ms_max: int) -> psycopg.Connection[tuple[Any, ...]]:
     """Connect in autocommit mode. Raises the driver's errors."""
-    given = SETTINGS | {"statement_timeout": str(STATEMENT_MS_MAX)}
+    given = SETTINGS | {"statement_timeout": str(statement_ms_max)}
     options = " ".join(f"-c {name}={value}" for name, value in given.items())
     conninfo = make_conninfo(address.url.reveal(), connect_timeout=CONNECT_S)
     connection = psycopg.connect(conninfo, autocommit=True, options=options)

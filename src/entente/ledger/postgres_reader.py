@@ -6,6 +6,7 @@ Everything here blocks: it is for the command line, for starts, and for threads.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from entente.ledger.appending import close_chain
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, Row, chain, decode, encode
 from entente.ledger.meters import METER, Counter
-from entente.ledger.model import AnyEntry, Hold, Settlement, settlement
+from entente.ledger.model import AnyEntry, Hold, Settlement, available, held, settlement
 from entente.ledger.postgres_chain import CHAIN_LOCKS
 from entente.ledger.reader import Position
 
@@ -67,6 +68,23 @@ def chain_rows(database: Database, number: int, *, after_seq: int = 0) -> Iterat
         after_seq = page[-1][0]
 
 
+def all_rows(database: Database) -> Iterator[Row]:
+    """Read the entries of all chains as they stand now, chain by chain."""
+    with snapshot(database):
+        for each in chains(database):
+            yield from chain_rows(database, each.number)
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[None]:
+    """Read what stands now, whatever is written meanwhile."""
+    database.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        database.execute("COMMIT")
+
+
 def start_books(database: Database, now_ns: int) -> Start:
     """Give the books that a server which is alone begins with."""
     with database.transaction():
@@ -79,6 +97,23 @@ def start_books(database: Database, now_ns: int) -> Start:
         books.meters.prune(now_ns)
         (side,) = database.execute("SELECT coalesce(max(id), 0) FROM side_entries").fetchone()
     return Start(books, side)
+
+
+def books_of(database: Database, key: str) -> Books:
+    """Give the balances of one key as all chains add up now; of an open chain what is written."""
+    accounts = (available(key), held(key))
+    books = Books()
+    for account, asset, nano in database.execute(
+        "SELECT account, asset, nano FROM balances WHERE account IN (?, ?)", accounts
+    ):
+        books.balances.setdefault(account, {})[asset] = nano
+    for each in chains(database, only_open=True):
+        own = load_chain(database, each.number).books.balances
+        for account in accounts:
+            sums = books.balances.setdefault(account, {})
+            for asset, nano in own.get(account, {}).items():
+                sums[asset] = sums.get(asset, 0) + nano
+    return books
 
 
 def side_entries(database: Database, after: int, ours: int) -> tuple[int, list[AnyEntry]]:

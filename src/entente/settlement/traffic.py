@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Final
 
 from entente.agreement.log import (
@@ -27,7 +26,7 @@ from entente.agreement.log import (
 )
 from entente.ledger.journal import Row, decode
 from entente.ledger.model import Adjustment, Settlement
-from entente.ledger.reader import rows
+from entente.ledger.places import Place, rows
 
 KIND: Final = "request"
 ADJUSTED: Final = "adjustment"
@@ -142,7 +141,9 @@ def _measured(entry: Settlement, row: Row, shapes: _Shapes) -> Measured:
     )
 
 
-def traffic_log(database: Path, facts: Iterable[AnyFact] = (), traits: Traits | None = None) -> Log:
+def traffic_log(
+    database: Place, facts: Iterable[AnyFact] = (), traits: Traits | None = None
+) -> Log:
     """Make the log of a ledger's requests and of other facts.
 
     The requests are read from the ledger whenever they are asked for and never held; the

@@ -1,4 +1,4 @@
-"""The seam between rollups and the journals that they are made of; SQLite's is here."""
+"""The seam between rollups and the journals that they are made of; both kinds are here."""
 
 from __future__ import annotations
 
@@ -60,6 +60,41 @@ class SqliteSource:
         """Give the hash of an entry."""
         del chain
         row = self._database.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._database.close()
+
+
+class PostgresSource:
+    """The chains in a PostgreSQL database that is open."""
+
+    def __init__(self, database: Database) -> None:
+        """Read over this connection, which is closed with this."""
+        self._database = database
+
+    def ends(self) -> Mapping[str, int]:
+        """Give the number of each chain's last entry; a closed one has it in its row."""
+        rows = self._database.execute(
+            "SELECT id, CASE WHEN closed_ns IS NULL THEN coalesce((SELECT e.seq FROM entries e"
+            " WHERE e.chain = chains.id ORDER BY e.seq DESC LIMIT 1), 0) ELSE seq END FROM chains"
+        )
+        return {str(number): seq for number, seq in rows}
+
+    def after(self, chain: str, seq: int, most: int) -> Iterator[Found]:
+        """Give the entries of a chain behind `seq`."""
+        found = self._database.execute(
+            "SELECT seq, hash, line FROM entries WHERE chain = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (int(chain), seq, most),
+        )
+        return map(Found._make, found)
+
+    def hash_of(self, chain: str, seq: int) -> bytes | None:
+        """Give the hash of an entry."""
+        row = self._database.execute(
+            "SELECT hash FROM entries WHERE chain = ? AND seq = ?", (int(chain), seq)
+        ).fetchone()
         return None if row is None else bytes(row[0])
 
     def close(self) -> None:
