@@ -63,6 +63,17 @@ def existing_database(config: Config) -> Place:
     """Give where the database is. Raises LedgerUnavailable where there is none yet."""
     if config.ledger.url is not None:
         return _existing_postgres(config.ledger.url)
+    return existing_file(config)
+
+
+def existing_file(config: Config) -> Path:
+    """Give the path of the SQLite file. Raises LedgerUnavailable where there is none yet."""
+    if config.ledger.url is not None:
+        message = (
+            f"The ledger of these settings is in PostgreSQL ({config.ledger.url.place}); this "
+            "command works on a SQLite file."
+        )
+        raise LedgerUnavailable(message)
     path = database_path(config)
     if not path.is_file():
         message = (
@@ -97,8 +108,7 @@ def database(config: Config, *, make: bool = False) -> Iterator[Database]:
             _migrate_postgres(shared)
             yield shared
         return
-    path = _place_for_database(config) if make else existing_database(config)
-    assert isinstance(path, Path)  # noqa: S101  (without an address)
+    path = _place_for_database(config) if make else existing_file(config)
     with closing(open_sqlite(path)) as opened:
         migrate(opened.connection)
         yield opened

@@ -13,7 +13,7 @@ from entente.cli.base import (
     ConfigOption,
     JsonOption,
     database_path,
-    existing_database,
+    existing_file,
     say,
     say_json,
     settings,
@@ -36,7 +36,7 @@ app = typer.Typer(help="Care for the database.", no_args_is_help=True)
 @app.command("migrate")
 def bring_forward(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Bring the schema forward. `serve` does so, too, at its start."""
-    path = existing_database(settings(config))
+    path = existing_file(settings(config))
     before, _ = folders.state_of(path)
     with closing(connect(path)) as connection:
         migrate(connection)
@@ -52,7 +52,7 @@ def bring_forward(*, config: ConfigOption = None, as_json: JsonOption = False) -
 @app.command()
 def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check the file, the schema's version, and the whole journal. A server may be running."""
-    path = existing_database(settings(config))
+    path = existing_file(settings(config))
     found = folders.faults(path)
     schema, (_, head) = folders.state_of(path)
     if schema != len(MIGRATIONS):
@@ -82,7 +82,7 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Write a backup of all that the database holds. A server may be running."""
-    folder = existing_database(settings(config)).parent
+    folder = existing_file(settings(config)).parent
     manifest = folders.back_up(
         folder,
         out,
