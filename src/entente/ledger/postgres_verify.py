@@ -14,9 +14,9 @@ from typing import Final
 from entente.db import Database
 from entente.domain.money import format_nano
 from entente.ledger import journal
-from entente.ledger.appending import METER
 from entente.ledger.books import Books
 from entente.ledger.journal import PROBLEMS_MAX, Report, Row
+from entente.ledger.meters import METER
 from entente.ledger.model import Hold, Settlement, available
 from entente.ledger.postgres_chain import CHAIN_LOCKS
 from entente.ledger.postgres_reader import ChainRow, chain_rows, chains, snapshot
