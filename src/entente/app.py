@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -57,16 +56,15 @@ from entente.news import News
 from entente.providers.base import Provider
 from entente.records import OpenDatabase, Records, open_records, random_bits
 from entente.records_sqlite import open_sqlite_records
-from entente.routing.catalog import Catalog, Model, Target
+from entente.routing.catalog import Catalog
 from entente.routing.deployments import Deployments
 from entente.sessions import make_sessions
 from entente.stored import Filed, answer_handlers, filed_of, keeping_of
 from entente.telemetry.metrics import Monitor
-from entente.upstreams import provider_of, verifier_of
+from entente.upstreams import catalog_of, provider_of, verifier_of
 from entente.usage import open_usage
 from entente.welcome import called_as, welcome
 
-NS_PER_S: Final = 1_000_000_000
 CONNECTIONS_SPARE: Final = 1024
 """Connections beyond the requests at once: idle ones, health checks, refusals."""
 EXPIRY_S: Final = 0.5
@@ -141,15 +139,14 @@ async def platform(
 ) -> AsyncIterator[DataPlane]:
     """Run every part, serving on `port`, while the context is open.
 
-    On the way out requests finish within `server.shutdown_s`, every settlement is written, and
-    only then do providers and runtime go.
+    On the way out requests finish, settlements are written, and then providers and runtime go.
     """
     async with contextlib.AsyncExitStack() as stack:
         runtime = host.runtime or await start_runtime(config, stack)
         around = _around(host)
         ids, monitor, neighbours = around.ids, around.monitor, around.neighbours
         records = await _open_records(config, environ, around, stack, openers.database)
-        catalog = _catalog(config)
+        catalog = catalog_of(config)
         providers = _make_providers(config, environ, runtime, stack)
         accounts = await _accounts(config, records, monitor, openers, stack)
         gateway = _gateway(accounts, catalog, providers, records.prices)
@@ -173,14 +170,13 @@ async def platform(
             busy=lambda: plane.inflight,
         )
         exposition = _exposition(around, stack)
+        summed = open_usage(config, records.shared.place, stack, folds=host.is_chief)
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={
                 **_handlers(config, gateway, catalog, keeping, providers, neighbours),
                 **_operations(config, accounts, runtime, exposition, lambda: plane.stopping),
-                **neighbours.by_chief(
-                    open_usage(config, records.shared.place, stack, folds=host.is_chief)
-                ),
+                **neighbours.by_chief(summed),
                 **filed.handlers,
                 **sessions.handlers,
                 **managed,
@@ -448,32 +444,6 @@ def _make_providers(
         providers[name] = provider = provider_of(name, settings, environ=environ, address=address)
         stack.push_async_callback(provider.aclose)
     return providers
-
-
-def _catalog(config: Config) -> dict[str, Model]:
-    """Give the routing its slice of the configuration."""
-    return {
-        name: Model(
-            name=name,
-            targets=tuple(Target(t.provider, t.model) for t in model.targets),
-            output_tokens_max=model.output_tokens_max,
-            context_tokens=model.context_tokens,
-            attachment_tokens_max=model.attachment_tokens_max,
-            audio_s_max=model.audio_s_max,
-            owned_by=model.owned_by,
-            shutdown_date=model.shutdown_date,
-            retires_ns=_midnight_ns(model.shutdown_date),
-            on_loss=model.unsupported,
-        )
-        for name, model in config.models.items()
-    }
-
-
-def _midnight_ns(day: str | None) -> int | None:
-    """Give when a day begins, in UTC."""
-    if day is None:
-        return None
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * NS_PER_S
 
 
 def _routes(config: Config) -> tuple[Route, ...]:

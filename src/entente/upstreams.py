@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from entente.auth.issuers import Issuer, read_subjects
 from entente.auth.tokens import IssuerSource, TokenVerifier
-from entente.config import IssuerConfig, ProviderConfig
+from entente.config import Config, IssuerConfig, ProviderConfig
 from entente.domain.principal import Principal
 from entente.domain.secret import Secret
 from entente.net import Client, ClientOptions, Timeouts, TlsOptions, proxy_for
@@ -19,9 +20,12 @@ from entente.providers.local import Address
 from entente.providers.registry import EntraParts, Parts, make_provider
 from entente.providers.sigv4 import AwsCredentials
 from entente.providers.vendors import ENTRA_URL, azure_scope
+from entente.routing.catalog import Model, Target
 
 AUTHORITY_CONNECTIONS_MAX: Final = 2
 """One token is fetched at a time."""
+
+NS_PER_S: Final = 1_000_000_000
 
 
 def provider_of(
@@ -171,3 +175,29 @@ def _aws(settings: ProviderConfig) -> AwsCredentials | None:
         secret_access_key=settings.secret_access_key,
         session_token=settings.session_token,
     )
+
+
+def catalog_of(config: Config) -> dict[str, Model]:
+    """Give the routing its slice of the configuration."""
+    return {
+        name: Model(
+            name=name,
+            targets=tuple(Target(t.provider, t.model) for t in model.targets),
+            output_tokens_max=model.output_tokens_max,
+            context_tokens=model.context_tokens,
+            attachment_tokens_max=model.attachment_tokens_max,
+            audio_s_max=model.audio_s_max,
+            owned_by=model.owned_by,
+            shutdown_date=model.shutdown_date,
+            retires_ns=_midnight_ns(model.shutdown_date),
+            on_loss=model.unsupported,
+        )
+        for name, model in config.models.items()
+    }
+
+
+def _midnight_ns(day: str | None) -> int | None:
+    """Give when a day begins, in UTC."""
+    if day is None:
+        return None
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * NS_PER_S

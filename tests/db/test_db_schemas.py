@@ -16,6 +16,7 @@ ONLY_SQLITE = {"checkpoints", "entries"}
 ONLY_POSTGRES = {
     *("news", "schema_version"),
     *("chains", "entries", "side_entries", "balances"),
+    *("meters", "loans"),
 }
 
 
