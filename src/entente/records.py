@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from entente.auth import KeyRing
 from entente.config import Config
+from entente.config.pricing import names_in_books
 from entente.db import Database
 from entente.domain.errors import StorageUnavailable
 from entente.domain.secret import Secret
@@ -93,7 +94,8 @@ class Opening(NamedTuple):
     host: Host
     news: News
     """Is told of what other processes change."""
-    prices: PriceBook
+    prices: Pricing
+    """Is renewed whenever another price book is in force, or a rate of exchange is known."""
     stack: contextlib.AsyncExitStack
 
 
@@ -110,7 +112,7 @@ async def open_records(
     open_database: OpenDatabase,
 ) -> Records:
     """Open the database, and what clients store. `news` is told of what others change."""
-    prices = _price_book(config)
+    prices = Pricing(_price_book(config), names_in_books(config))
     opening = Opening(config, environ, host, news, prices, stack)
     opened = await open_database(opening)
     objects, blobs = await _open_objects(config, host, stack)
@@ -118,7 +120,7 @@ async def open_records(
         opened.ledger,
         opened.ring,
         opened.rules,
-        Pricing(prices),
+        prices,
         objects,
         blobs,
         opened.admin_key,

@@ -19,6 +19,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from entente.auth import KeyRing, KeyStore
 from entente.control.keys import Keys
+from entente.control.price_shelf import InForce, PriceShelf
 from entente.control.rules import load_rules
 from entente.db import Database
 from entente.db.address import Address
@@ -92,6 +93,7 @@ class _Desk:
         self._address = address
         self._database = PostgresDatabase(address)
         """Asked in one thread at a time."""
+        self._shelf = PriceShelf(self._database)
         self._thread = ThreadPoolExecutor(1, "entente-database")
         self._loop = asyncio.get_running_loop()
         self.side = 0
@@ -105,7 +107,7 @@ class _Desk:
         stack.callback(self._thread.shutdown)
         stack.callback(self._thread.submit, self._database.close)
         admin_key = await self._call(self._prepare)
-        self.ring, self.rules = await self._call(self._read_shared)
+        await self._share()
         name = f"{socket.gethostname()}:{os.getpid()}"
         self._journal = PostgresJournal(
             self._address,
@@ -172,13 +174,19 @@ class _Desk:
             token_bytes=secrets.token_bytes,
         )
         admin_key = keys.bootstrap_admin(self._opening.environ)
-        prices = self._opening.prices
+        prices = self._opening.prices.settings
         activate(self._database, prices.version, prices.encode(), time.time_ns())
         return admin_key
 
-    def _read_shared(self) -> tuple[KeyRing, RuleBook]:
+    def _read_shared(self) -> tuple[KeyRing, RuleBook, InForce]:
         """Read what all servers share."""
-        return KeyStore(self._database).load_ring(), load_rules(self._database)
+        ring = KeyStore(self._database).load_ring()
+        return ring, load_rules(self._database), self._shelf.load(time.time_ns())
+
+    async def _share(self) -> None:
+        """Go by what all servers share."""
+        self.ring, self.rules, prices = await self._call(self._read_shared)
+        self._opening.prices.renew(*prices)
 
     def _read_books(self) -> Start:
         """Settle what dead servers left open; give what all closed chains add up to."""
@@ -228,7 +236,7 @@ class _Desk:
         if SIDE in topics:
             await self._see_side_entries()
         if topics - {SIDE}:
-            self.ring, self.rules = await self._call(self._read_shared)
+            await self._share()
             if self._leased is not None:
                 self._leased.revise(_limits_of(self.rules))
             self._opening.news.changed()

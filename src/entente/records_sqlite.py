@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from entente.auth import KeyStore
 from entente.control.keys import Keys
+from entente.control.price_shelf import PriceShelf
 from entente.control.rules import load_rules
 from entente.db import DATABASE_NAME, connect, migrate, open_sqlite
 from entente.domain.errors import LedgerUnavailable
@@ -30,14 +31,18 @@ async def open_sqlite_records(opening: Opening) -> Opened:
     ids = Ids(time.time_ns, random_bits())
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
     admin_key = keys.bootstrap_admin(opening.environ)
-    activate(database, opening.prices.version, opening.prices.encode(), time.time_ns())
+    prices = opening.prices.settings
+    activate(database, prices.version, prices.encode(), time.time_ns())
     position = load(database.connection)
     rings = [store.load_ring()]
     books = [load_rules(database)]
+    shelf = PriceShelf(database)
+    opening.prices.renew(*shelf.load(time.time_ns()))
 
     def reload() -> None:
         rings[0] = store.load_ring()
         books[0] = load_rules(database)
+        opening.prices.renew(*shelf.load(time.time_ns()))
 
     news.listen(reload)
 

@@ -7,6 +7,7 @@ meaning something and a revoked key can never be made valid again.
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -29,6 +30,7 @@ ID_PREFIX_CHARS_MIN: Final = 8
 
 _SETTABLE: Final = (
     "name", "owner", "tags", "models", "requests_per_minute", "tokens_per_minute", "expires_ns",
+    "price_factor",
 )  # fmt: skip
 """What may be changed of a key; every change of a row adds to its `revision`."""
 _COLUMNS: Final = (
@@ -37,7 +39,7 @@ _COLUMNS: Final = (
 # These texts are made of the constants here and of nothing that anyone sends.
 _SELECT: Final = f"SELECT {_COLUMNS} FROM keys"  # noqa: S608
 _INSERT: Final = (
-    f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
+    f"INSERT INTO keys ({_COLUMNS}, digest) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
     " ON CONFLICT (digest) DO NOTHING"
 )
 _UPDATE: Final = (
@@ -246,12 +248,13 @@ def _settable(who: Principal) -> tuple[Value, ...]:
         who.requests_per_minute,
         who.tokens_per_minute,
         who.expires_ns,
+        None if who.price_factor is None else str(who.price_factor),
     )
 
 
 def _record(row: Sequence[Any]) -> KeyRecord:
     """Read the columns."""
-    name, owner, tags, models, requests, tokens, expires_ns, *rest = row
+    name, owner, tags, models, requests, tokens, expires_ns, price_factor, *rest = row
     key_id, role, project, budgeted, hint, created_ns, revoked_ns = rest
     return KeyRecord(
         principal=Principal(
@@ -266,6 +269,7 @@ def _record(row: Sequence[Any]) -> KeyRecord:
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             expires_ns=expires_ns,
+            price_factor=None if price_factor is None else Fraction(price_factor),
         ),
         hint=hint,
         created_ns=created_ns,

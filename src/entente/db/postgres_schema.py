@@ -209,4 +209,30 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (chain, meter)
         )""",
     ),
+    (
+        # What was imported to be in force some day, beside what the settings say.
+        "ALTER TABLE price_books ADD COLUMN is_book bigint NOT NULL DEFAULT 0",
+        """CREATE TABLE price_activations (
+            number bigint PRIMARY KEY,
+            version text NOT NULL,
+            from_ns bigint NOT NULL,
+            at_ns bigint NOT NULL,
+            actor text NOT NULL
+        )""",
+        """CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON price_activations
+            FOR EACH STATEMENT EXECUTE FUNCTION tell_of_table()""",
+        """CREATE TABLE exchange_rates (
+            base text NOT NULL,
+            quote text NOT NULL,
+            day text NOT NULL,
+            rate text NOT NULL,
+            source text NOT NULL,
+            kept_ns bigint NOT NULL,
+            PRIMARY KEY (base, quote, day)
+        )""",
+        """CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON exchange_rates
+            FOR EACH STATEMENT EXECUTE FUNCTION tell_of_table()""",
+        "ALTER TABLE keys ADD COLUMN price_factor text",
+        "ALTER TABLE projects ADD COLUMN price_factor text",
+    ),
 )

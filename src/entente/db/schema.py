@@ -147,4 +147,26 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT""",
     ),
     ("CREATE INDEX keys_by_end ON keys (expires_ns) WHERE expires_ns IS NOT NULL",),
+    (
+        # What was imported to be in force some day, beside what the settings say.
+        "ALTER TABLE price_books ADD COLUMN is_book INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE price_activations (
+            number INTEGER PRIMARY KEY,
+            version TEXT NOT NULL,
+            from_ns INTEGER NOT NULL,
+            at_ns INTEGER NOT NULL,
+            actor TEXT NOT NULL
+        ) STRICT""",
+        """CREATE TABLE exchange_rates (
+            base TEXT NOT NULL,
+            quote TEXT NOT NULL,
+            day TEXT NOT NULL,
+            rate TEXT NOT NULL,
+            source TEXT NOT NULL,
+            kept_ns INTEGER NOT NULL,
+            PRIMARY KEY (base, quote, day)
+        ) STRICT""",
+        "ALTER TABLE keys ADD COLUMN price_factor TEXT",
+        "ALTER TABLE projects ADD COLUMN price_factor TEXT",
+    ),
 )

@@ -125,26 +125,36 @@ class Quote(msgspec.Struct, frozen=True):
 class Pricing:
     """What is sold now, and for how much."""
 
-    def __init__(self, settings: PriceBook, names: Mapping[str, str] | None = None) -> None:
-        """Take the prices of the settings, and each target's name in a book where it has one."""
+    def __init__(
+        self, settings: PriceBook, names: Mapping[tuple[str, str], str] | None = None
+    ) -> None:
+        """Take the prices of the settings, and names of targets in books, by model and target."""
         self._settings = settings
         self._names = dict(names or {})
         self._plain = {
             name: Quote(settings.version, price.asset, price)
             for name, price in settings.lines.items()
         }
-        self._books: tuple[tuple[int, Book], ...] = ()
+        self._books: tuple[tuple[int, Book | None], ...] = ()
         self._exchange = Exchange()
         self._tariffs: dict[tuple[str, str], tuple[Tariff, ...]] = {}
         """By a book's version and a name in it."""
+
+    @property
+    def settings(self) -> PriceBook:
+        """The prices of the settings."""
+        return self._settings
 
     @property
     def version(self) -> str:
         """Of the settings' prices, which is what entries of unpriced models name."""
         return self._settings.version
 
-    def renew(self, books: Sequence[tuple[int, Book]], exchange: Exchange) -> None:
-        """Take the books, each with the instant from which it is in force, the last one last."""
+    def renew(self, books: Sequence[tuple[int, Book | None]], exchange: Exchange) -> None:
+        """Take the books, each with the instant from which it is in force, the last one last.
+
+        None is no book.
+        """
         self._books, self._exchange = tuple(books), exchange
         self._tariffs = {}
 
@@ -217,7 +227,7 @@ class Pricing:
         """Find what a book says of a target, or else of the model as clients call it."""
         if book is None:
             return None
-        for name in (self._names.get(target, ""), f"{ANY_VENDOR}/{model}"):
+        for name in (self._names.get((model, target), ""), f"{ANY_VENDOR}/{model}"):
             for tariff in self._compiled(book, name):
                 if tariff.holds(at_ns):
                     return tariff
