@@ -115,8 +115,9 @@ def test_models_and_prices_show_the_settings(entente_: Runner, folder: Path) -> 
         "currency": "EUR",
         "per": "1K tokens",
         "rates": {"input": "0.15", "output": "1/3"},
+        "origin": "settings",
     }
-    assert second == {"model": "bare", "priced": False}
+    assert second == {"model": "bare", "priced": False, "target": "main/c"}
     assert "input=0.15 output=1/3" in entente_.ok("prices", "show").out
 
 

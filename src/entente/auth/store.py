@@ -19,7 +19,7 @@ from entente.domain.errors import InvalidParameter, PermissionDenied
 from entente.domain.principal import Principal, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from entente.db import Value
@@ -216,7 +216,10 @@ class KeyStore:
         former = self._database.execute(
             "SELECT digest, key, until_ns FROM former_secrets WHERE until_ns > ?", (now_ns(),)
         ).fetchall()
-        principals = {digest: _record(row).principal for _, digest, *row in rows if digest}
+        factors = self._project_factors()
+        principals = {
+            digest: _charged(_record(row).principal, factors) for _, digest, *row in rows if digest
+        }
         ends = {d: who.expires_ns for d, who in principals.items() if who.expires_ns is not None}
         keys = {who.key_id: who for who in principals.values()}
         for digest, key, until_ns in former:
@@ -224,6 +227,13 @@ class KeyStore:
                 principals[digest] = keys[key]
                 ends[digest] = min(until_ns, keys[key].expires_ns or until_ns)
         return KeyRing(principals, rows[0][0], ends, now_ns)
+
+    def _project_factors(self) -> dict[str, Fraction]:
+        """Read what projects are charged of each price, where that is not all of it."""
+        rows = self._database.execute(
+            "SELECT id, price_factor FROM projects WHERE price_factor IS NOT NULL"
+        ).fetchall()
+        return {project: Fraction(factor) for project, factor in rows}
 
     def _select(self, rest: str, *values: Value) -> tuple[KeyRecord, ...]:
         rows = self._database.execute(f"{_SELECT} {rest}", values).fetchall()
@@ -235,6 +245,14 @@ def _admit(actor: Principal) -> None:
     if actor.role is not Role.ADMIN:
         message = "Only a key with the role admin may manage keys."
         raise PermissionDenied(message)
+
+
+def _charged(who: Principal, factors: Mapping[str, Fraction]) -> Principal:
+    """Give a key its project's part of each price, where it has none of its own."""
+    factor = factors.get(who.project)
+    if factor is None or who.price_factor is not None:
+        return who
+    return msgspec.structs.replace(who, price_factor=factor)
 
 
 def _settable(who: Principal) -> tuple[Value, ...]:

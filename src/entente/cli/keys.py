@@ -52,6 +52,10 @@ UserOption = Annotated[str | None, typer.Option(metavar="U", help="Who it is giv
 TagsOption = Annotated[
     str | None, typer.Option(metavar="T,…", help="What its requests are counted under besides.")
 ]
+FactorOption = Annotated[
+    str | None,
+    typer.Option(metavar="F", help="The part of each price that it is charged, such as 1.15."),
+]
 ExpiresOption = Annotated[
     str | None,
     typer.Option(metavar="WHEN", help="When it ends: 30d, 2027-01-31, or an instant."),
@@ -76,6 +80,7 @@ def create(
     user: UserOption = None,
     tags: TagsOption = None,
     expires: ExpiresOption = None,
+    price_factor: FactorOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and show it, this one time."""
@@ -91,6 +96,7 @@ def create(
         models=tuple(model) if model else None,
         requests_per_minute=rpm,
         tokens_per_minute=tpm,
+        price_factor=price_factor,
     )
     chosen = settings(config)
     _check_models(chosen, model or ())
@@ -122,8 +128,8 @@ def _made(opened: Database, wish: KeyWish, budget_nano: int | None) -> NewKey:
 
 
 _HEADINGS: Final = (
-    *("ID", "NAME", "ROLE", "PROJECT", "USER", "TAGS", "KEY", "MODELS", "BUDGET", "RPM", "TPM"),
-    *("CREATED", "EXPIRES", "REVOKED"),
+    *("ID", "NAME", "ROLE", "PROJECT", "USER", "TAGS", "KEY", "MODELS", "BUDGET"),
+    *("RPM", "TPM", "PRICES", "CREATED", "EXPIRES", "REVOKED"),
 )
 
 
@@ -158,6 +164,7 @@ def set_key(
     user: UserOption = None,
     tags: TagsOption = None,
     expires: ExpiresOption = None,
+    price_factor: FactorOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Change a key; `none` takes an attribute away. A running server goes by it in a second."""
@@ -178,6 +185,9 @@ def set_key(
         models=UNSET if not model else None if list(model) == [NOTHING] else tuple(model),
         requests_per_minute=UNSET if rpm is None else _limit(rpm, "--rpm"),
         tokens_per_minute=UNSET if tpm is None else _limit(tpm, "--tpm"),
+        price_factor=(
+            UNSET if price_factor is None else None if price_factor == NOTHING else price_factor
+        ),
     )
     with database(chosen) as opened:
         record = keys_of(opened).change(OPERATOR, key, change)
@@ -258,6 +268,7 @@ def _row(record: KeyRecord) -> tuple[str, ...]:
         "hard" if who.budgeted else "none",
         str(who.requests_per_minute or "-"),
         str(who.tokens_per_minute or "-"),
+        shown.price_factor or "-",
         *(
             moment[:19] + "Z" if moment else "-"
             for moment in (shown.created, shown.expires, shown.revoked)

@@ -1,4 +1,4 @@
-"""`entente models` and `entente prices show`: what the settings offer, and for how much."""
+"""`entente models`: what the settings offer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import Final
 import typer
 
 from entente.cli.base import ConfigOption, JsonOption, say_json, say_table, settings
-from entente.domain.money import format_rate
 
 UNPRICED: Final = "unpriced"
-
-prices = typer.Typer(help="Show what models cost.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -53,42 +50,3 @@ def list_models(
             for line in lines
         ],
     )
-
-
-@prices.command("show")
-def show_prices(
-    *,
-    config: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the rates of each model as the settings have them."""
-    lines: list[dict[str, object]] = []
-    rows: list[tuple[str, ...]] = []
-    for name, model in settings(config).models.items():
-        price = model.price
-        if price is None:
-            lines.append({"model": name, "priced": False})
-            rows.append((name, "-", "-", UNPRICED))
-            continue
-        rates = {token_class: format_rate(rate) for token_class, rate in price.rates().items()}
-        lines.append(
-            {
-                "model": name,
-                "priced": True,
-                "currency": price.currency,
-                "per": price.per,
-                "rates": rates,
-            }
-        )
-        rows.append(
-            (
-                name,
-                price.currency,
-                price.per,
-                " ".join(f"{token_class}={rate}" for token_class, rate in rates.items()),
-            )
-        )
-    if as_json:
-        say_json(lines)
-    else:
-        say_table(("MODEL", "CURRENCY", "PER", "RATES"), rows)

@@ -1,4 +1,4 @@
-"""`entente projects create | list | rename | archive`."""
+"""`entente projects create | list | rename | charge | archive`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from entente.control.projects import Project, Projects
 from entente.control.table import Base, Page
 
 LISTED_MAX = 10_000
+NOTHING = "none"
+"""What takes a factor away."""
 
 app = typer.Typer(help="Make, list and archive projects.", no_args_is_help=True)
 
@@ -58,8 +60,11 @@ def list_projects(
     if as_json:
         say_json(views)
         return
-    rows = [(v.id, v.name, v.created[:19] + "Z", (v.archived or "-")[:19]) for v in views]
-    say_table(("ID", "NAME", "CREATED", "ARCHIVED"), rows)
+    rows = [
+        (v.id, v.name, v.created[:19] + "Z", (v.archived or "-")[:19], v.price_factor or "-")
+        for v in views
+    ]
+    say_table(("ID", "NAME", "CREATED", "ARCHIVED", "PRICES"), rows)
 
 
 @app.command()
@@ -74,6 +79,23 @@ def rename(
     with database(settings(config)) as opened:
         changed = _projects(base_of(opened)).rename(OPERATOR, project, name)
     _say("Renamed", changed, as_json=as_json)
+
+
+@app.command()
+def charge(
+    *,
+    project: ProjectArgument,
+    price_factor: Annotated[
+        str, typer.Option(metavar="F", help="The part of each price, such as 1.15, or none.")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Charge the keys of a project another part of each price than all of it."""
+    factor = None if price_factor == NOTHING else price_factor
+    with database(settings(config)) as opened:
+        changed = _projects(base_of(opened)).charge(OPERATOR, project, factor)
+    _say("Changed", changed, as_json=as_json)
 
 
 @app.command()

@@ -18,7 +18,9 @@ from entente.cli import (
     ledger,
     limits,
     models,
+    prices,
     projects,
+    rates,
     serve,
     usage,
     webhooks,
@@ -47,8 +49,9 @@ app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(audit.app, name="audit")
 app.add_typer(budgets.app, name="budgets")
 app.add_typer(limits.app, name="limits")
-app.add_typer(models.prices, name="prices")
 app.add_typer(usage.app, name="usage")
+app.add_typer(prices.app, name="prices")
+app.add_typer(rates.app, name="rates")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(db.app, name="db")
 app.add_typer(configuration.app, name="config")

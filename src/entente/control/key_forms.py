@@ -9,10 +9,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from entente.auth.model import KeyRecord
+from entente.control.factors import read_factor
 from entente.control.projects import PROJECT
 from entente.control.reports import utc
 from entente.control.times import utc_or_none
 from entente.domain.errors import InvalidParameter
+from entente.domain.money import format_rate
 from entente.domain.principal import DEFAULT_PROJECT, Principal, Role
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class KeyWish(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    price_factor: str | None = None
+    """The part of each price that it is charged, as text."""
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +59,13 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | UnsetType | None = UNSET
     requests_per_minute: int | UnsetType | None = UNSET
     tokens_per_minute: int | UnsetType | None = UNSET
+    price_factor: str | UnsetType | None = UNSET
 
     def on(self, who: Principal) -> Principal:
-        """Give the principal as it is to be."""
+        """Give the principal as it is to be. Raises InvalidParameter for a factor that is none."""
         named = {name: getattr(self, name) for name in self.__struct_fields__}
+        if self.price_factor is not UNSET:
+            named["price_factor"] = read_factor(self.price_factor)
         return msgspec.structs.replace(
             who, **{name: value for name, value in named.items() if value is not UNSET}
         )
@@ -79,6 +86,8 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None
     requests_per_minute: int | None
     tokens_per_minute: int | None
+    price_factor: str | None
+    """The part of each price that it is charged; none for its project's, or all of it."""
     created: str
     expires: str | None
     revoked: str | None
@@ -99,6 +108,7 @@ def view(record: KeyRecord) -> KeyView:
         models=who.models,
         requests_per_minute=who.requests_per_minute,
         tokens_per_minute=who.tokens_per_minute,
+        price_factor=None if who.price_factor is None else format_rate(who.price_factor),
         created=utc(record.created_ns),
         expires=utc_or_none(who.expires_ns),
         revoked=utc_or_none(record.revoked_ns),

@@ -15,6 +15,7 @@ from entente.auth.keys import digest_of, hint_of, new_secret
 from entente.auth.model import OPERATOR, KeyRecord
 from entente.control.audit import Audit
 from entente.control.events import EventType
+from entente.control.factors import read_factor
 from entente.control.key_forms import BOOTSTRAP_NAME, KeyChange, KeyWish, check, view
 from entente.control.outbox import Outbox
 from entente.control.projects import Projects
@@ -195,6 +196,7 @@ class Keys:
                 models=wish.models,
                 requests_per_minute=wish.requests_per_minute,
                 tokens_per_minute=wish.tokens_per_minute,
+                price_factor=read_factor(wish.price_factor),
             ),
             hint=hint_of(secret),
             created_ns=self._now_ns(),

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from entente.control.audit import Audit
+from entente.control.factors import read_factor
 from entente.control.reports import utc
 from entente.control.table import Base, Page, admit, page_of
 from entente.control.times import utc_or_none
 from entente.domain.errors import Conflict, InvalidParameter, ObjectNotFound
+from entente.domain.money import format_rate
 from entente.domain.principal import DEFAULT_PROJECT
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     created_ns: int
     archived_ns: int | None
+    price_factor: str | None = None
 
     def view(self) -> ProjectView:
         """Show it to people."""
@@ -40,6 +43,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
             name=self.name,
             created=utc(self.created_ns),
             archived=utc_or_none(self.archived_ns),
+            price_factor=self.price_factor,
         )
 
 
@@ -50,6 +54,8 @@ class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     created: str
     archived: str | None
+    price_factor: str | None = None
+    """The part of each price that its keys are charged, where they have none of their own."""
 
 
 class Projects:
@@ -90,6 +96,23 @@ class Projects:
             self._audit.note(actor, "project.rename", id, before=before.view(), after=after.view())
         return after
 
+    def charge(self, actor: Principal, id: str, factor: str | None) -> Project:
+        """Charge a project's keys this part of each price; None for all of it.
+
+        Raises ObjectNotFound, and InvalidParameter for a factor that is none.
+        """
+        admit(actor)
+        read = read_factor(factor)
+        value = None if read is None else format_rate(read)
+        with self._base.database.transaction():
+            before = self.get(actor, id)
+            after = msgspec.structs.replace(before, price_factor=value)
+            database = self._base.database
+            database.execute("UPDATE projects SET price_factor = ? WHERE id = ?", (value, id))
+            database.execute("UPDATE keys SET revision = revision + 1 WHERE project = ?", (id,))
+            self._audit.note(actor, "project.charge", id, before=before.view(), after=after.view())
+        return after
+
     def archive(self, actor: Principal, id: str) -> Project:
         """End a project and, with it, its keys; a second time changes nothing.
 
@@ -125,7 +148,7 @@ class Projects:
         admit(actor)
         condition = "" if archived else " AND archived_ns IS NULL"
         rows = self._base.database.execute(
-            "SELECT id, name, created_ns, archived_ns FROM projects WHERE id > ?"  # noqa: S608
+            "SELECT id, name, created_ns, archived_ns, price_factor FROM projects WHERE id > ?"  # noqa: S608
             f"{condition} ORDER BY id LIMIT ?",
             (after or "", limit + 1),
         ).fetchall()
@@ -143,13 +166,16 @@ class Projects:
 
     def _find(self, id: str) -> Project | None:
         row = self._base.database.execute(
-            "SELECT id, name, created_ns, archived_ns FROM projects WHERE id = ?", (id,)
+            "SELECT id, name, created_ns, archived_ns, price_factor FROM projects WHERE id = ?",
+            (id,),
         ).fetchone()
         return None if row is None else _project(row)
 
 
-def _project(row: tuple[str, str, int, int | None]) -> Project:
-    return Project(id=row[0], name=row[1], created_ns=row[2], archived_ns=row[3])
+def _project(row: tuple[str, str, int, int | None, str | None]) -> Project:
+    return Project(
+        id=row[0], name=row[1], created_ns=row[2], archived_ns=row[3], price_factor=row[4]
+    )
 
 
 def _checked(name: str) -> str:

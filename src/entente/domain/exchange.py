@@ -78,12 +78,17 @@ class Exchange:
 
         Of a rate and one turned about, the later counts.
         """
-        day = datetime.fromtimestamp(at_ns // NS_PER_S, UTC).date()
+        day = self.day_of(at_ns)
         plain = self._latest((source, wanted), day)
         turned = self._latest((wanted, source), day)
         if plain is not None and (turned is None or plain.day >= turned.day):
             return Conversion(plain.value, str(plain))
         return None if turned is None else Conversion(1 / turned.value, str(turned))
+
+    @staticmethod
+    def day_of(at_ns: int) -> date:
+        """Give the day of a moment, in UTC."""
+        return datetime.fromtimestamp(at_ns // NS_PER_S, UTC).date()
 
     def _latest(self, pair: tuple[str, str], day: date) -> Rate | None:
         rates = self._rates.get(pair, [])

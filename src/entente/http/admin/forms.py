@@ -104,6 +104,8 @@ class NewKeyForm(_Form, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    price_factor: str | None = None
+    """The part of each price that it is charged, such as "1.15"; null for its project's."""
     budget_usd: Amount | None = None
     """A hard budget; null for none."""
 
@@ -118,6 +120,7 @@ class KeyChangeForm(_Form, frozen=True, kw_only=True):
     models: tuple[str, ...] | UnsetType | None = UNSET
     requests_per_minute: int | UnsetType | None = UNSET
     tokens_per_minute: int | UnsetType | None = UNSET
+    price_factor: str | UnsetType | None = UNSET
 
 
 class Rotation(_Form, frozen=True, kw_only=True):

@@ -115,6 +115,7 @@ def _create_key(desk: Desk, asked: Asked) -> KeyWithSecret:
         models=body.models,
         requests_per_minute=body.requests_per_minute,
         tokens_per_minute=body.tokens_per_minute,
+        price_factor=body.price_factor,
     )
     nano = _budget(body.budget_usd)
     with desk.base.database.transaction():

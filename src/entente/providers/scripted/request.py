@@ -69,6 +69,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=TOP_LOGPROBS_MAX)] | None = None
     tools: tuple[_Tool, ...] | None = None
+    service_tier: str | None = None
 
     @property
     def choices(self) -> int:
@@ -79,6 +80,11 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     def wants_usage(self) -> bool:
         """Whether the stream shall carry its usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
+
+    @property
+    def tier(self) -> str:
+        """The tier that it is served in: the one that is asked for, where one is."""
+        return self.service_tier if self.service_tier not in (None, "auto") else "default"
 
     @property
     def pieces_max(self) -> int | None:

@@ -119,6 +119,7 @@ def encode_completion(request: ChatRequest, reply: Reply, stamp: Stamp) -> bytes
             for index in range(request.choices)
         ],
         usage=_usage(request, reply, cut),
+        service_tier=request.tier,
     )
     return _ENCODE(completion)
 
@@ -209,6 +210,7 @@ class _EventWriter:
     ) -> bytes:
         """Write an event."""
         chunk = shapes.Chunk(
+            service_tier=self._request.tier,
             id=self._stamp.id,
             created=self._stamp.created_s,
             model=self._request.model,
