@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from bench import footprint, model, parts, peers, report, subjects
+from bench import footprint, model, parts, peers, report, sharing, subjects
 from bench.machine import OthersWatch, alone, describe, raise_limits
 from bench.meter import Meter
 from bench.plan import FULL, INTERVAL_US, QUICK, Plan
@@ -30,7 +30,7 @@ from bench.process import needed
 from bench.suite import LOADS, Suite, steps
 from bench.wrk import Wrk
 
-APART: Final = {**footprint.STAGES, **parts.STAGES}
+APART: Final = {**footprint.STAGES, **parts.STAGES, **sharing.STAGES}
 STAGES: Final = (*LOADS, *APART)
 BUSY_MAX: Final = 0.1
 """With more than this many processors busy besides there are no numbers to quote."""

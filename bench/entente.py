@@ -33,8 +33,10 @@ _CONFIG: Final = """\
 [server]
 port = {port}
 data_dir = "{folder}/data"
+{about_server}
 [ledger]
 durability = "{durability}"
+{about_ledger}
 [providers.unary]
 kind = "openai"
 base_url = "http://127.0.0.1:{unary}/v1"
@@ -66,10 +68,13 @@ def entente(
     *,
     more: str = "",
     about_unary: str = "",
+    about_server: str = "",
+    about_ledger: str = "",
 ) -> Iterator[tuple[Program, Target]]:
     """Run the product in front of two providers, given by their ports, until it has answered.
 
-    `more` is added to the configuration, `about_unary` to what it says of the first provider.
+    `more` is added to the configuration, `about_unary` to what it says of the first provider,
+    and so on.
     """
     port = free_port()
     folder.mkdir(exist_ok=True)
@@ -85,6 +90,8 @@ def entente(
             messages_model=MESSAGES_MODEL,
             stream_model=STREAM_MODEL,
             about_unary=about_unary,
+            about_server=about_server,
+            about_ledger=about_ledger,
         )
         + more
     )

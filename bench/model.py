@@ -134,6 +134,15 @@ class Beside(msgspec.Struct, frozen=True):
     free: Load
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """One closed loop to so many workers on PostgreSQL; to 0, a server on SQLite."""
+
+    round: int
+    workers: int
+    connections: int
+    load: Load
+
+
 class Work(msgspec.Struct, frozen=True):
     """Something that is done off the path of requests."""
 
@@ -174,6 +183,7 @@ class Results(msgspec.Struct):
     crossed_streams: list[CrossedStreams] = []
     agreements: list[Beside] = []
     budgets: list[Beside] = []
+    shared: list[Shared] = []
     works: list[Work] = []
     sums: list[Work] = []
     ledgers: list[Check] = []
@@ -207,6 +217,7 @@ ROWS: Final = {
     "crossings": ("crossed", "crossed_streams"),
     "agreements": ("agreements",),
     "budgets": ("budgets",),
+    "workers": ("shared",),
     "works": ("works",),
     "usage": ("sums",),
 }

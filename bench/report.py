@@ -69,6 +69,9 @@ _METHOD: Final = """\
   pass, in the same round. **Under an agreement, and under budgets**: two Ententes take turns, one
   of which decides each request by the document of `examples/agreements/two-storefronts`, or holds
   it to a budget at each of five levels.
+- **Several workers**: servers at durability `full` take turns, each with a database of its own:
+  one on SQLite, one on PostgreSQL, and one of four workers there. PostgreSQL runs on the same
+  cores as all the rest.
 - Installed sizes leave out the interpreter (Python, Node.js), byte code and, for Entente, the
   optional local runtime with its model.
 """
@@ -141,6 +144,8 @@ def _parts(results: Results) -> list[str]:
         parts += ["", tables.crossed_streams_table(results)]
     if results.agreements or results.budgets:
         parts += ["\n## Under an agreement, and under budgets\n", tables.beside_table(results)]
+    if results.shared:
+        parts += ["\n## Several workers\n", tables.shared_table(results)]
     if results.works or results.sums:
         parts += ["\n## Off the path of requests\n", tables.work_table(results)]
     return parts

@@ -177,6 +177,21 @@ def beside_table(results: Results) -> str:
     return table(["", "requests/s", "of those without"], rows)
 
 
+def shared_table(results: Results) -> str:
+    """Requests per second of servers that share nothing, and of workers that share a database."""
+    rows = []
+    for connections in sorted({row.connections for row in results.shared}):
+        one = views.shared(results, 1, connections)
+        for workers in sorted({row.workers for row in results.shared}):
+            found = views.shared(results, workers, connections)
+            name = f"PostgreSQL, workers: {workers}" if workers else "SQLite"
+            ratio = views.over_rounds(views.ratios(found, one))
+            per_s = _spread(views.over_rounds(found))
+            rows.append([name, f"{connections}", per_s, _spread(ratio, 3)])
+    titles = ["", "connections", "requests/s", "of one worker on PostgreSQL"]
+    return table(titles, rows)
+
+
 def work_table(results: Results) -> str:
     """Settling and simulating."""
     rows = [

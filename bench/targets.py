@@ -144,6 +144,15 @@ def _parts(results: Results) -> Iterator[Target]:
         what = rows[0].what if rows else ""
         text = f"under {what}, 32 connections: at least {least} of the throughput without"
         yield from _line(text, views.ratios(*views.beside(rows)), least=least)
+    for connections in (32, 128):
+        one = views.shared(results, 1, connections)
+        for workers, over, least, against in (
+            (1, views.shared(results, 0, connections), 0.5, "one on SQLite"),
+            (4, one, 1.2, "one of them"),
+        ):
+            found = views.ratios(views.shared(results, workers, connections), over)
+            who = f"PostgreSQL, workers: {workers}, {connections} connections"
+            yield from _line(f"{who}: at least {least} of {against}", found, least=least)
     for row in (*results.works, *results.sums):
         most = WORK_S_MAX[row.name.split()[0]]
         yield from _line(

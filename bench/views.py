@@ -49,6 +49,15 @@ def beside(rows: Iterable[Beside]) -> tuple[Rounds, Rounds]:
     )
 
 
+def shared(results: Results, workers: int, connections: int) -> Rounds:
+    """Requests per second of so many workers, by round."""
+    return {
+        row.round: row.load.per_s
+        for row in results.shared
+        if (row.workers, row.connections) == (workers, connections)
+    }
+
+
 def unpaced(results: Results, subject: str) -> Rounds:
     """Give the chunks per second of each round."""
     return {row.round: row.seen.per_s for row in results.unpaced if row.subject == subject}
