@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.admin import Admin
 
 REQUESTS: Final = 400
-ANYTHING: Final = (
+ANYTHING: Final[tuple[Any, ...]] = (
     None, True, 0, -1, 2**63, 10**30, 1.5, "", "x", "\0", "a" * 5000, "\U0001f600", "../x",
     [], ["a"], [1], {}, {"a": 1},
 )  # fmt: skip

@@ -61,15 +61,12 @@ class LeasedLedger(Ledger):
         """The revision that they are of."""
         self._places = count(1)
 
-    def settle(self, entry: Settlement) -> asyncio.Future[None]:
-        """Close a hold; see `Ledger.settle`."""
-        opened = self.books.open_holds.get(entry.id)
-        written = super().settle(entry)
-        if opened is not None and opened.draws:
+    def _closed(self, opened: Hold, entry: Settlement, written: asyncio.Future[None]) -> None:
+        """Put what was used in the place of what was taken from leases."""
+        if opened.draws:
             taken = Taken(entry.cost_nano or 0, entry.usage)
             self._leases.settle(entry.id, _costs(opened.draws, taken))
             written.add_done_callback(partial(self._when_written, entry.id))
-        return written
 
     def wrote(self, entries: Iterable[AnyEntry]) -> None:
         """Take note of entries that stand in the journal, however long that took."""
@@ -177,10 +174,13 @@ class LeasedLedger(Ledger):
         """Say what is missing."""
         counter = self.standing(refused.meter)
         waited = RETRY_AFTER_MS if refused.verdict is Verdict.FULL else None
-        if granted_by(refused.meter) is not None:
+        is_grant = granted_by(refused.meter) is not None
+        draw = next((draw for draw in hold.draws if draw.meter == refused.meter), None)
+        if self.watcher is not None:
+            self.watcher.refused(hold, None if is_grant else draw, counter)
+        if draw is None or is_grant:
             pending = counter.pending
             return budget_refusal(hold, max(0, refused.left), pending, retry_after_ms=waited)
-        draw = next(draw for draw in hold.draws if draw.meter == refused.meter)
         return draw_refusal(
             draw,
             counter,

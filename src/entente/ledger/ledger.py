@@ -118,11 +118,16 @@ class Ledger:
         opened = self.books.open_holds.get(entry.id)
         self.books.apply(entry)
         written = self.journal.append(entry)
-        if self._queue and opened is not None:
-            self._admit(_waits_for(opened))
-        if self.watcher is not None and opened is not None:
-            self._tell(self.watcher, opened, entry)
+        if opened is not None:
+            self._closed(opened, entry, written)
+            if self._queue:
+                self._admit(_waits_for(opened))
+            if self.watcher is not None:
+                self._tell(self.watcher, opened, entry)
         return written
+
+    def _closed(self, opened: Hold, entry: Settlement, written: asyncio.Future[None]) -> None:
+        """Do what else belongs to the end of a hold; here nothing does."""
 
     def unpriced(self, model: str) -> None:
         """Tell of a request that is refused because its model has no price."""
