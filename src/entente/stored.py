@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from entente.domain.principal import Principal
 from entente.gateway.batches.asking import Asking
 from entente.gateway.batches.executor import Executor, gives_way
 from entente.gateway.batches.run import Shop
+from entente.gateway.batches.slots import Places
 from entente.gateway.counting import Counting
 from entente.gateway.files import FileStore
 from entente.gateway.keeping.keeping import Keeping, keeping_for
@@ -70,7 +70,7 @@ def filed_of(
                 drain_s=config.server.drain_s,
                 is_strict=config.server.validation is Validation.STRICT,
             ),
-            slots=asyncio.Semaphore(limits.requests_max),
+            slots=Places(limits.requests_max),
             give_way=gives_way(busy, limits.gives_way_at),
             may_use=has_model,
             requests_max=limits.requests_max,

@@ -350,3 +350,25 @@ def test_every_provider_works_in_the_background(
     assert response["background"] is True
     if streamed:
         assert stream_defects(got.body) == []
+
+
+def test_a_key_that_has_too_many(tmp_path: Path) -> None:
+    """Is told to wait, in the vendor's words; another key is served; one that ends makes room."""
+    prelude = "import entente.gateway.keeping.background as b\nb.KEY_RUNS_MAX = 2\n"
+    with made(tmp_path, prelude=prelude) as server:
+        key, other = server.make_key(), server.make_key()
+
+        def begin(who: Key) -> Got:
+            return ask(server, who, LATE)
+
+        first, second, third = begin(key), begin(key), begin(key)
+        assert [first.status, second.status, third.status] == [200, 200, 429]
+        assert third.error["code"] == "rate_limit_exceeded"
+        assert int(third.headers["retry-after"]) == 5
+        assert begin(other).status == 200
+        cancelled = server.ask(
+            "POST", f"{RESPONSES}/{first.json['id']}/cancel", key=key.secret, body=b""
+        )
+        assert cancelled.json["status"] == "cancelled"
+        assert begin(key).status == 200
+        assert len(server.settlements(key)) == 1

@@ -420,6 +420,23 @@ def test_a_revoked_key_fails_what_is_left(tmp_path: Path) -> None:
             assert {one["response"]["status_code"] for one in errors} == {401}
 
 
+def test_a_project_whose_requests_hang_holds_up_no_other(tmp_path: Path) -> None:
+    """All places are taken by requests that never end; another project's batch runs through."""
+    write_config(tmp_path)
+    with EntenteServer(tmp_path, CONFIG, server="shutdown_s = 0.2\ndrain_s = 0.1") as server:
+        slow, quick = server.make_key(project="slow"), server.make_key(project="quick")
+        with client_of(server, slow) as client, client_of(server, quick) as other:
+            begun = begin(client, jsonl(*(line(f"n{n}", "never ends") for n in range(8))))
+            wait_until(lambda: len(_holds(server, slow)) == 4, "all places to be taken")
+            batch = ended(other, begin(other, jsonl(line("a"), line("b"))).id)
+            assert (batch.status, batch.request_counts and batch.request_counts.completed) == (
+                "completed",
+                2,
+            )
+            assert client.batches.retrieve(begun.id).status == "in_progress"
+            assert len(_holds(server, slow)) == 4
+
+
 def test_metrics_tell_of_batches(batching: EntenteServer) -> None:
     """Both gauges are there."""
     text = batching.get("/metrics", key=ADMIN_KEY).body.decode()

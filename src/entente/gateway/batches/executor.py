@@ -15,6 +15,7 @@ from entente.domain.principal import Principal
 from entente.gateway.batches.book import CLOSING, Book, read_batch, stored_batch
 from entente.gateway.batches.forms import FORMS
 from entente.gateway.batches.run import Run, Shop
+from entente.gateway.batches.slots import Places, Slot
 from entente.objects import Order, StoredObject, Wanted
 from entente.objects.model import PAGE_MAX
 
@@ -33,7 +34,7 @@ class Executor:
     def __init__(self, shop: Shop) -> None:
         """Take what batches share; nothing runs yet."""
         self._shop = shop
-        self._active = asyncio.Semaphore(ACTIVE_MAX)
+        self._active = Places(ACTIVE_MAX)
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -124,7 +125,7 @@ class Executor:
     async def _go(self, run: Run) -> None:
         """Run a batch; what goes wrong with it is its own matter and no other's."""
         try:
-            async with self._active:
+            async with Slot(self._active, run.book.who.project):
                 await run.go()
         except EntenteError as error:
             _log.warning("batch %s waits for the next start: %s", run.book.batch.id, error.message)

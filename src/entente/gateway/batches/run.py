@@ -25,7 +25,7 @@ from entente.gateway.batches.asking import Asking
 from entente.gateway.batches.book import CLOSING, Book, Progress
 from entente.gateway.batches.forms import BATCH, FORMS
 from entente.gateway.batches.lines import Lines
-from entente.gateway.batches.slots import Slot
+from entente.gateway.batches.slots import Places, Slot
 from entente.gateway.files import NS_PER_S, FileStore
 from entente.wire import openai_batches
 from entente.wire.openai_files import Wish
@@ -46,7 +46,7 @@ class Shop(NamedTuple):
 
     files: FileStore
     asking: Asking
-    slots: asyncio.Semaphore
+    slots: Places
     """One for each request of a batch that may run at once."""
     give_way: Callable[[], Awaitable[None]]
     """Waits while other requests need the room."""
@@ -227,7 +227,7 @@ class Run:
     async def _work(self) -> None:
         """Take one line after the other."""
         while self._pending and not self._over():
-            async with Slot(self._shop.slots) as slot:
+            async with Slot(self._shop.slots, self.book.who.project) as slot:
                 await self._shop.give_way()
                 if self._over() or not self._pending:
                     return

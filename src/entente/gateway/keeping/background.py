@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from entente.domain.chat import Call
-from entente.domain.errors import EntenteError, Overloaded, StorageUnavailable
+from entente.domain.errors import EntenteError, LimitError, Overloaded, StorageUnavailable
 from entente.domain.principal import Principal, Role
 from entente.gateway.keeping.recorder import Shelf
 from entente.gateway.keeping.responses import Entry, names_in
@@ -30,10 +30,18 @@ from entente.wire.sse import events
 
 RUNS_MAX: Final = 1024
 """Responses in the making at once."""
+KEY_RUNS_MAX: Final = 256
+"""Those of one key, so that none can hold up all others."""
+RETRY_MS: Final = 5_000
+"""When a key that has too many may try again."""
 EVENTS_KIND: Final = "response.events"
 
 _NS_PER_S: Final = 1_000_000_000
 _FULL: Final = f"{RUNS_MAX} responses are being made in the background already. Try again soon."
+_KEYS_FULL: Final = (
+    f"{KEY_RUNS_MAX} responses are being made in the background for this key already. "
+    "Try again when some have ended."
+)
 _STOPPED: Final = (
     "The server was stopped before the response was complete. What it used until then is "
     "settled. Send the request again."
@@ -86,6 +94,8 @@ class Background:
         """
         if len(self._making) >= RUNS_MAX:
             raise Overloaded(_FULL)
+        if self._made_by(who.key_id) >= KEY_RUNS_MAX:
+            raise LimitError(_KEYS_FULL, retry_after_ms=RETRY_MS)
         entry = Entry(self._shelf, who, call, asked, request_id)
         created_s = self._shelf.now_ns() // _NS_PER_S
         head = openai_responses.head(call, id=request_id, created_s=created_s, stored=True)
@@ -109,6 +119,10 @@ class Background:
             raise
         made.ending = loop.create_task(self._end(made))
         return run
+
+    def _made_by(self, key_id: str) -> int:
+        """Count what is being made for a key."""
+        return sum(made.run.entry.who.key_id == key_id for made in self._making.values())
 
     def find(self, who: Principal, id: str) -> Run | None:
         """Give a response that is being made."""
