@@ -1,4 +1,4 @@
-"""`entente db migrate | check | backup | restore`: care of the database."""
+"""`entente db migrate | check | backup | restore | copy`: care of the database."""
 
 from __future__ import annotations
 
@@ -7,27 +7,33 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from entente.cli.base import (
     ConfigOption,
     JsonOption,
     database_path,
-    existing_file,
+    environment,
     say,
     say_json,
     settings,
 )
+from entente.config.secrets import text_or_reference
 from entente.control.reports import utc
 from entente.db import backup as folders
-from entente.db import connect, migrate
+from entente.db import connect, locked, migrate
+from entente.db.address import address_of
 from entente.db.schema import MIGRATIONS
-from entente.domain.errors import LedgerCorrupt
+from entente.domain.errors import InvalidParameter, LedgerCorrupt, LedgerUnavailable
 from entente.ledger.journal import verify
 from entente.ledger.reader import repeated, rows
 from entente.objects import FOLDER_NAME, OBJECTS_NAME
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from entente.config import Config
     from entente.db.archive import Manifest
 
 app = typer.Typer(help="Care for the database.", no_args_is_help=True)
@@ -36,11 +42,15 @@ app = typer.Typer(help="Care for the database.", no_args_is_help=True)
 @app.command("migrate")
 def bring_forward(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Bring the schema forward. `serve` does so, too, at its start."""
-    path = existing_file(settings(config))
-    before, _ = folders.state_of(path)
-    with closing(connect(path)) as connection:
-        migrate(connection)
-    after, _ = folders.state_of(path)
+    chosen = settings(config)
+    if chosen.ledger.url is not None:
+        before, after = _work().migrate(chosen.ledger.url)
+    else:
+        path = _file(chosen)
+        before, _ = folders.state_of(path)
+        with closing(connect(path)) as connection:
+            migrate(connection)
+        after, _ = folders.state_of(path)
     if as_json:
         say_json({"from": before, "to": after})
     elif before == after:
@@ -52,7 +62,19 @@ def bring_forward(*, config: ConfigOption = None, as_json: JsonOption = False) -
 @app.command()
 def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check the file, the schema's version, and the whole journal. A server may be running."""
-    path = existing_file(settings(config))
+    chosen = settings(config)
+    url = chosen.ledger.url
+    schema, entries, head, found = _check(_file(chosen)) if url is None else _work().check(url)
+    if as_json:
+        said = {"ok": not found, "schema": schema, "entries": entries, "head": head}
+        say_json({**said, "problems": found})
+    elif not found:
+        say(f"ok: schema {schema}, {entries} entries, head {head[:16]}")
+    if found:
+        raise LedgerCorrupt("\n".join(f"the database is not in order: {what}." for what in found))
+
+
+def _check(path: Path) -> tuple[int, int, str, list[str]]:
     found = folders.faults(path)
     schema, (_, head) = folders.state_of(path)
     if schema != len(MIGRATIONS):
@@ -62,13 +84,7 @@ def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
         report, _ = verify(rows(path))
         entries = report.entries
         found += [*report.problems, *repeated(path)]
-    if as_json:
-        said = {"ok": not found, "schema": schema, "entries": entries, "head": head}
-        say_json({**said, "problems": found})
-    elif not found:
-        say(f"ok: schema {schema}, {entries} entries, head {head[:16]}")
-    if found:
-        raise LedgerCorrupt("\n".join(f"the database is not in order: {what}." for what in found))
+    return schema, entries, head, found
 
 
 @app.command()
@@ -82,14 +98,21 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Write a backup of all that the database holds. A server may be running."""
-    folder = existing_file(settings(config)).parent
-    manifest = folders.back_up(
-        folder,
-        out,
-        beside=(OBJECTS_NAME,),
-        files=folder / FOLDER_NAME if files else None,
-        now_ns=time.time_ns(),
-    )
+    chosen = settings(config)
+    if chosen.ledger.url is not None:
+        if files:
+            message = "--files: they are in the data folder; back that up by itself."
+            raise InvalidParameter(message, param="--files", code=None)
+        manifest = _work().backup(chosen.ledger.url, out)
+    else:
+        folder = _file(chosen).parent
+        manifest = folders.back_up(
+            folder,
+            out,
+            beside=(OBJECTS_NAME,),
+            files=folder / FOLDER_NAME if files else None,
+            now_ns=time.time_ns(),
+        )
     _tell(f"wrote {out}", manifest, as_json=as_json)
 
 
@@ -100,18 +123,76 @@ def restore(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a backup into the data folder, which must have no database and no server."""
-    folder = database_path(settings(config)).parent
-    manifest = folders.restore(source, folder)
-    _tell(f"restored {source} to {folder}", manifest, as_json=as_json)
+    """Put a backup where the settings say: a data folder without database and server.
+
+    With PostgreSQL, a database that is empty.
+    """
+    chosen = settings(config)
+    if chosen.ledger.url is not None:
+        manifest, place = _work().restore(source, chosen.ledger.url), f"{chosen.ledger.url}"
+    else:
+        folder = database_path(chosen).parent
+        manifest, place = folders.restore(source, folder), f"{folder}"
+    _tell(f"restored {source} to {place}", manifest, as_json=as_json)
+
+
+@app.command()
+def copy(
+    *,
+    to: Annotated[
+        str,
+        typer.Option("--to", metavar="URL", help="The empty database; or env:NAME or file:PATH."),
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the data folder's database into PostgreSQL, and verify that it is the same there."""
+    chosen = settings(config)
+    path = database_path(chosen)
+    if not path.is_file():
+        _missing(path)
+    try:
+        address = address_of(text_or_reference(to, environment(), Path()))
+    except ValueError as error:
+        raise InvalidParameter(f"--to: {error}.", param="--to", code=None) from error
+    with locked(path.parent):
+        report = _work().move(path, address)
+    if as_json:
+        say_json({"to": f"{address}", **msgspec.to_builtins(report)})
+        return
+    say(
+        f"copied to {address}: {report.entries} entries, {report.requests} requests, head "
+        f"{report.head[:16]}, verified; name it as ledger.url"
+    )
+
+
+def _file(config: Config) -> Path:
+    """Give the file that is there. Raises LedgerUnavailable."""
+    path = database_path(config)
+    if not path.is_file():
+        _missing(path)
+    return path
+
+
+def _missing(path: Path) -> None:
+    message = f"There is no database at {path}: name the right settings with --config."
+    raise LedgerUnavailable(message)
+
+
+def _work() -> ModuleType:
+    # PostgreSQL's driver is an extra of the installation.
+    from entente.cli import db_postgres  # noqa: PLC0415
+
+    return db_postgres
 
 
 def _tell(what: str, manifest: Manifest, *, as_json: bool) -> None:
     if as_json:
         say_json(manifest)
         return
-    heads = ", ".join(f"{head[:16]}" for _, head in manifest.heads.values())
+    heads = [head[:16] for _, head in manifest.heads.values()]
+    ends = f"head {heads[0]}" if len(heads) == 1 else f"{len(heads)} chains"
     say(
         f"{what}: made {utc(manifest.made_ns)}, schema {manifest.schema}, "
-        f"{manifest.entries} entries, head {heads}"
+        f"{manifest.entries} entries, {ends}"
     )

@@ -37,10 +37,10 @@ class Member(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a backup says of itself."""
 
-    format: str = FORMAT
+    format: str
     kind: str
     """Of which kind of database it is."""
     made_ns: int
@@ -48,11 +48,23 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     heads: dict[str, tuple[int, str]]
     """By chain of the journal, the number and the hash of its last entry."""
     members: dict[str, Member]
+    columns: dict[str, tuple[str, ...]] = {}
+    """By table, where members are tables."""
+    span_ns: tuple[int, int] = (0, 0)
+    """The times of the first and the last entry, where months have to be made for them."""
 
     @property
     def entries(self) -> int:
         """How many entries the journal has."""
         return sum(seq for seq, _ in self.heads.values())
+
+
+def folder_of(out: Path) -> Path:
+    """Give the folder that a backup is to be written in. Raises LedgerUnavailable."""
+    if not out.parent.is_dir():
+        message = f"There is no folder {out.parent}: make it, or name another file."
+        raise LedgerUnavailable(message)
+    return out.parent
 
 
 def describe(path: Path) -> Member:

@@ -34,7 +34,7 @@ def back_up(
 
     With `files`, the files in that folder go with it. Raises LedgerUnavailable.
     """
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=_place(out)) as made:
+    with tempfile.TemporaryDirectory(prefix=".backup-", dir=archive.folder_of(out)) as made:
         members = {}
         for name in (DATABASE_NAME, *beside):
             if (folder / name).is_file():
@@ -47,6 +47,7 @@ def back_up(
         if files is not None and files.is_dir():
             members |= {f"files/{path.name}": path for path in sorted(files.iterdir())}
         manifest = Manifest(
+            format=archive.FORMAT,
             kind=Kind.SQLITE,
             made_ns=now_ns,
             schema=schema,
@@ -55,13 +56,6 @@ def back_up(
         )
         archive.write(out, manifest, members)
     return manifest
-
-
-def _place(out: Path) -> Path:
-    if not out.parent.is_dir():
-        message = f"There is no folder {out.parent}: make it, or name another file."
-        raise LedgerUnavailable(message)
-    return out.parent
 
 
 def _snapshot(source: Path, target: Path) -> None:

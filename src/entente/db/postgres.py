@@ -98,6 +98,16 @@ class PostgresDatabase:
             ):
                 line.shutdown(socket.SHUT_RDWR)
 
+    @contextmanager
+    def copying(self, statement: str) -> Iterator[psycopg.Copy]:
+        """Run a `COPY` of many rows, out or in. Raises LedgerUnavailable."""
+        with (
+            self._errors_mapped(),
+            self._connected().cursor() as cursor,
+            cursor.copy(statement.encode()) as copy,
+        ):
+            yield copy
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:

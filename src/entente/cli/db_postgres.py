@@ -1,0 +1,58 @@
+"""What `entente db` does on PostgreSQL; importing this needs its driver."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from entente.db import postgres_backup
+from entente.db.postgres import PostgresDatabase
+from entente.db.postgres_migrate import migrate_postgres, schema_version
+from entente.db.postgres_schema import MIGRATIONS
+from entente.ledger import moving, postgres_verify
+from entente.ledger.rollups.schema import NAMES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from entente.db.address import Address
+    from entente.db.archive import Manifest
+    from entente.ledger.journal import Report
+
+
+def migrate(address: Address) -> tuple[int, int]:
+    """Bring a database forward; give the versions of its schema before and after."""
+    with closing(PostgresDatabase(address)) as database:
+        before = schema_version(database)
+        migrate_postgres(database, time.time_ns())
+        return before, schema_version(database)
+
+
+def check(address: Address) -> tuple[int, int, str, list[str]]:
+    """Give the schema's version, the number of entries, the head of heads, and what is wrong."""
+    with closing(PostgresDatabase(address)) as database:
+        schema = schema_version(database)
+        if schema != len(MIGRATIONS):
+            wrong = f"the schema is {schema}, this program's is {len(MIGRATIONS)}: migrate it"
+            return schema, 0, "", [wrong]
+        report = postgres_verify.verify(database)
+        return schema, report.entries, report.head, list(report.problems)
+
+
+def backup(address: Address, out: Path) -> Manifest:
+    """Write a backup. Rollups are made anew."""
+    with closing(PostgresDatabase(address)) as database:
+        return postgres_backup.back_up(database, out, without=NAMES, now_ns=time.time_ns())
+
+
+def restore(source: Path, address: Address) -> Manifest:
+    """Put a backup into an empty database."""
+    with closing(PostgresDatabase(address)) as database:
+        return postgres_backup.restore(source, database, time.time_ns())
+
+
+def move(source: Path, address: Address) -> Report:
+    """Move a SQLite file into an empty database."""
+    with closing(PostgresDatabase(address)) as database:
+        return moving.move(source, database, time.time_ns())
