@@ -16,7 +16,13 @@ import pytest
 
 import entente.cli.root
 from entente.db import connect, migrate
+from entente.db.address import address_of
+from entente.db.postgres import PostgresDatabase
+from entente.db.postgres_backup import tables_of
+from entente.db.postgres_migrate import migrate_postgres, schema_version
+from entente.db.postgres_schema import MIGRATIONS as POSTGRES
 from entente.db.schema import MIGRATIONS
+from entente.domain.secret import Secret
 from entente.ledger.journal import verify
 from entente.ledger.reader import rows
 from entente.objects.schema import MIGRATIONS as OBJECTS
@@ -136,11 +142,35 @@ def test_two_runners_at_once(
     _check(path, fresh, before)
 
 
+@pytest.mark.parametrize("version", range(1, len(POSTGRES)))
+def test_from_every_version_on_postgres(version: int, postgres_url: str) -> None:
+    """What was there stays, and every table is as a new database has it."""
+    with closing(PostgresDatabase(address_of(Secret(postgres_url)))) as database:
+        migrate_postgres(database, 1, POSTGRES[:version])
+        database.execute(
+            "INSERT INTO keys (id, name, digest, hint, role, budgeted, created_ns)"
+            " VALUES ('key_0', 'old', ?, 'ab', 'member', 0, 1)",
+            (b"digest",),
+        )
+        migrate_postgres(database, 1)
+        kept = database.execute("SELECT id, name, digest, project FROM keys").fetchall()
+        assert kept == [("key_0", "old", b"digest", "default")]
+        assert schema_version(database) == len(POSTGRES)
+        found = tables_of(database)
+        database.execute("DROP SCHEMA public CASCADE")
+        database.execute("CREATE SCHEMA public")
+        migrate_postgres(database, 1)
+        assert found == tables_of(database)
+
+
 def _digest(statements: tuple[str, ...]) -> str:
     return hashlib.sha256("\0".join(statements).encode()).hexdigest()
 
 
-@pytest.mark.parametrize(("name", "migrations"), [("database", MIGRATIONS), ("objects", OBJECTS)])
+@pytest.mark.parametrize(
+    ("name", "migrations"),
+    [("database", MIGRATIONS), ("objects", OBJECTS), ("postgres", POSTGRES)],
+)
 def test_what_has_landed_is_never_edited(
     name: str, migrations: tuple[tuple[str, ...], ...]
 ) -> None:
