@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
 from entente.domain.errors import InvalidParameter
+from entente.settlement.reconciling.formats import FORMATS, read
 from entente.settlement.reconciling.meters import meter, unit
 from entente.settlement.reconciling.model import Line
 from entente.settlement.reconciling.names import Names
@@ -19,6 +21,7 @@ from tests.settlement.reconciling.exports import (
     NS,
     START_S,
     bucket,
+    compared,
     cost,
     lines,
     pages,
@@ -392,3 +395,46 @@ def test_the_digest_is_that_of_the_file() -> None:
     before = opened.digest
     assert len([*opened.documents(msgspec.json.Decoder())]) == 3
     assert opened.digest != before
+
+
+SEEDS = (
+    pages(bucket({"input_tokens": 1, "num_model_requests": 1}, cost(1.5))),
+    f'{OPENAI_COSTS}\n{TIMES},0.5,usd,"a, input",p\n',
+    f"{OPENAI_USAGE}\n{TIMES},m,3,100,20\n",
+    f"{CONSOLE}\n2026-07-26,claude,mine,D,s,c,5,7,8,6,9\n",
+    f"{CONSOLE_COSTS}\n2026-07-26,Claude,Default,mine,message,x,output,1.50,token\n",
+    '{"id":"req_1","time":"2026-07-26T10:00:00Z","model":"big","input":3,"cost":"0.5"}\n',
+    f"{AZURE['customer'][0]}\n"
+    + AZURE["customer"][1].format("Azure OpenAI", "gpt 4o Inp glbl Tokens", "1K", "1.5", "0.1"),
+)
+PIECES = (
+    *("\0", "9" * 400, "-1", "1e999", "NaN", '"', "\n", "{", "[", "null", "9999-12-31"),
+    *("1e-400", "é", "99999999999999999999", "+", ":", ";", "\t", "1/0", "\r", "2026-13-45"),
+)
+
+
+def _spoilt(rng: Random) -> bytes:
+    """Take an export and change a few places in it."""
+    text = list(rng.choice(SEEDS))
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(text))
+        match rng.randrange(3):
+            case 0:
+                text[at : at + rng.randint(0, 6)] = rng.choice(PIECES)
+            case 1:
+                text[at] = chr(rng.randrange(256))
+            case _:
+                del text[at : at + rng.randint(1, 8)]
+    return "".join(text).encode(rng.choice(["utf-8", "latin-1"]), "replace")
+
+
+def test_spoilt_exports_are_read_or_refused() -> None:
+    """Nothing else comes of them, whatever form they are taken for."""
+    rng, refused = Random(7), 0  # noqa: S311  (the same on every run)
+    for _ in range(3000):
+        data, form = _spoilt(rng), rng.choice([None, *FORMATS])
+        try:
+            compared(read(source(data), form), [])
+        except InvalidParameter:
+            refused += 1
+    assert refused > 1000

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from entente.settlement.reconciling.model import Line, Tokens
-from entente.settlement.reconciling.source import Row, Source, clean, exact, mark, moment_ns, nano
+from entente.settlement.reconciling.source import Count, Row, Source, clean, mark, moment_ns, nano
 
 NAME: Final = "anthropic"
 _USAGE: Final = frozenset({"usage_date_utc", "usage_output_tokens"})
@@ -37,8 +37,8 @@ _ABOUT: Final = {
 
 
 class _Creation(msgspec.Struct):
-    ephemeral_5m_input_tokens: int = 0
-    ephemeral_1h_input_tokens: int = 0
+    ephemeral_5m_input_tokens: Count = 0
+    ephemeral_1h_input_tokens: Count = 0
 
 
 class _Result(msgspec.Struct):
@@ -52,10 +52,10 @@ class _Result(msgspec.Struct):
     api_key_id: str | None = None
     service_tier: str | None = None
     context_window: str | None = None
-    uncached_input_tokens: int = 0
-    cache_read_input_tokens: int = 0
+    uncached_input_tokens: Count = 0
+    cache_read_input_tokens: Count = 0
     cache_creation: _Creation | None = None
-    output_tokens: int = 0
+    output_tokens: Count = 0
 
 
 class _Bucket(msgspec.Struct):
@@ -116,7 +116,7 @@ def _bucket(source: Source, number: int, at: int, bucket: _Bucket) -> Iterator[L
         yield msgspec.structs.replace(
             line,
             model=(result.description or result.cost_type or "") if other else line.model,
-            cost=nano(exact(result.amount)) / _SMALL_UNITS,
+            cost=nano(source.amount(result.amount, f"{number}: data[{at}]")) / _SMALL_UNITS,
             asset=(result.currency or "USD").upper(),
             about=_ABOUT.get(result.token_type or "", ""),
         )

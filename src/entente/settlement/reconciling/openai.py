@@ -15,7 +15,17 @@ from typing import Final
 import msgspec
 
 from entente.settlement.reconciling.model import Line, Tokens
-from entente.settlement.reconciling.source import NS_PER_S, Row, Source, clean, exact, mark, nano
+from entente.settlement.reconciling.source import (
+    NS_PER_S,
+    Count,
+    Row,
+    Seconds,
+    Source,
+    clean,
+    exact,
+    mark,
+    nano,
+)
 
 NAME: Final = "openai"
 _COSTS: Final = frozenset({"start_time", "end_time", "amount_value"})
@@ -53,20 +63,20 @@ class _Result(msgspec.Struct):
     model: str | None = None
     batch: bool | None = None
     service_tier: str | None = None
-    num_model_requests: int | None = None
-    input_tokens: int | None = None
-    input_cached_tokens: int | None = None
-    input_cache_write_tokens: int | None = None
-    input_text_tokens: int | None = None
-    input_audio_tokens: int | None = None
-    input_image_tokens: int | None = None
-    output_tokens: int | None = None
-    output_text_tokens: int | None = None
-    output_audio_tokens: int | None = None
-    output_image_tokens: int | None = None
-    images: int | None = None
-    seconds: int | None = None
-    characters: int | None = None
+    num_model_requests: Count | None = None
+    input_tokens: Count | None = None
+    input_cached_tokens: Count | None = None
+    input_cache_write_tokens: Count | None = None
+    input_text_tokens: Count | None = None
+    input_audio_tokens: Count | None = None
+    input_image_tokens: Count | None = None
+    output_tokens: Count | None = None
+    output_text_tokens: Count | None = None
+    output_audio_tokens: Count | None = None
+    output_image_tokens: Count | None = None
+    images: Count | None = None
+    seconds: Count | None = None
+    characters: Count | None = None
 
 
 _COUNTS: Final = tuple(
@@ -77,8 +87,8 @@ _COUNTS: Final = tuple(
 
 
 class _Bucket(msgspec.Struct):
-    start_time: int
-    end_time: int
+    start_time: Seconds
+    end_time: Seconds
     results: list[_Result]
 
 
@@ -110,7 +120,16 @@ def read(source: Source) -> Iterator[Line]:
                 if not bucket.results:
                     yield _empty(place, bucket)
                 for result in bucket.results:
+                    _check(source, place, result)
                     yield _line(place, bucket, result, mark(bucket.start_time, result))
+
+
+def _check(source: Source, place: str, result: _Result) -> None:
+    """Refuse numbers that are out of all bounds."""
+    amount = None if result.amount is None else result.amount.value
+    for number in (amount, result.quantity):
+        if number is not None:
+            source.amount(number, place.removeprefix(f"{source.name}:"))
 
 
 def _of_row(row: Row) -> Line:

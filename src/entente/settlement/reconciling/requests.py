@@ -43,7 +43,10 @@ def read(source: Source) -> Iterator[Line]:
         return
     for number, objects in source.documents(_OBJECTS):
         for said in objects if isinstance(objects, list) else [objects]:
-            fields = {name: _text(bytes(each)) for name, each in said.items()}
+            try:
+                fields = {name: _text(bytes(each)) for name, each in said.items()}
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                source.wrong(f"{error}", number)
             yield _line(Row(source, number, fields, mark(sorted(fields.items()))))
 
 

@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Final, NoReturn, TypeVar
+from typing import Annotated, Final, NoReturn, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -29,10 +29,16 @@ LINE_BYTES_MAX: Final = 16 * 1024 * 1024
 FIELD_CHARS_MAX: Final = 64 * 1024
 COLUMNS_MAX: Final = 512
 DIGITS_MAX: Final = 40
-TOKENS_MAX: Final = 10**18
+TOKENS_MAX: Final = 10**15
+SECONDS_MAX: Final = 253_402_300_799
+"""The last second of the year 9999."""
 MARK_BYTES: Final = 16
 UTC: Final = ZoneInfo("UTC")
 NS_PER_S: Final = 1_000_000_000
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=TOKENS_MAX)]
+Seconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=SECONDS_MAX)]
+"""Since 1970."""
 
 T = TypeVar("T")
 
@@ -69,6 +75,13 @@ class Source:
         """Raise InvalidParameter with the place."""
         place = f"{self.name}:{line}" if line else self.name
         raise InvalidParameter(f"{place}: {what}.", param="file", code=None)
+
+    def amount(self, number: Decimal, place: str) -> Fraction:
+        """Give a decimal exactly. Raises InvalidParameter with the place."""
+        try:
+            return exact(number)
+        except ValueError as error:
+            self.wrong(f"{place}: {number} cannot be an amount: {error}")
 
     def _next(self) -> bytes:
         line = self._file.readline(LINE_BYTES_MAX + 1)
@@ -134,10 +147,13 @@ class Source:
             self.wrong(f"{error}", reader.line_num)
 
     def columns(self) -> frozenset[str]:
-        """Give the names of a CSV file's columns, as rows have them."""
+        """Give the names of a CSV file's columns, as rows have them; none where it is no CSV."""
         head = self.head.decode("utf-8", "replace")
         separator = max(",;\t", key=head.count)
-        return frozenset(map(_column, next(csv.reader([head], delimiter=separator), [])))
+        try:
+            return frozenset(map(_column, next(csv.reader([head], delimiter=separator), [])))
+        except csv.Error:
+            return frozenset()
 
 
 class Row:
@@ -192,7 +208,7 @@ class Row:
             text = f"{parts[2]}-{parts[0]:0>2}-{parts[1]:0>2}"
         try:
             return instant_ns(text, UTC), next_day_ns(text, UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             self.wrong(self._said(columns), f"{text!r} is no day such as 2026-11-30")
 
     def instant(self, *columns: str) -> int:
@@ -247,7 +263,10 @@ def moment_ns(text: str) -> int:
 
     Raises ValueError.
     """
-    if text.isdecimal() and len(text) < DIGITS_MAX:
+    if text.isdecimal():
+        if len(text) > len(f"{SECONDS_MAX}") or int(text) > SECONDS_MAX:
+            message = f"{text!r} is no instant that a calendar has"
+            raise ValueError(message)
         return int(text) * NS_PER_S
     plain = text.replace(" ", "T", 1)
     if "T" in plain and not plain.endswith("Z") and "+" not in plain and "-" not in plain[10:]:
