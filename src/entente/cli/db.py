@@ -15,6 +15,7 @@ from entente.cli.base import (
     JsonOption,
     database_path,
     environment,
+    existing_file,
     say,
     say_json,
     settings,
@@ -25,7 +26,7 @@ from entente.db import backup as folders
 from entente.db import connect, locked, migrate
 from entente.db.address import address_of
 from entente.db.schema import MIGRATIONS
-from entente.domain.errors import InvalidParameter, LedgerCorrupt, LedgerUnavailable
+from entente.domain.errors import InvalidParameter, LedgerCorrupt
 from entente.ledger.journal import verify
 from entente.ledger.reader import repeated, rows
 from entente.objects import FOLDER_NAME, OBJECTS_NAME
@@ -33,7 +34,6 @@ from entente.objects import FOLDER_NAME, OBJECTS_NAME
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from entente.config import Config
     from entente.db.archive import Manifest
 
 app = typer.Typer(help="Care for the database.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def bring_forward(*, config: ConfigOption = None, as_json: JsonOption = False) -
     if chosen.ledger.url is not None:
         before, after = _work().migrate(chosen.ledger.url)
     else:
-        path = _file(chosen)
+        path = existing_file(chosen)
         before, _ = folders.state_of(path)
         with closing(connect(path)) as connection:
             migrate(connection)
@@ -64,7 +64,9 @@ def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check the file, the schema's version, and the whole journal. A server may be running."""
     chosen = settings(config)
     url = chosen.ledger.url
-    schema, entries, head, found = _check(_file(chosen)) if url is None else _work().check(url)
+    schema, entries, head, found = (
+        _check(existing_file(chosen)) if url is None else _work().check(url)
+    )
     if as_json:
         said = {"ok": not found, "schema": schema, "entries": entries, "head": head}
         say_json({**said, "problems": found})
@@ -105,7 +107,7 @@ def backup(
             raise InvalidParameter(message, param="--files", code=None)
         manifest = _work().backup(chosen.ledger.url, out)
     else:
-        folder = _file(chosen).parent
+        folder = existing_file(chosen).parent
         manifest = folders.back_up(
             folder,
             out,
@@ -148,9 +150,7 @@ def copy(
 ) -> None:
     """Copy the data folder's database into PostgreSQL, and verify that it is the same there."""
     chosen = settings(config)
-    path = database_path(chosen)
-    if not path.is_file():
-        _missing(path)
+    path = existing_file(chosen)
     try:
         address = address_of(text_or_reference(to, environment(), Path()))
     except ValueError as error:
@@ -164,19 +164,6 @@ def copy(
         f"copied to {address}: {report.entries} entries, {report.requests} requests, head "
         f"{report.head[:16]}, verified; name it as ledger.url"
     )
-
-
-def _file(config: Config) -> Path:
-    """Give the file that is there. Raises LedgerUnavailable."""
-    path = database_path(config)
-    if not path.is_file():
-        _missing(path)
-    return path
-
-
-def _missing(path: Path) -> None:
-    message = f"There is no database at {path}: name the right settings with --config."
-    raise LedgerUnavailable(message)
 
 
 def _work() -> ModuleType:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def migrate(address: Address) -> tuple[int, int]:
     """Bring a database forward; give the versions of its schema before and after."""
-    with closing(PostgresDatabase(address)) as database:
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
         before = schema_version(database)
         migrate_postgres(database, time.time_ns())
         return before, schema_version(database)
@@ -31,7 +31,7 @@ def migrate(address: Address) -> tuple[int, int]:
 
 def check(address: Address) -> tuple[int, int, str, list[str]]:
     """Give the schema's version, the number of entries, the head of heads, and what is wrong."""
-    with closing(PostgresDatabase(address)) as database:
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
         schema = schema_version(database)
         if schema != len(MIGRATIONS):
             wrong = f"the schema is {schema}, this program's is {len(MIGRATIONS)}: migrate it"
@@ -42,17 +42,17 @@ def check(address: Address) -> tuple[int, int, str, list[str]]:
 
 def backup(address: Address, out: Path) -> Manifest:
     """Write a backup. Rollups are made anew."""
-    with closing(PostgresDatabase(address)) as database:
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
         return postgres_backup.back_up(database, out, without=NAMES, now_ns=time.time_ns())
 
 
 def restore(source: Path, address: Address) -> Manifest:
     """Put a backup into an empty database."""
-    with closing(PostgresDatabase(address)) as database:
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
         return postgres_backup.restore(source, database, time.time_ns())
 
 
 def move(source: Path, address: Address) -> Report:
     """Move a SQLite file into an empty database."""
-    with closing(PostgresDatabase(address)) as database:
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
         return moving.move(source, database, time.time_ns())

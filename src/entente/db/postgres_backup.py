@@ -94,7 +94,6 @@ def back_up(
 @contextmanager
 def _snapshot(database: PostgresDatabase) -> Iterator[None]:
     """See the database as it is at one instant, for as long as it takes."""
-    database.execute("SET statement_timeout = 0")
     database.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         yield
@@ -125,7 +124,6 @@ def restore(source: Path, database: PostgresDatabase, now_ns: int) -> Manifest:
         _unpack(opened, Path(made), source)
         migrate_postgres(database, now_ns, MIGRATIONS[: manifest.schema])
         _make_months(database, *manifest.span_ns)
-        database.execute("SET statement_timeout = 0")
         with database.transaction():
             check_empty(database)
             _fill(database, manifest, Path(made))

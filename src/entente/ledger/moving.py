@@ -43,7 +43,6 @@ def move(source: Path, database: PostgresDatabase, now_ns: int) -> Report:
     while month <= month_of(span[1]):
         make_months(database, month.start_ns)
         month = month.next
-    database.execute("SET statement_timeout = 0")
     with database.transaction():
         check_empty(database)
         _copy_tables(source, database)
