@@ -13,7 +13,6 @@ from entente.domain.usage import Usage
 from entente.ledger.model import AnyEntry, hold, settlement
 from entente.ledger.rollups.fold import Folding
 from entente.ledger.rollups.schema import make_tables
-from entente.ledger.rollups.source import Found
 from entente.ledger.rollups.table import Rollups
 from entente.ledger.rollups.tally import DAY_S, NS_PER_S, Sums
 from tests.kit.entries import rows_of
@@ -67,18 +66,19 @@ class Memory:
     def __init__(self, **chains: list[AnyEntry]) -> None:
         """Write entries as chains would have them."""
         self.entries = chains
-        self.chains = {
-            name: [Found(row.seq, row.hash, row.line) for row in rows_of(entries)]
-            for name, entries in chains.items()
-        }
+        self.chains = {name: rows_of(entries) for name, entries in chains.items()}
 
     def ends(self) -> Mapping[str, int]:
         """Give where chains end."""
         return {name: len(found) for name, found in self.chains.items()}
 
-    def after(self, chain: str, seq: int, most: int) -> Iterator[Found]:
-        """Give entries."""
-        return iter(self.chains[chain][seq : seq + most])
+    def lines(self, chain: str, after: int, upto: int) -> Iterator[bytes]:
+        """Give lines, of holds as well."""
+        return (row.line for row in self.chains[chain][after:upto])
+
+    def whole(self) -> Memory:
+        """Give itself."""
+        return self
 
     def hash_of(self, chain: str, seq: int) -> bytes | None:
         """Give a hash."""

@@ -1,4 +1,4 @@
-"""The rollups of a data folder, in their file beside the journal's."""
+"""Opening a journal with its rollups, wherever they are."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from entente.db import DATABASE_NAME
 from entente.ledger.places import Place
 from entente.ledger.rollups.fold import Folding
-from entente.ledger.rollups.schema import USAGE_NAME, open_usage_file
-from entente.ledger.rollups.source import PostgresSource, Source, SqliteSource
+from entente.ledger.rollups.schema import USAGE_NAME, make_tables, open_usage_file
+from entente.ledger.rollups.source import PostgresSource, SqliteSource
 from entente.ledger.rollups.table import Rollups
 
 
@@ -19,11 +19,13 @@ def now_s() -> int:
 
 
 def open_folding(data_dir: Path, place: Place | None = None) -> Folding:
-    """Open a journal and the rollups of a data folder; its own journal unless one is named.
+    """Open a journal and its rollups; the journal of the data folder unless another is named.
 
-    Raises LedgerUnavailable.
+    In PostgreSQL they stand beside the journal, for all servers; in SQLite in a file of their
+    own. Raises LedgerUnavailable.
     """
-    path = data_dir / USAGE_NAME
     place = place or data_dir / DATABASE_NAME
-    source: Source = SqliteSource(place) if isinstance(place, Path) else PostgresSource(place)
-    return Folding(Rollups(open_usage_file(path)), source)
+    if isinstance(place, Path):
+        return Folding(Rollups(open_usage_file(data_dir / USAGE_NAME)), SqliteSource(place))
+    make_tables(place)
+    return Folding(Rollups(place), PostgresSource(place))

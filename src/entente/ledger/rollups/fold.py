@@ -53,12 +53,12 @@ class Folding:
 
     def into(self, rollups: Rollups, widths: tuple[int, ...]) -> Folding:
         """Give what folds the same journal into others."""
-        return Folding(rollups, self._source, widths=widths)
+        return Folding(rollups, self._source.whole(), widths=widths)
 
     def behind(self) -> int:
         """Give how many entries are not folded yet."""
         ends = self._source.ends()
-        marks = self.rollups.marks()
+        marks = self.rollups.marks(ends)
         return sum(
             max(0, end - (marks[chain].seq if chain in marks else 0)) for chain, end in ends.items()
         )
@@ -70,7 +70,7 @@ class Folding:
         """
         ends = self._source.ends()
         with self.rollups.database.transaction():
-            for chain, mark in self.rollups.marks().items():
+            for chain, mark in self.rollups.marks(ends).items():
                 found = self._source.hash_of(chain, mark.seq)
                 is_gone = found is None and ends.get(chain, 0) < mark.seq
                 if mark.seq and (is_gone or found not in (None, mark.hash)):
@@ -80,26 +80,29 @@ class Folding:
 
     def step(self, now_s: int, *, most: int = STEP_ENTRIES) -> int:
         """Fold some entries of each chain; give how many there were, 0 when all is folded."""
-        marks = self.rollups.marks()
+        ends = self._source.ends()
+        marks = self.rollups.marks(ends)
         taken = 0
-        for chain, end in self._source.ends().items():
-            if chain not in marks or marks[chain].seq < end:
+        for chain, end in ends.items():
+            if end > (marks[chain].seq if chain in marks else 0):
                 with self.rollups.database.transaction():
-                    taken += self._step(chain, now_s, most)
+                    taken += self._step(chain, end, now_s, most)
         return taken
 
-    def _step(self, chain: str, now_s: int, most: int) -> int:
-        """Fold some entries of a chain."""
-        mark = self.rollups.marks().get(chain, Mark(0, b""))
+    def _step(self, chain: str, end: int, now_s: int, most: int) -> int:
+        """Fold some entries of a chain that has `end` of them."""
+        mark = self.rollups.marks((chain,)).get(chain, Mark(0, b""))
+        upto = min(end, mark.seq + most)
+        if upto <= mark.seq:
+            return 0  # another has been faster
         since_s = kept_since_s(now_s) if HOUR_S in self._widths else 0
         tally = Tally(since_s)
-        for seq, hash_, line in self._source.after(chain, mark.seq, most):
+        for line in self._source.lines(chain, mark.seq, upto):
             tally.add(line)
-            mark = Mark(seq, hash_)
-        if tally.entries:
-            self._write(tally, since_s)
-            self.rollups.set_mark(chain, mark)
-        return tally.entries
+        self._write(tally, since_s)
+        # What is too old to be kept has no hash any more, and no sum.
+        self.rollups.set_mark(chain, Mark(upto, self._source.hash_of(chain, upto) or b""))
+        return upto - mark.seq
 
     def _write(self, tally: Tally, since_s: int) -> None:
         """Add a tally to the tables; it has minutes from `since_s` on."""
@@ -181,16 +184,12 @@ def compare(rollups: Rollups, source: Source) -> tuple[int, list[str]]:
 
 def _fold_up_to(anew: Rollups, source: Source, chain: str, seq: int) -> None:
     """Fold a chain up to an entry."""
-    at = 0
-    while at < seq:
+    for at in range(0, seq, STEP_ENTRIES):
         tally = Tally(_EVER)
-        for found in source.after(chain, at, min(STEP_ENTRIES, seq - at)):
-            tally.add(found.line)
-            at = found.seq
-        if not tally.entries:
-            return
+        for line in source.lines(chain, at, min(at + STEP_ENTRIES, seq)):
+            tally.add(line)
+        minutes, labels = tally.sums()
         with anew.database.transaction():
-            minutes, labels = tally.sums()
             hours = wider(minutes, HOUR_S)
             anew.add(HOUR_S, hours)
             anew.add(DAY_S, wider(hours, DAY_S))

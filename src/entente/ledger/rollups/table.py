@@ -55,6 +55,8 @@ class Rollups:
     def marks(self, chains: Collection[str] | None = None) -> dict[str, Mark]:
         """Give how far these chains are folded, or all."""
         asked = "SELECT chain, seq, hash FROM rollup_positions"
+        if chains is not None and not chains:
+            return {}
         if chains is not None:
             asked += f" WHERE chain IN ({', '.join('?' * len(chains))})"
         rows = self.database.execute(asked, tuple(chains or ()))

@@ -162,14 +162,12 @@ class Tally:
 
     def __init__(self, minutes_since_s: int) -> None:
         """Start with nothing."""
-        self.entries = 0
         self._minutes_since_s = minutes_since_s
         self._groups: dict[tuple[int | str | bytes, ...], list[tuple[int, ...]]] = {}
         self._adjusted: dict[At, list[tuple[int, ...]]] = {}
 
     def add(self, line: bytes) -> None:
         """Count a line of the journal. Raises LedgerCorrupt for one that does not read."""
-        self.entries += 1
         if not line.startswith(_COUNTED):
             return
         try:
