@@ -226,7 +226,7 @@ def test_the_tier_that_served_is_the_one_that_is_paid(
     _with_book(bench, _line("openai/m", {"input": "1", "output": "1"}, tiers=tiers))
     _served(bench, stream=stream, **({"service_tier": asked} if asked else {}))
     (entry,) = bench.settled()
-    assert entry.service_tier == (asked or "default")
+    assert entry.service_tier == ("" if asked in ("default", None) else asked)
     assert entry.cost_nano == entry.usage.total * 1000 * factor
     assert not entry.estimated
 

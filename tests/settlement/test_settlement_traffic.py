@@ -47,6 +47,7 @@ def test_a_request_as_a_fact(tmp_path: Path) -> None:
         "output_total": 7,
         "tokens": 10,
         "requests": 1,
+        "owed_nano": 21,
     }
     (row,) = [row for row in rows(path) if isinstance(decode(row.line), Settlement)]
     assert (fact.entry, fact.seq) == (row.hash.hex(), row.seq)

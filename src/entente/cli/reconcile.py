@@ -150,7 +150,7 @@ def _compare(question: Question, files: list[Path], form: str | None, place: Pla
             question,
             _lines(sources, form),
             entries(rows(place)),
-            price_of=books.price_of,
+            price_of=books.owed_of,
             versions_of=books.versions_of,
         )
         report.digest = _digest(source.digest for source in sources)

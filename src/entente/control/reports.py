@@ -44,6 +44,10 @@ class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     cost: str | None
     currency: str
+    owed: str | None
+    """What the provider is owed, which a mark-up, discount or currency makes another amount."""
+    owed_currency: str
+    service_tier: str
     prices: str
     estimated: bool
     recovered: bool
@@ -63,6 +67,7 @@ def settlements(entries: Iterable[AnyEntry]) -> Iterator[Settlement]:
 
 def request_line(entry: Settlement) -> RequestLine:
     """Write one settled request."""
+    owed, owed_asset = entry.owed
     return RequestLine(
         id=entry.id,
         time=utc(entry.at_ns),
@@ -73,6 +78,9 @@ def request_line(entry: Settlement) -> RequestLine:
         **{name: getattr(entry.usage, name) for name in (*TOKEN_CLASSES, *MEASURES)},
         cost=None if entry.cost_nano is None else format_nano(entry.cost_nano),
         currency=entry.asset,
+        owed=None if owed is None else format_nano(owed),
+        owed_currency=owed_asset,
+        service_tier=entry.service_tier,
         prices=entry.prices,
         estimated=entry.estimated,
         recovered=entry.recovered,

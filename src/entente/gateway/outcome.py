@@ -19,6 +19,7 @@ from entente.gateway.pricing import Charge, Quote
 from entente.ledger.model import Hold, Settlement, settlement
 from entente.ledger.sales import implied
 from entente.metering.bounds import Bound
+from entente.metering.tariffs import STANDARD
 from entente.routing.catalog import Target, not_sent
 
 NOTHING_SENT: Final = (UpstreamConnectError, UpstreamBusy, UpstreamRefused, RequestError)
@@ -128,4 +129,5 @@ def closing(
         estimated=outcome.estimated or unknown,
         sale=charge.sale,
     )
-    return msgspec.structs.replace(entry, service_tier=tier) if tier else entry
+    usual = not tier or tier in STANDARD
+    return entry if usual else msgspec.structs.replace(entry, service_tier=tier)

@@ -170,7 +170,7 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     rate: str = ""
     """The rate of exchange between the two, as `domain.exchange` names it."""
     service_tier: str = ""
-    """The tier that the provider says it was served in."""
+    """The tier that the provider says it was served in; empty for the usual one, and for none."""
     origin: Origin = USUAL
     """As in the hold."""
 

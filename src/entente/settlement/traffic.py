@@ -127,6 +127,7 @@ def _measured(entry: Settlement, row: Row, shapes: _Shapes) -> Measured:
         "output": used.output,
         "reasoning": used.reasoning,
         "audio_output": used.audio_output,
+        "owed_nano": entry.owed[0] or 0,
     }
     return Measured(
         id=entry.id,

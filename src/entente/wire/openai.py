@@ -311,6 +311,7 @@ class _Unmetered(msgspec.Struct):
     error: Raw | UnsetType = UNSET
 
 
+_USUAL_TIER: Final = b'"default"'
 _TIER: Final = re.compile(rb'"([a-z][a-z0-9_]{0,31})"')
 _completion_decoder = msgspec.json.Decoder(Completion)
 _unmetered_decoder = msgspec.json.Decoder(_Unmetered)
@@ -336,7 +337,10 @@ def read_completion(body: bytes | memoryview) -> Completion | None:
 
 def read_tier(raw: Raw) -> str:
     """Read the name of a tier; what is none is empty."""
-    found = _TIER.fullmatch(bytes(raw))
+    written = bytes(raw)
+    if written == _USUAL_TIER:
+        return "default"
+    found = _TIER.fullmatch(written)
     return found[1].decode() if found else ""
 
 

@@ -23,9 +23,20 @@ class Booked:
             except msgspec.DecodeError:
                 continue
 
+    def owed_of(self, entry: Settlement) -> tuple[str, Price | None]:
+        """Give the version that a settlement names, and the price that its provider asks."""
+        if entry.owed_asset:
+            return entry.prices, self._books.get(entry.prices, {}).get(entry.model)
+        return self.price_of(entry)
+
     def price_of(self, entry: Settlement) -> tuple[str, Price | None]:
-        """Give the version that a settlement names, with the part of it, and its price."""
+        """Give the version that a settlement names, with the part of it, and what its key pays.
+
+        None where that is in another currency than the price.
+        """
         price = self._books.get(entry.prices, {}).get(entry.model)
+        if price is not None and price.asset != entry.asset:
+            price = None
         if price is None or not entry.price_factor:
             return entry.prices, price
         factor = Fraction(entry.price_factor)

@@ -73,13 +73,14 @@ class Fold:
             if isinstance(entry, Adjustment):
                 if entry.provider == self.provider and entry.asset == self.asset:
                     self.adjustments.append(entry)
-            elif isinstance(entry, Settlement) and (entry.cost_nano or entry.usage != NOTHING):
+            elif isinstance(entry, Settlement) and (entry.owed[0] or entry.usage != NOTHING):
                 if not entry.target:
                     self.without_provider += 1
                 elif not entry.target.startswith(self._prefix):
                     continue
-                elif entry.asset != self.asset and entry.cost_nano:
-                    self.other_assets[entry.asset] = self.other_assets.get(entry.asset, 0) + 1
+                elif entry.owed[1] != self.asset and entry.owed[0]:
+                    asset = entry.owed[1]
+                    self.other_assets[asset] = self.other_assets.get(asset, 0) + 1
                 else:
                     model = entry.target.removeprefix(self._prefix)
                     self.named.setdefault(model, set()).add(entry.model)
@@ -101,27 +102,28 @@ class Fold:
         """Add a settlement to sums."""
         if self.is_again(entry):
             sums.duplicates += 1
-            sums.duplicates_nano += entry.cost_nano or 0
+            sums.duplicates_nano += entry.owed[0] or 0
             return
         tokens = tokens_of(entry.usage)
         sums.requests += 1
         sums.estimated += entry.estimated
         add(sums.tokens, tokens)
-        if entry.cost_nano is None:
+        nano, _ = entry.owed
+        if nano is None:
             sums.unpriced += 1
             return
-        sums.nano += entry.cost_nano
+        sums.nano += nano
         version, rates = self._priced(entry)
         shape = sums.shapes.get(version)
         if shape is None:
             shape = sums.shapes[version] = Shape(version=version, rates=rates)
         shape.requests += 1
         add(shape.tokens, tokens)
-        shape.nano += entry.cost_nano
+        shape.nano += nano
 
     def _priced(self, entry: Settlement) -> tuple[str, Rates | None]:
         """Give the version that an entry was priced at, and its rates, looked up once each."""
-        name = (entry.prices, entry.model, entry.price_factor)
+        name = (entry.prices, entry.model, "" if entry.owed_asset else entry.price_factor)
         found = self._rates.get(name)
         if found is None:
             version, price = self._price_of(entry)
