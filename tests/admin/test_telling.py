@@ -219,3 +219,22 @@ def test_refusals_and_missing_prices_are_told(make: Callable[[], EntenteServer])
         assert ended["ended"] is not None
         assert server.chat(ann["key"], max_tokens=1).status == 200
         assert len(receiver.of("limit.exceeded")) == 1
+
+
+def test_an_activated_price_book_is_told(make: Callable[[], EntenteServer]) -> None:
+    """By the command line; the book is listed, and given with its lines."""
+    server = make()
+    admin = Admin(server)
+    with Receiver() as receiver:
+        admin.post("/webhooks", {"url": receiver.url, "events": ["prices.activated"]})
+        assert server.cli("prices", "import", "starting").returncode == 0
+        (book,) = admin.get("/prices")["data"]
+        done = server.cli("prices", "activate", book["version"])
+        assert done.returncode == 0, done.stderr
+        (told,) = receiver.wait_for("prices.activated")
+        assert told["data"]["version"] == book["version"]
+        shown = admin.get(f"/prices/{book['version']}")
+        assert len(shown["book"]["lines"]) == shown["lines"] == book["lines"]
+        assert shown["in_force"] is True
+        assert admin.ask("GET", "/prices/nothing").status == 404
+        assert admin.get(f"/prices?after={book['version']}")["data"] == []

@@ -16,6 +16,7 @@ from entente.control.creations import Creations
 from entente.control.grants import Granting, Grants
 from entente.control.keys import Keys
 from entente.control.outbox import Outbox
+from entente.control.prices import Prices
 from entente.control.projects import Projects
 from entente.control.queue import Queue
 from entente.control.rules import Rules
@@ -52,6 +53,7 @@ class Desk:
         self.audit = Audit(base)
         self.outbox = Outbox(base)
         self.rules = Rules(base, self.audit)
+        self.prices = Prices(base, self.audit)
         self.projects = Projects(base, self.audit)
         self.webhooks = Webhooks(
             base, self.audit, token_bytes=token_bytes, allow_private=allow_private

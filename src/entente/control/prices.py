@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entente.control.events import EventType
+from entente.control.outbox import Outbox
 from entente.control.reports import utc
 from entente.control.table import Base, admit
 from entente.domain.errors import InvalidParameter
@@ -160,6 +162,8 @@ class Prices:
             )
             about = {"from": utc(made.from_ns)}
             self._audit.note(actor, "prices.activate", exact or NO_BOOK, after=about)
+            told = {"version": exact or None, **about}
+            Outbox(self._base).tell(EventType.PRICES_ACTIVATED, told)
         return made
 
     def at(self, at_ns: int) -> Book | None:

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from entente.control.audit import Actor
 from entente.control.events import EventType
 from entente.control.key_forms import KeyView
+from entente.control.prices import BookView
 from entente.control.table import PAGE_DEFAULT, PAGE_MAX
 from entente.control.webhooks import WebhookView
 from entente.domain.principal import DEFAULT_PROJECT, Role
@@ -244,6 +245,13 @@ class DeliveryQuery(_Form, frozen=True, kw_only=True):
 
 
 # ---- the rest ----
+
+
+class BookWithLines(BookView, frozen=True, kw_only=True):
+    """A price book with its lines."""
+
+    book: dict[str, Any]
+    """The document, as it was imported."""
 
 
 class AuditQuery(_Form, frozen=True, kw_only=True):

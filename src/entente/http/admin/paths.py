@@ -27,6 +27,8 @@ ADMIN_PATHS: Final = (
     ("GET", "/rules/{rule}", "admin_get_rule"),
     ("PATCH", "/rules/{rule}", "admin_change_rule"),
     ("POST", "/rules/{rule}/end", "admin_end_rule"),
+    ("GET", "/prices", "admin_list_prices"),
+    ("GET", "/prices/{version}", "admin_get_prices"),
     ("GET", "/webhooks", "admin_list_webhooks"),
     ("POST", "/webhooks", "admin_create_webhook"),
     ("GET", "/webhooks/{webhook}", "admin_get_webhook"),

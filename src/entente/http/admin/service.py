@@ -19,6 +19,7 @@ from entente.http.admin.forms import BODY_BYTES_MAX, Nothing
 from entente.http.admin.keys import KEY_OPERATIONS
 from entente.http.admin.operation import Asked, Operation
 from entente.http.admin.paths import DOCUMENT_ACTION
+from entente.http.admin.prices import PRICE_OPERATIONS
 from entente.http.admin.reading import read_body, read_query
 from entente.http.admin.rules import RULE_OPERATIONS
 from entente.http.exchange import Exchange
@@ -29,6 +30,7 @@ from entente.http.routes import ROUTES, Match
 OPERATIONS: Final[Mapping[str, Operation]] = {
     **KEY_OPERATIONS,
     **RULE_OPERATIONS,
+    **PRICE_OPERATIONS,
     **EVENT_OPERATIONS,
 }
 IDEMPOTENCY: Final = b"idempotency-key"
