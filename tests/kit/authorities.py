@@ -17,6 +17,8 @@ class Lenders:
         """Begin with no meter."""
         self.lenders: dict[str, Lender] = {}
         self.workers: dict[str, Callable[[list[Heard]], None]] = {}
+        self.fixed: dict[str, int] = {}
+        """Limits that the authority knows better than any worker."""
         self.broken = False
         self.exchanges = 0
 
@@ -39,7 +41,11 @@ class MemoryAuthority:
         heard: list[Heard] = []
         for each in said:
             lender = self._all.lenders.setdefault(each.meter, Lender())
-            words = lender.set_limit(each.terms.limit, each.terms.revision)
+            limit, revision = each.terms.limit, each.terms.revision
+            if each.meter in self._all.fixed:
+                limit = self._all.fixed[each.meter]
+                revision = lender.revision + (limit != lender.limit)
+            words = lender.set_limit(limit, revision)
             words += lender.hear(each.statement)
             heard += [Heard(each.meter, word) for word in words]
         loop = asyncio.get_running_loop()

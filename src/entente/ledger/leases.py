@@ -30,6 +30,10 @@ SWEEP_MS: Final = 1_000
 FORGET_MS: Final = 15 * 60 * 1_000
 """The loan of a window that is over is kept in mind so long: clocks are stepped back, too."""
 
+_NO_ANSWER: Final = (
+    f"The database with all limits and budgets has not answered within {ANSWER_S_MAX:g} s."
+    " It is asked again; see that it runs: `entente doctor`."
+)
 _TAKEN_OVER: Final = (
     "This worker was cut off from the database, and another one settled its requests. Try again."
 )
@@ -283,7 +287,7 @@ class Leases:
             except (LedgerUnavailable, TimeoutError) as error:
                 for each in said:
                     desk.lost(each.meter)
-                self._set_trouble(str(error) or f"No answer within {ANSWER_S_MAX:g} s.")
+                self._set_trouble(str(error) or _NO_ANSWER)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, RETRY_S_MAX)
                 continue
