@@ -39,8 +39,8 @@ kind = "local"
 [models."entente-tiny"]
 targets = [{ provider = "tiny", model = "entente-tiny" }]
 """
-STREAMS: Final = 24
-"""Each worker has some of so many connections, but for one time in a thousand."""
+STREAMS: Final = 40
+"""Each worker has some of so many connections, but for one time in twenty thousand."""
 
 
 async def streams(
@@ -90,9 +90,13 @@ def test_the_port_is_spread_and_nobody_elses() -> None:
             other.bind(("127.0.0.1", port))
 
 
-def test_doors_are_for_this_user_only() -> None:
+@pytest.mark.parametrize("name", ["data", "d" * 120])
+def test_doors_are_for_this_user_only(tmp_path: Path, name: str) -> None:
     """Their folder is closed to others, and goes with the parent."""
-    with doors(2) as (folder, sockets):
+    data_dir = tmp_path / name
+    data_dir.mkdir()
+    with doors(data_dir, 2) as (folder, sockets):
+        assert (folder.parent == data_dir) is (name == "data")
         assert folder.stat().st_mode & 0o077 == 0
         assert [each.getsockname() for each in sockets] == [
             str(folder / "1.sock"),

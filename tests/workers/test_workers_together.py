@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tests.workers.conftest import Stage
 
 RESPONSES: Final = "/v1/responses"
-STREAMS: Final = 24
-"""Each worker has some of so many connections, but for one time in a thousand."""
+STREAMS: Final = 40
+"""Each worker has some of so many connections, but for one time in twenty thousand."""
 DEPLOYMENTS: Final = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/entente/providers/"
     "Microsoft.CognitiveServices/accounts/entente/deployments"

@@ -59,7 +59,7 @@ def serve_many(config: Config, *, environ: Mapping[str, str], say: Callable[[str
     with (
         locked(config.server.data_dir) as lock,
         listeners(config, config.server.workers) as ports,
-        doors(config.server.workers) as (folder, own),
+        doors(config.server.data_dir, config.server.workers) as (folder, own),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(Parent(config, dict(environ), Sockets(ports, own, folder, lock), say).run())

@@ -13,12 +13,16 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from entente.config import Config
+from entente.config import WORKERS_MAX, Config
 from entente.host import listener
 from entente.http.neighbours import door_of
 from entente.http.server import BACKLOG
+
+FOLDER_NAME: Final = "workers"
+PATH_BYTES_MAX: Final = 100
+"""Of a socket's path; systems allow 104 or 108."""
 
 
 class Sockets(NamedTuple):
@@ -51,13 +55,17 @@ def listeners(config: Config, count: int) -> Iterator[list[socket.socket]]:
 
 
 @contextlib.contextmanager
-def doors(count: int) -> Iterator[tuple[Path, list[socket.socket]]]:
+def doors(data_dir: Path, count: int) -> Iterator[tuple[Path, list[socket.socket]]]:
     """Make sockets by which the workers of this host reach each other, for this user only.
 
-    They are in a temporary folder, because a socket's path can have 100 bytes or so and a data
-    folder's may be longer.
+    They are in the data folder, whose lock has to be held, or in a temporary one where that
+    has a longer path than a socket can have. What an earlier parent left there goes.
     """
-    folder = Path(tempfile.mkdtemp(prefix="entente-"))
+    folder = data_dir.absolute() / FOLDER_NAME
+    if len(str(door_of(folder, WORKERS_MAX)).encode()) > PATH_BYTES_MAX:
+        folder = Path(tempfile.mkdtemp(prefix="entente-"))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
     try:
         with contextlib.ExitStack() as stack:
             opened = []
