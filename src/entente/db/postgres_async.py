@@ -20,8 +20,14 @@ COMMAND_S_MAX: Final = 10.0
 """A statement that takes longer is taken for a database that does not answer."""
 CLOSE_S_MAX: Final = 2.0
 
-FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-"""What a session can raise."""
+FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""What a session can raise; the third is what a statement meets at a session's very end."""
 
 
 async def open_session(address: Address) -> Session:

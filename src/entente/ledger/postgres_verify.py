@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from entente.db import Database
+from entente.domain.errors import LedgerCorrupt
 from entente.domain.money import format_nano
 from entente.ledger import journal
 from entente.ledger.books import Books
@@ -47,7 +48,10 @@ class _Totals:
                 self._note(row)
 
     def _note(self, row: Row) -> None:
-        entry = journal.decode(row.line)
+        try:
+            entry = journal.decode(row.line)
+        except LedgerCorrupt:
+            return  # it is told of by the check itself
         if isinstance(entry, Hold) and entry.bounded:
             self._open[entry.id] = entry
             self.bounded.add((entry.key, entry.asset))
