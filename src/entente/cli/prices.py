@@ -17,7 +17,7 @@ from entente.cli.base import (
     JsonOption,
     base_of,
     database,
-    database_path,
+    place_if_any,
     say,
     say_json,
     say_table,
@@ -309,7 +309,7 @@ def _prices(chosen: Config, *, make: bool = False) -> Iterator[Prices]:
 
 def _book_at(chosen: Config, at_ns: int) -> Book | None:
     """Give the book in force; none where there is no database yet."""
-    if not database_path(chosen).is_file():
+    if place_if_any(chosen) is None:
         return None
     with _prices(chosen) as prices:
         return prices.at(at_ns)
