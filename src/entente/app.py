@@ -459,8 +459,8 @@ def _routes(config: Config) -> tuple[Route, ...]:
 def _trouble(config: Config, ledger: Ledger, runtime: LocalRuntime | None) -> dict[str, str]:
     """Say what stands against serving requests now, by part."""
     trouble = {}
-    if ledger.journal.trouble is not None:
-        trouble["ledger"] = ledger.journal.trouble
+    if ledger.trouble is not None:
+        trouble["ledger"] = ledger.trouble
     only_local = all(p.kind is ProviderKind.LOCAL for p in config.providers.values())
     if only_local and runtime is not None and runtime.trouble is not None:
         trouble["runtime"] = runtime.trouble

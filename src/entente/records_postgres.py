@@ -39,6 +39,7 @@ from entente.ledger.ledger import Ledger
 from entente.ledger.model import AnyEntry, Hold, settlement
 from entente.ledger.postgres import PostgresJournal
 from entente.ledger.postgres_leases import PostgresAuthority
+from entente.ledger.postgres_loans import prune_meters
 from entente.ledger.postgres_reader import (
     Start,
     end_chain,
@@ -54,6 +55,7 @@ from entente.records import Opened, Opening, Shared, random_bits
 
 DEAD_S: Final = 3.0
 """So often each server looks for chains whose writers are dead."""
+PRUNE_S: Final = 3600.0
 MONTHS_S: Final = 6 * 3600.0
 ANSWER_S_MAX: Final = 30.0
 """What blocks longer is ended."""
@@ -127,7 +129,7 @@ class _Desk:
         stack.push_async_callback(self._close)
         if self._leases is not None:
             stack.push_async_callback(self._leases.aclose)
-        chores = {DEAD_S: self._bury, MONTHS_S: self._make_months}
+        chores = {DEAD_S: self._bury, MONTHS_S: self._make_months, PRUNE_S: self._prune}
         watch = Watch(self._address, self._hear, chores)
         stack.push_async_callback(watch.aclose)
         watch.start()
@@ -258,6 +260,10 @@ class _Desk:
     async def _bury(self) -> None:
         """End the chains of servers that died."""
         await self._call(take_over_dead, self._database, time.time_ns())
+
+    async def _prune(self) -> None:
+        """Drop the meters of windows that are long over."""
+        await self._call(prune_meters, self._database, time.time_ns())
 
     async def _make_months(self) -> None:
         """Make the journal's partitions ahead of the calendar."""

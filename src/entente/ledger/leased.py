@@ -61,6 +61,11 @@ class LeasedLedger(Ledger):
         """The revision that they are of."""
         self._places = count(1)
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no hold can be made now, None where one can."""
+        return self.journal.trouble or self._leases.trouble
+
     def _closed(self, opened: Hold, entry: Settlement, written: asyncio.Future[None]) -> None:
         """Put what was used in the place of what was taken from leases."""
         if opened.draws:

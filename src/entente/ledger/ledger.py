@@ -81,6 +81,11 @@ class Ledger:
         self._abandoned: set[asyncio.Future[None]] = set()
         self._settled_elsewhere: set[str] = set()
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no hold can be made now, None where one can."""
+        return self.journal.trouble
+
     async def hold(self, hold: Hold) -> None:
         """Set the amount aside, durably, before anything is sent to a provider.
 
