@@ -137,7 +137,13 @@ async def _open_objects(
     nobody from what is just being made.
     """
     data_dir = config.server.data_dir
-    objects = stack.enter_context(open_objects(data_dir / OBJECTS_NAME, time.time_ns))
+    objects = stack.enter_context(
+        open_objects(
+            data_dir / OBJECTS_NAME,
+            time.time_ns,
+            project_bytes_max=config.storage.project_bytes_max,
+        )
+    )
     blobs = stack.enter_context(
         open_blobs(data_dir / FOLDER_NAME, free_bytes_min=config.files.free_bytes_min)
     )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.domain.errors import IdTaken, StorageUnavailable
+from entente.db import connect, migrate
+from entente.domain.errors import IdTaken, InvalidParameter, StorageUnavailable
 from entente.domain.principal import Principal, Role
 from entente.objects import Item, Objects, Order, StoredObject, Wanted, open_objects
 from entente.objects.model import PAGE_MAX
+from entente.objects.schema import MIGRATIONS
 
 ANNA = Principal(key_id="key_a", name="anna", role=Role.MEMBER, project="red")
 ARNO = Principal(key_id="key_b", name="arno", role=Role.MEMBER, project="red")
@@ -306,3 +310,70 @@ def test_objects_are_found_by_what_is_in_them(tmp_path: Path) -> None:
         assert (await objects.named(ANNA, "response", "msg_3")) is not None
 
     with_objects(tmp_path / "o.db", scenario)
+
+
+def test_what_a_project_has_stored(tmp_path: Path) -> None:
+    """Is counted, whatever becomes of it: each byte once, whosever it is, and across a restart."""
+    path = tmp_path / "objects.db"
+
+    async def scenario(objects: Objects) -> None:
+        async def room(who: Principal) -> int:
+            """Find how many bytes would still fit into a bound of 1000."""
+            fits = 0
+            for step in (512, 256, 128, 64, 32, 16, 8, 4, 2, 1):
+                with contextlib.suppress(InvalidParameter):
+                    await objects.check_room(who, fits + step)
+                    fits += step
+            return fits
+
+        assert await room(ANNA) == 1000
+        await objects.create(ANNA, made("ab", blob_bytes=100), [Item("i", b"12345")])
+        assert await room(ANNA) == 1000 - 2 - 100 - 5
+        assert (await room(ARNO), await room(BERT)) == (893, 1000)
+        await objects.append(ANNA, "response", "ab", [Item("j", b"678"), Item("k", b"9")])
+        assert await room(ANNA) == 889
+        await objects.delete_item(ANNA, "response", "ab", "j")
+        assert await room(ANNA) == 892
+        kept = await objects.get(ANNA, "response", "ab")
+        assert kept is not None
+        longer = msgspec.structs.replace(kept, body=b"x" * 52, blob_bytes=0)
+        assert await objects.replace(ANNA, longer)
+        assert await room(ANNA) == 942
+        with pytest.raises(InvalidParameter, match="58 bytes and may have 1000") as refused:
+            await objects.check_room(ANNA, 943)
+        assert refused.value.code == "storage_quota_exceeded"
+        await objects.create(BERT, made("cd", BERT, expires_ns=1), [Item("i", b"12")])
+        assert await room(BERT) == 996
+        await objects.sweep()
+        assert await room(BERT) == 1000
+        await objects.delete(ANNA, "response", "ab")
+        assert await room(ANNA) == 1000
+
+    async def again(objects: Objects) -> None:
+        await objects.check_room(ANNA, 1000)
+
+    for each in (scenario, again):
+        with open_objects(path, lambda: Clock.now_ns, project_bytes_max=1000) as objects:
+            asyncio.run(each(objects))
+
+
+def test_what_was_stored_before_it_was_counted(tmp_path: Path) -> None:
+    """Is counted when the file is brought forward, with the bytes of files."""
+    path = tmp_path / "objects.db"
+    with contextlib.closing(connect(path)) as connection:
+        migrate(connection, MIGRATIONS[:2])
+        for seq, kind, body in ((1, "file", b'{"bytes":700}'), (2, "response", b"x" * 20)):
+            connection.execute(
+                "INSERT INTO objects (seq, id, kind, project, key, created_ns, model, state,"
+                " metadata, revision, body) VALUES (?, ?, ?, 'red', 'k', 1, '', '', '{}', 1, ?)",
+                (seq, str(seq), kind, body),
+            )
+        connection.execute("INSERT INTO items VALUES (2, 1, 'i', ?)", (b"12345",))
+
+    async def scenario(objects: Objects) -> None:
+        await objects.check_room(ANNA, 1000 - 700 - 13 - 20 - 5)
+        with pytest.raises(InvalidParameter):
+            await objects.check_room(ANNA, 1000 - 700 - 13 - 20 - 5 + 1)
+
+    with open_objects(path, lambda: Clock.now_ns, project_bytes_max=1000) as objects:
+        asyncio.run(scenario(objects))

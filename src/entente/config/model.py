@@ -53,6 +53,7 @@ ANSWERS_DAYS_DEFAULT: Final = 30
 ANSWERS_DAYS_MAX: Final = 36_500
 FILE_BYTES_MAX_DEFAULT: Final = 512 * 1024 * 1024
 UPLOAD_BYTES_MAX_DEFAULT: Final = 8 * 1024**3
+PROJECT_BYTES_MAX_MAX: Final = 1024**5
 FREE_BYTES_MIN_DEFAULT: Final = 256 * 1024 * 1024
 FILE_BYTES_MAX_MAX: Final = 1024**4
 BATCH_REQUESTS_MAX_DEFAULT: Final = 16
@@ -156,9 +157,10 @@ class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`[storage]`: how long what clients store is kept."""
+    """`[storage]`: how long what clients store is kept, and how much of it."""
 
     answers_days: Annotated[int, Meta(ge=0, le=ANSWERS_DAYS_MAX)] = ANSWERS_DAYS_DEFAULT
+    project_bytes_max: Annotated[int, Meta(ge=0, le=PROJECT_BYTES_MAX_MAX)] | None = None
 
 
 class WebhooksConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -55,6 +55,7 @@ class FileStore:
             created_ns=now_ns,
             state=record.purpose,  # a list is narrowed by it
             expires_ns=None if record.expires_s is None else record.expires_s * NS_PER_S,
+            blob_bytes=size,
             body=msgspec.json.encode(record),
         )
         try:

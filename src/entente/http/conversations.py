@@ -58,6 +58,7 @@ class Conversations:
         body = await exchange.body()
         members = _members(body) if body.strip() else {}
         items = self._items(stored.read_new_items(members, needed=False))
+        await self._objects.check_room(who, len(body))
         made = StoredObject(
             id=self._ids.new("conv"),
             kind=stored.CONVERSATION,
@@ -94,8 +95,10 @@ class Conversations:
     async def _add(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/conversations/{id}/items."""
         check_include(read_query(exchange.query))
-        items = stored.read_new_items(_members(await exchange.body()), needed=True)
+        body = await exchange.body()
+        items = stored.read_new_items(_members(body), needed=True)
         kept = await self._found(who, match)
+        await self._objects.check_room(somebody(who), len(body))
         added = self._items(items)
         if not await self._objects.append(
             somebody(who),

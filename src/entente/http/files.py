@@ -94,6 +94,7 @@ class Files:
     async def _create(self, exchange: Exchange, who: Principal | None, _: Match) -> None:
         """POST /v1/files."""
         who = somebody(who)
+        await self._objects.check_room(who, 1)
         id = self._files.new_id()
         async with self._blobs.writing(id) as file:
             got = await receive(
@@ -104,6 +105,7 @@ class Files:
             if wish.purpose == "batch" and not filename.endswith(".jsonl"):
                 message = "Invalid file format for Batch API. Must be .jsonl"
                 raise InvalidParameter(message, param="file", code=None)
+            await self._objects.check_room(who, file.bytes)
             await file.seal()
         record = await self._files.keep(who, id, file.bytes, wish, filename)
         await answer_json(exchange, openai_files.write_file(record))

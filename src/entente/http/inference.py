@@ -59,6 +59,7 @@ class Inference:
         client: Client = exchange
         if "store" in call.members and openai_stored.wants_store(call):
             if self._shelf is not None:
+                await self._shelf.objects.check_room(who, len(body))
                 record = CompletionRecord(self._shelf, who, call, exchange.request_id)
                 client = Recorder(exchange, record)
             call = openai_stored.without_store(call)

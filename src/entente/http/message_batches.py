@@ -60,6 +60,7 @@ class MessageBatches:
             in_progress_s=created_s,
             expires_s=created_s + WINDOW_S,
         )
+        await self._files.objects.check_room(who, sum(map(len, lines)))
         await self._keep(batch, lines)
         gone_ns = (created_s + anthropic_batches.KEPT_S) * NS_PER_S
         await self._executor.add(who, batch, gone_ns)

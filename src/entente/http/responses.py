@@ -98,6 +98,8 @@ class Responses:
             raise InvalidParameter(_NO_BACKGROUND_WITHOUT_STORE, param="background", code=None)
         call = msgspec.structs.replace(call, stored=asked.store)
         whole = await expanded(self._objects, who, call, asked)
+        if asked.store or asked.conversation is not None:
+            await self._objects.check_room(who, len(body))
         if asked.background and self._background is not None:
             run = await self._background.begin(who, call, asked, whole, exchange.request_id)
             await _answer(exchange, call, run)

@@ -67,6 +67,7 @@ class Uploads:
             created_s=now_ns // NS_PER_S,
             bytes_max=self._bytes_max,
         )
+        await self._objects.check_room(who, record.bytes)
         await self._objects.create(
             who,
             StoredObject(
@@ -77,6 +78,7 @@ class Uploads:
                 created_ns=now_ns,
                 state=record.status,
                 expires_ns=(record.created_s + UPLOAD_EXPIRES_S) * NS_PER_S,
+                blob_bytes=record.bytes,
                 body=msgspec.json.encode(record),
             ),
         )
@@ -182,7 +184,8 @@ class Uploads:
 
     async def _replace(self, who: Principal, kept: StoredObject, record: UploadRecord) -> bool:
         body = msgspec.json.encode(record)
-        changed = msgspec.structs.replace(kept, state=record.status, body=body)
+        # Its parts have gone, or have become a file, which counts by itself.
+        changed = msgspec.structs.replace(kept, state=record.status, body=body, blob_bytes=0)
         return await self._objects.replace(who, changed)
 
     async def _sizes(self, who: Principal, record: UploadRecord) -> dict[str, int]:

@@ -39,6 +39,8 @@ class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     """Grows with each change."""
     parent: str = ""
     """Id of the object that it continues, which is kept for it when it has expired itself."""
+    blob_bytes: int = 0
+    """What it has on the disk besides, which counts for its project."""
 
 
 class Item(msgspec.Struct, frozen=True):

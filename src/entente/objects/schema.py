@@ -43,4 +43,38 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX names_of ON names (object)",
     ),
+    (
+        "ALTER TABLE objects ADD COLUMN blob_bytes INTEGER NOT NULL DEFAULT 0",
+        """UPDATE objects SET blob_bytes = coalesce(json_extract(CAST(body AS TEXT), '$.bytes'), 0)
+            WHERE kind = 'file'""",
+        """CREATE TABLE stored (
+            project TEXT PRIMARY KEY,
+            bytes INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """INSERT INTO stored SELECT project, sum(length(body) + blob_bytes + coalesce(
+            (SELECT sum(length(body)) FROM items WHERE object = objects.seq), 0
+        )) FROM objects GROUP BY project""",
+        """CREATE TRIGGER object_made AFTER INSERT ON objects BEGIN
+            INSERT INTO stored VALUES (new.project, length(new.body) + new.blob_bytes)
+            ON CONFLICT (project) DO UPDATE SET bytes = bytes + excluded.bytes;
+        END""",
+        """CREATE TRIGGER object_changed AFTER UPDATE OF body, blob_bytes ON objects BEGIN
+            UPDATE stored SET bytes = bytes + length(new.body) + new.blob_bytes
+                - length(old.body) - old.blob_bytes WHERE project = old.project;
+        END""",
+        """CREATE TRIGGER object_going BEFORE DELETE ON objects BEGIN
+            UPDATE stored SET bytes = bytes - length(old.body) - old.blob_bytes - coalesce(
+                (SELECT sum(length(body)) FROM items WHERE object = old.seq), 0
+            ) WHERE project = old.project;
+        END""",
+        """CREATE TRIGGER item_made AFTER INSERT ON items BEGIN
+            UPDATE stored SET bytes = bytes + length(new.body)
+                WHERE project = (SELECT project FROM objects WHERE seq = new.object);
+        END""",
+        # The items of an object that goes have been counted with it: it is not there any more.
+        """CREATE TRIGGER item_gone AFTER DELETE ON items BEGIN
+            UPDATE stored SET bytes = bytes - length(old.body)
+                WHERE project = (SELECT project FROM objects WHERE seq = old.object);
+        END""",
+    ),
 )

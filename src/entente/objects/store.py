@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from entente.db import connect, migrate
-from entente.domain.errors import IdTaken, StorageUnavailable
+from entente.domain.errors import IdTaken, InvalidParameter, StorageUnavailable
 from entente.domain.ids import NowNs
 from entente.domain.principal import Principal
 from entente.objects.model import (
@@ -52,8 +52,19 @@ class Objects:
     Every method raises StorageUnavailable when the disk does not do as it is asked.
     """
 
-    def __init__(self, table: Table, thread: ThreadPoolExecutor, now_ns: NowNs) -> None:
-        """Work on `table`, in the one thread that may touch its connection."""
+    def __init__(
+        self,
+        table: Table,
+        thread: ThreadPoolExecutor,
+        now_ns: NowNs,
+        *,
+        project_bytes_max: int | None = None,
+    ) -> None:
+        """Work on `table`, in the one thread that may touch its connection.
+
+        A project may store `project_bytes_max` bytes; None bounds it by the disk only.
+        """
+        self._project_bytes_max = project_bytes_max
         self._table = table
         self._thread = thread
         self._now_ns = now_ns
@@ -74,6 +85,25 @@ class Objects:
         """
         _own(who, made)
         await self._change(lambda: self._table.create(made, items, names))
+
+    async def check_room(self, who: Principal, more: int) -> None:
+        """Refuse to store so many bytes more, with InvalidParameter, where that is too much.
+
+        What was begun within the bound is kept when it has become longer: nothing that a client
+        has paid for is lost.
+        """
+        most = self._project_bytes_max
+        if most is None:
+            return
+        used = await self._run(lambda: self._table.stored_bytes(who.project))
+        if used + more > most:
+            message = (
+                f"The project has stored {used} bytes and may have {most} "
+                f"(storage.project_bytes_max); {more} more have no room. Delete files, responses, "
+                "conversations or completions, ask for answers with `store` false, or have an "
+                "administrator make room."
+            )
+            raise InvalidParameter(message, param=None, code="storage_quota_exceeded")
 
     async def get(self, who: Principal, kind: str, id: str) -> StoredObject | None:
         """Give an object; None where it is not the principal's, has expired or never was."""
@@ -215,7 +245,9 @@ class Objects:
 
 
 @contextlib.contextmanager
-def open_objects(path: Path, now_ns: NowNs) -> Iterator[Objects]:
+def open_objects(
+    path: Path, now_ns: NowNs, *, project_bytes_max: int | None = None
+) -> Iterator[Objects]:
     """Open the file, bring it forward, and close it in the end.
 
     Raises StorageUnavailable or StartError.
@@ -223,7 +255,7 @@ def open_objects(path: Path, now_ns: NowNs) -> Iterator[Objects]:
     with contextlib.closing(connect(path)) as connection:
         migrate(connection, MIGRATIONS)
         with ThreadPoolExecutor(1, "entente-objects") as thread:
-            yield Objects(Table(connection), thread, now_ns)
+            yield Objects(Table(connection), thread, now_ns, project_bytes_max=project_bytes_max)
 
 
 def _own(who: Principal, kept: StoredObject) -> None:

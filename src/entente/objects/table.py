@@ -17,9 +17,10 @@ from entente.db import transaction
 from entente.objects.model import Item, Lineage, Link, Order, Page, StoredObject, Wanted
 
 _COLUMNS: Final = (
-    "id, kind, project, key, created_ns, model, state, metadata, expires_ns, revision, parent, body"
+    "id, kind, project, key, created_ns, model, state, metadata, expires_ns, revision, parent, "
+    "body, blob_bytes"
 )
-_INSERT: Final = f"INSERT INTO objects ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT: Final = f"INSERT INTO objects ({_COLUMNS}) VALUES ({','.join('?' * 13)})"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM objects"
 _OWN: Final = "id = ? AND kind = ? AND project = ?"
 _ALIVE: Final = "(expires_ns IS NULL OR expires_ns > ?)"
@@ -66,6 +67,7 @@ class Table:
             (
                 *(made.id, made.kind, made.project, made.key, made.created_ns, made.model),
                 *(made.state, metadata, made.expires_ns, made.revision, made.parent, made.body),
+                made.blob_bytes,
             ),
         )
         self._add_items(added.lastrowid, items)
@@ -86,9 +88,11 @@ class Table:
         metadata = msgspec.json.encode(dict(changed.metadata)).decode()
         row = self._connection.execute(
             "UPDATE objects SET model = ?, state = ?, metadata = ?, expires_ns = ?,"
-            f" body = ?, revision = revision + 1 WHERE {_OWN} AND revision = ? RETURNING seq",
+            " body = ?, blob_bytes = ?, revision = revision + 1"
+            f" WHERE {_OWN} AND revision = ? RETURNING seq",
             (
                 *(changed.model, changed.state, metadata, changed.expires_ns, changed.body),
+                changed.blob_bytes,
                 *(changed.id, changed.kind, changed.project, changed.revision),
             ),
         ).fetchone()
@@ -237,6 +241,13 @@ class Table:
             (now_ns,),
         ).fetchall()
         return [_object(row) for row in rows]
+
+    def stored_bytes(self, project: str) -> int:
+        """Count the bytes of all that a project has stored."""
+        row = self._connection.execute(
+            "SELECT bytes FROM stored WHERE project = ?", (project,)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
 
     def _any_age(self, ref: Ref) -> StoredObject | None:
         row = self._connection.execute(f"{_SELECT} WHERE {_OWN}", ref).fetchone()
