@@ -82,7 +82,7 @@ def _focus(place: Place, form: Format, month: Month, out: Path | None) -> None:
     """Write a month, and say what is not in it, on standard error."""
     with reading(place) as opened:
         books = Booked(opened.execute("SELECT version, lines FROM price_books").fetchall())
-    charges = Charges(month.since_ns, month.until_ns, books.price_of)
+    charges = Charges(month.since_ns, month.until_ns, books.owed_of)
     found = (month.row(charge) for charge in charges.of(entries(rows(place))))
     if form is Format.FOCUS_CSV:
         with _opened(out) as file:

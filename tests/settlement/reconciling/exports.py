@@ -145,5 +145,5 @@ def compared(
         lines(text) if isinstance(text, str) else text,
         flat(),
         price_of=lambda entry: (entry.prices, BOOKS.get(entry.prices)),
-        versions_of=lambda model: BOOKS if model == "big" else {},
+        versions_of=lambda _, model: BOOKS if model == "big" else {},
     )

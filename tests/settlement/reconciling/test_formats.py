@@ -170,7 +170,7 @@ def test_anthropic_reports() -> None:
     assert [said(line) for line in found] == [
         (
             "claude-opus-4-6",
-            {"input": 5, "cache_read": 6, "cache_write": 15, "output": 9},
+            {"input": 5, "cache_read": 6, "cache_write": 7, "cache_write_1h": 8, "output": 9},
             None,
             "",
         ),
@@ -188,7 +188,7 @@ def test_anthropic_csv() -> None:
     )
     assert said(line) == (
         "claude-opus-4-6",
-        {"input": 5, "cache_read": 6, "cache_write": 15, "output": 9},
+        {"input": 5, "cache_read": 6, "cache_write": 7, "cache_write_1h": 8, "output": 9},
         None,
         "",
     )
@@ -198,7 +198,7 @@ def test_anthropic_csv() -> None:
         "2026-07-26,,Default,mine,message,,,0.01,web_search\n"
     )
     assert [said(line) for line in lines(f"{CONSOLE_COSTS}\n{rows}")] == [
-        ("Claude Opus 4.6", None, Fraction("1.5"), "cache_write"),
+        ("Claude Opus 4.6", None, Fraction("1.5"), "cache_write_1h"),
         ("web_search", None, Fraction("0.01"), ""),
     ]
 

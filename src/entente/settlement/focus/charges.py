@@ -3,7 +3,7 @@
 Requests of a day with the same provider, model, price, project, key and tags are one group, and
 each class of tokens in it is one charge. Groups are given out when their day has passed, or
 when there are too many to remember; a group that goes on then is a second charge, and sums stay
-what they are. What is billed is what the ledger settled: rounding, which is done per request
+what they are. What is billed is what the provider is owed; rounding, which is done per request
 there, stands in the largest charge of a group, so that all of them add up to the nano-unit.
 """
 
@@ -81,7 +81,7 @@ class Charges:
         self._since, self._until = since_ns, until_ns
         self._price_of = price_of
         self._groups: dict[Group, _Sums] = {}
-        self._rates: dict[tuple[str, str, str], tuple[str, dict[str, Fraction] | None]] = {}
+        self._rates: dict[tuple[str, str, str], dict[str, Fraction] | None] = {}
         self._day = 0
         self.unpriced = 0
         """Requests that have no place in an export: their cost is not known."""
@@ -93,13 +93,14 @@ class Charges:
                 if self._since <= entry.until_ns - 1 < self._until and entry.nano:
                     yield _adjusted(entry)
             elif isinstance(entry, Settlement) and self._since <= entry.at_ns < self._until:
-                if entry.cost_nano is None:
+                nano, asset = entry.owed
+                if nano is None:
                     self.unpriced += 1
-                elif entry.cost_nano or entry.usage != NOTHING:
-                    yield from self._take(entry, entry.cost_nano)
+                elif nano or entry.usage != NOTHING:
+                    yield from self._take(entry, nano, asset)
         yield from self._flush()
 
-    def _take(self, entry: Settlement, nano: int) -> Iterator[Charge]:
+    def _take(self, entry: Settlement, nano: int, asset: str) -> Iterator[Charge]:
         day = entry.at_ns // DAY_NS
         if day > self._day or len(self._groups) >= GROUPS_MAX:
             yield from self._flush()
@@ -114,7 +115,7 @@ class Charges:
             entry.key,
             origin.api,
             origin.tags,
-            entry.asset,
+            asset,
             version,
         )
         sums = self._groups.get(group)
@@ -134,13 +135,12 @@ class Charges:
         self._groups.clear()
 
     def _priced(self, entry: Settlement) -> tuple[str, dict[str, Fraction] | None]:
-        """Give the version and the rates that an entry was priced at, looked up once each."""
-        name = (entry.prices, entry.model, entry.price_factor)
-        found = self._rates.get(name)
-        if found is None:
-            version, price = self._price_of(entry)
-            found = self._rates[name] = (version, _rates(price))
-        return found
+        """Give the version and the rates that an entry was priced at, made once each."""
+        version, price = self._price_of(entry)
+        name = (version, entry.model, entry.target)
+        if name not in self._rates:
+            self._rates[name] = _rates(price)
+        return version, self._rates[name]
 
 
 def _counts(usage: Usage) -> dict[str, int]:

@@ -27,9 +27,9 @@ _ABOUT: Final = {
     "cache_read_input_tokens": "cache_read",
     "input_cache_read": "cache_read",
     "cache_creation.ephemeral_5m_input_tokens": "cache_write",
-    "cache_creation.ephemeral_1h_input_tokens": "cache_write",
+    "cache_creation.ephemeral_1h_input_tokens": "cache_write_1h",
     "input_cache_write_5m": "cache_write",
-    "input_cache_write_1h": "cache_write",
+    "input_cache_write_1h": "cache_write_1h",
     "output_tokens": "output",
     "output": "output",
 }
@@ -128,7 +128,8 @@ def _tokens(result: _Result) -> Tokens:
         {
             "input": result.uncached_input_tokens,
             "cache_read": result.cache_read_input_tokens,
-            "cache_write": made.ephemeral_5m_input_tokens + made.ephemeral_1h_input_tokens,
+            "cache_write": made.ephemeral_5m_input_tokens,
+            "cache_write_1h": made.ephemeral_1h_input_tokens,
             "output": result.output_tokens,
         }
     )
@@ -149,11 +150,11 @@ def _row(row: Row) -> Line:
 
 
 def _usage_row(row: Row) -> Line:
-    kinds = ("usage_input_tokens_cache_write_5m", "usage_input_tokens_cache_write_1h")
     tokens = {
         "input": row.count("usage_input_tokens_no_cache"),
         "cache_read": row.count("usage_input_tokens_cache_read"),
-        "cache_write": sum(row.count(kind) for kind in kinds),
+        "cache_write": row.count("usage_input_tokens_cache_write_5m"),
+        "cache_write_1h": row.count("usage_input_tokens_cache_write_1h"),
         "output": row.count("usage_output_tokens"),
     }
     return msgspec.structs.replace(_row(row), tokens=clean(tokens))

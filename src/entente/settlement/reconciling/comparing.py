@@ -36,8 +36,8 @@ from entente.settlement.reconciling.theirs import SUMS_MAX, Question, Theirs, re
 
 FINDINGS_MAX: Final = 10_000
 
-VersionsOf: TypeAlias = Callable[[str], Mapping[str, Price]]
-"""Gives the prices of a model, as clients name it, by version of the price book."""
+VersionsOf: TypeAlias = Callable[[str, str], Mapping[str, Price]]
+"""Gives the prices of a provider's model, and what clients call it, by version."""
 
 Cell: TypeAlias = tuple[int, str]
 """The number of a time, and a model."""
@@ -216,7 +216,7 @@ class _Comparison:
             found = self._books[model] = {
                 version: rates
                 for name in sorted(self._fold.named.get(model, ()))
-                for version, price in self._versions_of(name).items()
+                for version, price in self._versions_of(model, name).items()
                 if (rates := rates_of(price)) is not None
             }
         return found

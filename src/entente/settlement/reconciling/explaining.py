@@ -15,6 +15,7 @@ from typing import Final
 from entente.domain.money import format_nano, round_half_even
 from entente.settlement.reconciling.model import (
     CACHED,
+    WRITTEN,
     Kind,
     Ours,
     Part,
@@ -144,11 +145,11 @@ class Explaining:
         theirs = self.theirs.counted or {}
         inputs: Tokens = {name: delta[name] for name in INPUTS if name in delta}
         total = sum(inputs.values())
-        for names in (("cache_read",), ("cache_write",), CACHED):
+        for names in (("cache_read",), WRITTEN, CACHED):
             cached = sum(theirs.get(name, 0) for name in names)
             if not cached:
                 continue
-            said = " and ".join(name.replace("_", " ") for name in names)
+            said = " and ".join(name.replace("_", " ") for name in names if theirs.get(name))
             if inputs == {"input": cached}:
                 return inputs, f"{cached} tokens ({said}) are counted as input here, too"
             if inputs == {"input": -cached}:

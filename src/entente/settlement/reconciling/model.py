@@ -20,7 +20,8 @@ from entente.metering.prices import Price
 
 CLASSES: Final = (*(name for name in TOKEN_CLASSES if name != "reasoning"), *MEASURES)
 """What is counted: tokens by class, and other measures."""
-CACHED: Final[tuple[str, ...]] = ("cache_read", "cache_write")
+WRITTEN: Final[tuple[str, ...]] = ("cache_write", "cache_write_1h")
+CACHED: Final[tuple[str, ...]] = ("cache_read", *WRITTEN)
 
 Tokens: TypeAlias = dict[str, int]
 """By class; a class that is missing has none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from fractions import Fraction
 from typing import Final
 
 from entente.domain.usage import NOTHING
@@ -56,7 +55,7 @@ class Fold:
         self.provider, self.asset = provider, asset
         self._prefix = f"{provider}/"
         self._price_of = price_of
-        self._rates: dict[tuple[str, str, str], tuple[str, Rates | None]] = {}
+        self._rates: dict[tuple[str, str, str], Rates | None] = {}
         self._ids: dict[str, None] = {}
         self.named: dict[str, set[str]] = {}
         """By the provider's model, what clients call it."""
@@ -122,15 +121,9 @@ class Fold:
         shape.nano += nano
 
     def _priced(self, entry: Settlement) -> tuple[str, Rates | None]:
-        """Give the version that an entry was priced at, and its rates, looked up once each."""
-        name = (entry.prices, entry.model, "" if entry.owed_asset else entry.price_factor)
-        found = self._rates.get(name)
-        if found is None:
-            version, price = self._price_of(entry)
-            found = self._rates[name] = (version, rates_of(price))
-        return found
-
-
-def scaled(rates: Rates, factor: Fraction) -> Rates:
-    """Give the rates of which a part is asked."""
-    return {name: rate * factor for name, rate in rates.items()}
+        """Give the version that an entry was priced at, and its rates, made once each."""
+        version, price = self._price_of(entry)
+        name = (version, entry.model, entry.target)
+        if name not in self._rates:
+            self._rates[name] = rates_of(price)
+        return version, self._rates[name]
