@@ -12,6 +12,7 @@ from entente.domain.chat import Status
 from entente.domain.usage import Usage
 from entente.ledger.model import AnyEntry, Hold, Settlement, hold, settlement
 from entente.metering.prices import Price, compile_price
+from entente.settlement.reconciling.booked import Booked
 from entente.settlement.reconciling.comparing import compare
 from entente.settlement.reconciling.formats import read
 from entente.settlement.reconciling.model import Line, Report
@@ -133,6 +134,8 @@ def compared(
     text: Iterable[Line] | str,
     entries: Iterable[tuple[AnyEntry, ...]],
     question: Question | None = None,
+    *,
+    books: Booked | None = None,
 ) -> Report:
     """Compare an export with requests."""
 
@@ -144,6 +147,6 @@ def compared(
         question or Question(provider="main"),
         lines(text) if isinstance(text, str) else text,
         flat(),
-        price_of=lambda entry: (entry.prices, BOOKS.get(entry.prices)),
-        versions_of=lambda _, model: BOOKS if model == "big" else {},
+        price_of=books.owed_of if books else lambda each: (each.prices, BOOKS.get(each.prices)),
+        versions_of=books.versions_of if books else lambda _, name: BOOKS if name == "big" else {},
     )
