@@ -10,18 +10,25 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from bench import journal
-from entente.db import DATABASE_NAME, connect, transaction
-from entente.ledger.journal import verify
-from entente.ledger.reader import rows
+from entente.control.granting import granting_on
+from entente.db import DATABASE_NAME, connect, open_sqlite, transaction
+from entente.ledger import reader
+from entente.ledger.journal import decode, verify
+from entente.ledger.reader import load, rows, save_checkpoint
 from entente.ledger.rollups.beside import open_folding
 from entente.ledger.table import append_now
+from tests.kit.entries import granted
 from tests.usage.journals import request, total
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entente.ledger.model import AnyEntry
+
 NOW_S: Final = journal.BEGIN_S + journal.DAYS * 86_400
 STEP: Final = 500
+KEY: Final = "key_project-1_2"
+"""One of those that the made-up requests are of."""
 
 
 def now_s() -> int:
@@ -103,3 +110,28 @@ def test_a_fold_and_the_journal_do_not_wait_for_each_other(tmp_path: Path) -> No
             append_now(writing, request(1))
         assert folding.step(NOW_S) == 2
         assert total(folding.rollups).requests == 51
+
+
+def test_budgets_are_read_from_the_checkpoint_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four thousand entries before it none is read again but the grants, by their index."""
+    journal.write(tmp_path, 4_000)
+    read: list[bytes] = []
+
+    def counted(line: bytes) -> AnyEntry:
+        read.append(line)
+        return decode(line)
+
+    with closing(open_sqlite(tmp_path / DATABASE_NAME)) as opened:
+        granting = granting_on(opened)
+        granting.append(granted("g1", 50, KEY))
+        before = granting.budget(KEY)
+        save_checkpoint(opened.connection, load(opened.connection))
+        granting.append(granted("g2", 7, KEY))
+        monkeypatch.setattr(reader, "decode", counted)
+        (after, other) = granting.budgets([KEY, "key_unknown"])
+    assert len(read) == 1
+    assert after.granted_nano == before.granted_nano + 7 == 57
+    assert after.spent_nano == before.spent_nano > 0
+    assert (other.granted_nano, other.spent_nano) == (0, 0)

@@ -14,7 +14,6 @@ from entente.cli.base import (
     JsonOption,
     base_of,
     database,
-    existing_database,
     ids,
     say_json,
     say_table,
@@ -23,16 +22,12 @@ from entente.cli.base import (
 from entente.control.audit import Audit
 from entente.control.budgets import (
     Budget,
-    budgets,
     check_change,
     further_grant,
-    nothing_granted,
 )
+from entente.control.granting import granting_on
 from entente.control.grants import note_grant
 from entente.domain.money import format_nano
-from entente.ledger.appending import append_now
-from entente.ledger.journal import entries
-from entente.ledger.places import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +59,8 @@ def show(
                 for record in store.list(OPERATOR, with_revoked=True)
                 if record.principal.budgeted
             )
-    _show(records, _fold(chosen), as_json=as_json)
+        budgets = granting_on(opened).budgets([record.principal.key_id for record in records])
+    _show(records, budgets, as_json=as_json)
 
 
 @app.command()
@@ -101,10 +97,6 @@ def set_budget(
     )
 
 
-def _fold(config: Config) -> dict[str, Budget]:
-    return budgets(entries(rows(existing_database(config))))
-
-
 def _change(
     config: Config, key: str, change: Callable[[Budget], int], *, note: str, as_json: bool
 ) -> None:
@@ -113,7 +105,8 @@ def _change(
         store = KeyStore(opened)
         record = store.resolve(OPERATOR, key)
         key_id = record.principal.key_id
-        before = _fold(config).get(key_id) or nothing_granted(key_id)
+        granting = granting_on(opened)
+        before = granting.budget(key_id)
         nano = change(before)
         check_change(before, nano)
         if nano:
@@ -122,19 +115,19 @@ def _change(
                 OPERATOR, key_id, nano, id_=grant_id, at_ns=time.time_ns(), note=note
             )
             with opened.transaction():
-                append_now(opened, [entry])
+                granting.append(entry)
                 store.set_budgeted(OPERATOR, key_id)
                 note_grant(Audit(base_of(opened)), OPERATOR, before, entry)
         elif not record.principal.budgeted:
             store.set_budgeted(OPERATOR, key_id)
-    _show((record,), _fold(config), as_json=as_json)
+        after = granting.budgets((key_id,))
+    _show((record,), after, as_json=as_json)
 
 
-def _show(records: tuple[KeyRecord, ...], known: dict[str, Budget], *, as_json: bool) -> None:
+def _show(records: tuple[KeyRecord, ...], budgets: list[Budget], *, as_json: bool) -> None:
     lines = []
-    for record in records:
+    for record, budget in zip(records, budgets, strict=True):
         who = record.principal
-        budget = known.get(who.key_id) or nothing_granted(who.key_id)
         lines.append(
             {
                 "key": who.key_id,

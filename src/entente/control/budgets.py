@@ -13,11 +13,9 @@ import msgspec
 from entente.domain.errors import InvalidParameter
 from entente.domain.money import format_nano
 from entente.ledger.books import Books
-from entente.ledger.model import AnyEntry, Grant, grant
+from entente.ledger.model import Grant, grant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from entente.domain.principal import Principal
 
 USD: Final = "USD"
@@ -59,18 +57,6 @@ def budget_view(budget: Budget) -> BudgetView:
         held=format_nano(budget.held_nano),
         available=format_nano(budget.available_nano),
     )
-
-
-def budgets(entries: Iterable[AnyEntry]) -> dict[str, Budget]:
-    """Fold a journal into the budget of every key in it, in US dollars."""
-    books, granted = Books(), dict[str, int]()
-    for entry in entries:
-        books.apply(entry)
-        if entry.key:
-            granted.setdefault(entry.key, 0)
-        if isinstance(entry, Grant) and entry.asset == USD:
-            granted[entry.key] += entry.nano
-    return {key: budget_of(key, total, books) for key, total in granted.items()}
 
 
 def nothing_granted(key: str) -> Budget:

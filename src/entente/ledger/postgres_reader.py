@@ -5,7 +5,7 @@ Everything here blocks: it is for the command line, for starts, and for threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -24,6 +24,8 @@ from entente.ledger.postgres_chain import CHAIN_LOCKS
 from entente.ledger.reader import Position
 
 PAGE_ENTRIES: Final = 5000
+ACCOUNTS_AT_ONCE: Final = 1000
+"""Of one statement."""
 
 
 class ChainRow(NamedTuple):
@@ -99,19 +101,23 @@ def start_books(database: Database, now_ns: int) -> Start:
     return Start(books, side)
 
 
-def books_of(database: Database, key: str) -> Books:
-    """Give the balances of one key as all chains add up now; of an open chain what is written."""
-    accounts = (available(key), held(key))
+def books_of(database: Database, keys: Collection[str]) -> Books:
+    """Give the balances of keys as all chains add up now; of open chains what is written."""
+    accounts = [name(key) for key in keys for name in (available, held)]
     books = Books()
-    for account, asset, nano in database.execute(
-        "SELECT account, asset, nano FROM balances WHERE account IN (?, ?)", accounts
-    ):
-        books.balances.setdefault(account, {})[asset] = nano
+    for start in range(0, len(accounts), ACCOUNTS_AT_ONCE):
+        some = accounts[start : start + ACCOUNTS_AT_ONCE]
+        places = ", ".join("?" * len(some))
+        for account, asset, nano in database.execute(
+            f"SELECT account, asset, nano FROM balances WHERE account IN ({places})",  # noqa: S608
+            some,
+        ):
+            books.balances.setdefault(account, {})[asset] = nano
     for each in chains(database, only_open=True):
         own = load_chain(database, each.number).books.balances
         for account in accounts:
-            sums = books.balances.setdefault(account, {})
             for asset, nano in own.get(account, {}).items():
+                sums = books.balances.setdefault(account, {})
                 sums[asset] = sums.get(asset, 0) + nano
     return books
 
