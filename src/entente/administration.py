@@ -14,9 +14,11 @@ from entente.config import Config
 from entente.control.delivering import Deliverer
 from entente.control.desk import Clerk, Desk
 from entente.control.granting import granting_on
+from entente.control.looking import Look
 from entente.control.table import Base
 from entente.control.telling import Teller
 from entente.control.watching import Watch
+from entente.db import Kind
 from entente.domain.ids import Ids
 from entente.http.admin.service import Administration
 from entente.http.handler import Handler
@@ -25,8 +27,6 @@ from entente.news import News
 from entente.policy.rules import RuleBook
 from entente.records import Shared
 
-LOOK_S: Final = 1.0
-"""How often it is looked whether the ledger is in trouble."""
 SEEN_POLL_S: Final = 0.02
 SEEN_POLLS_MAX: Final = 250
 """How often a grant's answer looks whether the ledger has it, which it will in any case."""
@@ -72,16 +72,10 @@ async def open_control(
     stack.push_async_callback(teller.aclose)
     teller.start()
     ledger.watcher = watch = Watch(rules, teller.tell, now_ns=time.time_ns)
-    for name, counter in ledger.books.meters.counters.items():
-        watch.used(name, counter)  # what a crash may have kept from being told
-
-    async def look() -> None:
-        while True:
-            watch.trouble(ledger.journal.trouble)
-            await asyncio.sleep(LOOK_S)
-
-    looking = asyncio.get_running_loop().create_task(look())
-    stack.callback(looking.cancel)
+    shares = delivers and database.kind is Kind.POSTGRES
+    look = Look(watch, clerk, ledger, now_ns=time.time_ns, asks_for_others=shares)
+    stack.push_async_callback(look.aclose)
+    look.start()
 
     def changed() -> None:
         news.changed()

@@ -70,6 +70,10 @@ class Watch:
         while ahead and counter.used >= ahead[-1].amount:
             self._reached(meter, counter, ahead.pop())
 
+    def telling(self) -> list[str]:
+        """Name the rules that tell of something, however much is used of them."""
+        return [rule.id for rule in self._rules().by_id.values() if steps_of(rule)]
+
     def refused(self, hold: Hold, draw: Draw | None, counter: Counter | None) -> None:
         """Tell that a hold does not fit, into a meter or into what its key was granted."""
         if draw is None or counter is None:

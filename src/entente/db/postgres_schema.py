@@ -235,4 +235,6 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE keys ADD COLUMN price_factor text",
         "ALTER TABLE projects ADD COLUMN price_factor text",
     ),
+    # A meter's name says of which rule it is; thresholds ask for those of some rules.
+    ("CREATE INDEX meters_by_rule ON meters (split_part(name, '|', 2))",),
 )
