@@ -137,3 +137,23 @@ def test_tables_of_another_version_are_made_anew_in_both(database: Database) -> 
         database.execute("COMMENT ON TABLE rollups IS 'version 5'")
     make_tables(database)
     assert Folding(rollups, source).behind() == 4 * len(WORDS)
+
+
+def test_what_a_database_cannot_hold_stops_nobody(database: Database) -> None:
+    """A zero in a text, a name of many bytes, words that look like statements."""
+    words = ("a\0b", "a\ufffdb", "\U0001f600" * 256, "'; DROP TABLE rollups; --", "\x7f\u202e")
+    entries = [
+        entry
+        for number, word in enumerate(words)
+        for entry in request(
+            number, model=word[:64], origin=Origin(user=word, end_user=word, tags=(word,))
+        )
+    ]
+    rollups, source = Rollups(database), Memory(one=entries)
+    Folding(rollups, source).run(lambda: NOW_S)
+    users = rollups.labelled("end_user", 0, EVER, ("word",), in_steps=False)
+    found = {line.group[0]: line.sums.requests for line in users}
+    assert found == {"a\ufffdb": 2} | dict.fromkeys(words[2:], 1)
+    lines = rollups.sums(DAY_S, 0, EVER, (), {"owner": ["a\0b"]}, in_steps=False)
+    assert [line.sums.requests for line in lines] == [2]
+    assert compare(rollups, source)[1] == []

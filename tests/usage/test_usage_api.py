@@ -246,6 +246,15 @@ def test_wrong_queries_are_refused(stand: Stand, query: str, param: str) -> None
     assert (got.status, got.error["param"]) == (400, param)
 
 
+@pytest.mark.parametrize("value", ["%00", "%ff%fe", "'%22;--", "%F0%9F%98%80", "a" * 500, "*"])
+def test_odd_filters_match_nothing(stand: Stand, value: str) -> None:
+    """They are values like others."""
+    for name in ("models", "project_ids[]", "api_key_ids", "user_ids"):
+        got = ask(stand, f"usage/completions?start_time={window()['start_time']}&{name}={value}")
+        assert got.status == 200
+        assert _requests(got) == 0
+
+
 def test_only_admins_may_see_it(stand: Stand) -> None:
     """Others' usage is none of a member's business."""
     for report in REPORTS:

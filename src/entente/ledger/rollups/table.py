@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from entente.db import Database, Kind
 from entente.domain.money import NANO_PER_UNIT
 from entente.ledger.rollups.schema import COUNTS, NAMES, SUMS
-from entente.ledger.rollups.tally import OTHER, At, AtLabel, Label, Place, Sums
+from entente.ledger.rollups.tally import OTHER, At, AtLabel, Label, Place, Sums, plain
 
 ROWS_AT_ONCE: Final = (256, 64, 16, 4, 1)
 """Rows of one statement: few sizes, so that both drivers keep them prepared."""
@@ -181,7 +181,7 @@ class Rollups:
         conditions, values = given
         for column, allowed in (where or {}).items():
             conditions += f" AND {_known(column, columns)} IN ({', '.join('?' * len(allowed))})"
-            values += allowed
+            values += (plain(each) if isinstance(each, str) else each for each in allowed)
         keys = [*(["start_s"] if in_steps else []), *(_known(name, columns) for name in by)]
         grouped = f" GROUP BY {', '.join(keys)} ORDER BY {', '.join(keys)}" if keys else ""
         chosen = "".join(f"{name}, " for name in keys)

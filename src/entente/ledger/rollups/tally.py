@@ -21,6 +21,7 @@ MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 NS_PER_S: Final = 1_000_000_000
+UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"
 OTHER: Final = "other"
 """Stands for a word of a client's that no vendor has."""
 TIERS: Final = frozenset(
@@ -237,8 +238,8 @@ def _place(group: _Group, origin: Origin) -> Place:
     return Place(
         group.project or origin.project,
         group.key,
-        origin.user,
-        group.model,
+        plain(origin.user),
+        plain(group.model),
         group.target,
         origin.api,
         tier if tier in TIERS else OTHER,
@@ -250,11 +251,16 @@ def _place(group: _Group, origin: Origin) -> Place:
 
 def _labels(group: _Group, origin: Origin) -> Iterator[Label]:
     """Give the words that requests are put down to."""
-    project = group.project or origin.project
+    project, model = group.project or origin.project, plain(group.model)
     for tag in origin.tags:
-        yield Label(TAG, project, group.model, tag, group.asset)
+        yield Label(TAG, project, model, plain(tag), group.asset)
     if origin.end_user:
-        yield Label(END_USER, project, group.model, origin.end_user, group.asset)
+        yield Label(END_USER, project, model, plain(origin.end_user), group.asset)
+
+
+def plain(text: str) -> str:
+    """Write a text as any database can hold it: without the zeros that a client may send."""
+    return text.replace("\0", UNKNOWN)
 
 
 def wider(sums: Mapping[At, Sums], width_s: int) -> dict[At, Sums]:
