@@ -22,7 +22,7 @@ from entente.cli.base import (
 )
 from entente.control.reports import request_line, settlements
 from entente.domain.errors import InvalidParameter, StartError
-from entente.ledger.journal import entries
+from entente.ledger.journal import entries, outcomes
 from entente.ledger.places import Place, reading, rows
 from entente.settlement.focus.charges import Charges
 from entente.settlement.focus.columns import NAMES
@@ -83,7 +83,7 @@ def _focus(place: Place, form: Format, month: Month, out: Path | None) -> None:
     with reading(place) as opened:
         books = Booked(opened.execute("SELECT version, lines FROM price_books").fetchall())
     charges = Charges(month.since_ns, month.until_ns, books.owed_of)
-    found = (month.row(charge) for charge in charges.of(entries(rows(place))))
+    found = (month.row(charge) for charge in charges.of(outcomes(rows(place))))
     if form is Format.FOCUS_CSV:
         with _opened(out) as file:
             _write_csv(found, file)

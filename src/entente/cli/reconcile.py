@@ -25,7 +25,7 @@ from entente.cli.reconcile_report import as_said, show
 from entente.control.budgets import NOTE_CHARS_MAX
 from entente.domain.errors import InvalidParameter
 from entente.ledger.appending import append_now
-from entente.ledger.journal import entries
+from entente.ledger.journal import outcomes
 from entente.ledger.places import Place, reading, rows
 from entente.settlement.reconciling.booked import Booked
 from entente.settlement.reconciling.comparing import compare
@@ -149,7 +149,7 @@ def _compare(question: Question, files: list[Path], form: str | None, place: Pla
         report = compare(
             question,
             _lines(sources, form),
-            entries(rows(place)),
+            outcomes(rows(place)),
             price_of=books.owed_of,
             versions_of=books.versions_of,
         )

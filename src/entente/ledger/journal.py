@@ -33,6 +33,9 @@ PRUNE_ENTRIES: Final = 100_000
 PAYABLE: Final = payable("")
 """How the accounts of what providers are owed begin."""
 
+_OUTCOMES: Final = (b'{"kind":"settle"', b'{"kind":"adjust"')
+"""How the lines of settlements and adjustments begin."""
+
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
 
@@ -237,3 +240,8 @@ def _check_held(books: Books, seq: int, report: Report) -> None:
 def entries(rows: Iterable[Row]) -> Iterator[AnyEntry]:
     """Decode rows one by one."""
     return (decode(row.line) for row in rows)
+
+
+def outcomes(rows: Iterable[Row]) -> Iterator[AnyEntry]:
+    """Decode settlements and adjustments; grants and holds are passed over unread."""
+    return (decode(row.line) for row in rows if row.line.startswith(_OUTCOMES))
