@@ -103,6 +103,8 @@ def test_a_batch_from_its_file_to_its_results(
     assert {entry.price_factor for entry in entries.values()} == {"1/2"}
     costs = [entries[name].cost_nano for name in named]
     assert costs == [int(Fraction(n * 1000 + n * 3000, 2)) for n in (2, 3)] + [0]
+    owed = [entries[name].owed for name in named]
+    assert owed == [(n * 1000 + n * 3000, "USD") for n in (2, 3)] + [(0, "USD")]
     output = client.files.retrieve(cast("str", batch.output_file_id))
     assert (output.purpose, output.filename[-6:]) == ("batch_output", ".jsonl")
     assert output.expires_at == output.created_at + 30 * 24 * 3600
