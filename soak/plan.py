@@ -24,6 +24,8 @@ class Plan(msgspec.Struct, frozen=True):
     upstream_kills: int
     clock_steps: int
     lending_seeds: int
+    lease_runs: int
+    """On a real database."""
     drill_s_max: float
     """A drill that takes longer than this hangs, and fails."""
 
@@ -40,6 +42,7 @@ FULL: Final = Plan(
     upstream_kills=30,
     clock_steps=40,
     lending_seeds=1_000,
+    lease_runs=20,
     drill_s_max=2 * 3600.0,
 )
 QUICK: Final = Plan(
@@ -54,5 +57,6 @@ QUICK: Final = Plan(
     upstream_kills=3,
     clock_steps=8,
     lending_seeds=50,
+    lease_runs=2,
     drill_s_max=120.0,
 )

@@ -10,6 +10,7 @@ from soak.drills.database import disk, locked
 from soak.drills.endurance import endurance
 from soak.drills.hostile import hostile
 from soak.drills.kills import kills
+from soak.drills.leases import leases
 from soak.drills.leavers import leavers
 from soak.drills.lending import lending
 from soak.drills.providers import upstream
@@ -25,4 +26,5 @@ DRILLS: Final[Mapping[str, Callable[[Run], Coroutine[None, None, None]]]] = {
     "upstream": upstream,
     "clock": clock,
     "lending": lending,
+    "leases": leases,
 }

@@ -47,6 +47,7 @@ TITLES: Final[Mapping[str, str]] = {
     "upstream": "The upstream killed and started again",
     "clock": "The clock stepped back and forth, with kills in between",
     "lending": "Workers that share limits, in worlds of random faults",
+    "leases": "Two servers of two workers each under one budget, on PostgreSQL",
 }
 
 _METHOD: Final = """\
@@ -63,6 +64,11 @@ _METHOD: Final = """\
   clock is not touched, so time stamps of files do not move.
 - Memory is what the kernel calls resident. The line is fitted without the first tenth of the
   requests; its error is widened by how much each sample resembles the one before.
+- In worlds of random faults there is no process and no clock: messages between workers and the
+  authority are lost, doubled and late by a seed, and promises are checked at every step.
+- Under one budget, the clocks of the two servers are ten minutes apart, by the same means; "hold"
+  is SIGSTOP of a worker, "pause" of the database, "power" its `kill -9`, "sessions" the end of all
+  its connections. The budget must be spent to the nano-unit in the end.
 - A lock is another process's write transaction. The full disk is a small one in memory, mounted
   for the drill, which needs root.
 """

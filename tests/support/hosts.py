@@ -34,14 +34,26 @@ class WorkersServer(EntenteServer):
     """`entente serve` by several workers. Keys are made before it starts."""
 
     def __init__(
-        self, folder: Path, config: str, url: str, *, server: str = "", workers: int = WORKERS
+        self,
+        folder: Path,
+        config: str,
+        url: str,
+        *,
+        server: str = "",
+        workers: int = WORKERS,
+        before: Path | None = None,
     ) -> None:
-        """Write the configuration, and bring the database forward."""
+        """Write the configuration, and bring the database forward.
+
+        `before` is a folder with a `sitecustomize.py` for every process of it.
+        """
+        path = os.environ.get("PYTHONPATH", "")  # noqa: TID251
+        shifted = {} if before is None else {"PYTHONPATH": f"{before}{os.pathsep}{path}"}
         super().__init__(
             folder,
             f'[ledger]\nurl = "env:ENTENTE_TEST_URL"\n{config}',
             server=f"workers = {workers}\n{server}",
-            environ={"ENTENTE_TEST_URL": url},
+            environ={"ENTENTE_TEST_URL": url, **shifted},
         )
         self._address = address_of(Secret(url))
         with self.opened() as database:

@@ -147,6 +147,11 @@ class PostgresServer:
         for pid in (self.pid, *self._children()):
             os.kill(pid, signal.SIGCONT)
 
+    def end_sessions(self) -> None:
+        """End every connection but ours, as an administrator may."""
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> {}"
+        self.run(sql.SQL(ended).format(sql.SQL("pg_backend_pid()")))
+
     @property
     def pid(self) -> int:
         """The id of its first process."""
