@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entente.config import Config, ServerConfig
-from entente.workers.ports import doors, listeners
+from entente.workers.ports import doors, port_of
 from tests.support.gate import SEEN, USED, Gate
 from tests.support.hosts import WORKERS, WorkersServer, kill_process
 from tests.support.loops import run, until
@@ -67,7 +67,8 @@ async def rest(reader: asyncio.StreamReader) -> bytes:
 
 def test_the_port_is_spread_and_nobody_elses() -> None:
     """Each socket gets some of the connections, and no other program can share the port."""
-    with listeners(Config(server=ServerConfig(port=0)), WORKERS) as sockets:
+    with port_of(Config(server=ServerConfig(port=0)), WORKERS) as ports:
+        sockets = [port.open() for port in ports]
         port = sockets[0].getsockname()[1]
         assert {each.getsockname()[1] for each in sockets} == {port}
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(128)]
@@ -86,6 +87,12 @@ def test_the_port_is_spread_and_nobody_elses() -> None:
         assert min(counts) > 0
         for client in clients:
             client.close()
+        for each_port in ports[1:]:
+            each_port.close()
+        for _ in range(16):
+            with socket.create_connection(("127.0.0.1", port)):
+                sockets[0].accept()[0].close()
+        assert ports[1].open().getsockname() == sockets[0].getsockname()
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
             other.bind(("127.0.0.1", port))
 

@@ -34,15 +34,17 @@ from entente.workers.frames import (
     heard_from_worker,
 )
 from entente.workers.lent import told_of
-from entente.workers.ports import Sockets, doors, listeners
+from entente.workers.ports import Sockets, doors, port_of
 
 BACKOFF_S_MIN: Final = 0.25
 BACKOFF_S_MAX: Final = 30.0
+QUEUE_S: Final = 1.0
+"""Connections wait for a worker that is started again within so long; else others get them."""
 STABLE_S: Final = 60.0
 """A worker that has served for so long is started again without a wait when it dies."""
 START_S: Final = 120.0
 """From its process to its first answer; past it a worker is killed."""
-HANG_S: Final = 60.0
+HANG_S: Final = 30.0
 """A worker whose event loop has not turned for so long is killed."""
 END_S: Final = 15.0
 """Beyond `server.shutdown_s`, for settlements to be written; then a worker is killed."""
@@ -58,7 +60,7 @@ def serve_many(config: Config, *, environ: Mapping[str, str], say: Callable[[str
     allow_open_files()
     with (
         locked(config.server.data_dir) as lock,
-        listeners(config, config.server.workers) as ports,
+        port_of(config, config.server.workers) as ports,
         doors(config.server.data_dir, config.server.workers) as (folder, own),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
@@ -180,43 +182,51 @@ class Parent:
     async def _keep(self, number: int, began: asyncio.Future[str]) -> None:
         """Keep one worker serving; `began` is how its first start went."""
         loop = asyncio.get_running_loop()
-        wait_s = BACKOFF_S_MIN
-        told = ""
+        wait_s, told = BACKOFF_S_MIN, ""
         while not self._stop.is_set():
             since_s = loop.time()
-            is_first = not began.done()
-            worker = await self._launch(number, is_first=is_first)
-            try:
-                greeting = await worker.ready
-                told = ""
-                if is_first:
-                    began.set_result(greeting)
-            except StartError as error:
-                if is_first and not self._stop.is_set():
-                    began.set_exception(error)
-                if is_first:
-                    return
-                if error.message != told:
-                    told = error.message
-                    _log.error("worker %d cannot start: %s", number, told)
-            status = await worker.process.wait()
-            del self._running[number]
-            if self._stop.is_set():
+            text = await self._run(number, began)
+            self._running.pop(number, None)
+            if self._stop.is_set() or began.exception() is not None:
                 return
             if loop.time() - since_s >= STABLE_S:
                 wait_s = BACKOFF_S_MIN
-            if not told:
-                text = "worker %d (process %d) %s; another one is started in %g s"
-                _log.error(text, number, worker.process.pid, _ended(status), wait_s)
+            if text != told:
+                _log.error("worker %d %s; another one is started in %g s", number, text, wait_s)
+                told = text
+            if wait_s > QUEUE_S:
+                self._sockets.ports[number - 1].close()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait_s)
             wait_s = min(2 * wait_s, BACKOFF_S_MAX)
+
+    async def _run(self, number: int, began: asyncio.Future[str]) -> str:
+        """Run one process of a worker to its end; say what that was."""
+        is_first = not began.done()
+        try:
+            worker = await self._launch(number, is_first=is_first)
+        except (StartError, OSError) as error:
+            if is_first:
+                began.set_exception(StartError(f"A worker cannot be started: {error}"))
+            return f"cannot be started: {error}"
+        try:
+            greeting = await worker.ready
+        except StartError as error:
+            if is_first and not began.done():
+                began.set_exception(error)
+            await worker.process.wait()
+            return f"cannot start: {error.message}"
+        if is_first and not began.done():
+            began.set_result(greeting)
+        status = await worker.process.wait()
+        return f"(process {worker.process.pid}) {_ended(status)}"
 
     async def _launch(self, number: int, *, is_first: bool) -> _Process:
         """Start a worker's process."""
         ours, theirs = socket.socketpair()
         sockets = self._sockets
-        listener, door = (each[number - 1].fileno() for each in (sockets.ports, sockets.doors))
+        listener = sockets.ports[number - 1].open().fileno()
+        door = sockets.doors[number - 1].fileno()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "entente.workers.worker", str(theirs.fileno())),
@@ -266,6 +276,8 @@ class Parent:
 
     async def _end(self, keepers: list[asyncio.Task[None]]) -> None:
         """Have all workers stop in order; kill those that do not."""
+        for port in self._sockets.ports:
+            port.close()
         for worker in self._running.values():
             worker.send(signal.SIGTERM)
         if keepers:

@@ -25,10 +25,38 @@ PATH_BYTES_MAX: Final = 100
 """Of a socket's path; systems allow 104 or 108."""
 
 
+class Port:
+    """One of the sockets of the port: a worker's, for as long as it is worth waiting for it.
+
+    While nobody serves from it, connections wait in its line; once it is closed the system
+    gives them to the others.
+    """
+
+    def __init__(self, config: Config, number: int) -> None:
+        """Begin without a socket; `number` is that of the port."""
+        self._config = config
+        self._number = number
+        self._stack = contextlib.ExitStack()
+        self._socket: socket.socket | None = None
+
+    def open(self) -> socket.socket:
+        """Give the socket, bound and listening. Raises StartError."""
+        if self._socket is None:
+            shared = listener(self._config, port=self._number, is_shared=True)
+            self._socket = self._stack.enter_context(shared)
+            self._socket.listen(BACKLOG)
+        return self._socket
+
+    def close(self) -> None:
+        """Let go of the socket; who has inherited it keeps it."""
+        self._stack.close()
+        self._socket = None
+
+
 class Sockets(NamedTuple):
     """What workers inherit of their parent, each its own port and door."""
 
-    ports: list[socket.socket]
+    ports: list[Port]
     doors: list[socket.socket]
     folder: Path
     """Of the doors."""
@@ -37,21 +65,22 @@ class Sockets(NamedTuple):
 
 
 @contextlib.contextmanager
-def listeners(config: Config, count: int) -> Iterator[list[socket.socket]]:
+def port_of(config: Config, count: int) -> Iterator[list[Port]]:
     """Bind the port `count` times, and listen. Raises StartError where it is in use.
 
     Sockets of ours can share a port with those of another process that does the same, so it
     is bound alone first: then nobody else can have it.
     """
-    with contextlib.ExitStack() as stack:
-        with listener(config) as alone:
-            port = alone.getsockname()[1]
-        sockets: list[socket.socket] = []
-        for _ in range(count):
-            bound = stack.enter_context(listener(config, port=port, is_shared=True))
-            bound.listen(BACKLOG)
-            sockets.append(bound)
-        yield sockets
+    with listener(config) as alone:
+        number = alone.getsockname()[1]
+    ports = [Port(config, number) for _ in range(count)]
+    try:
+        for port in ports:
+            port.open()
+        yield ports
+    finally:
+        for port in ports:
+            port.close()
 
 
 @contextlib.contextmanager
