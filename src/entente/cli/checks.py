@@ -66,7 +66,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def check_machine(config: Config) -> Iterator[Finding]:
     """Run the checks that need no network."""
     yield data_folder(config.server.data_dir)
-    yield from database(database_path(config))
+    if config.ledger.url is None:
+        yield from database(database_path(config))
+    else:
+        from entente.cli.postgres_checks import postgres_database  # noqa: PLC0415  (an extra)
+
+        yield from postgres_database(config.ledger.url)
     kinds = {provider.kind for provider in config.providers.values()}
     if ProviderKind.LOCAL in kinds:
         yield local_runtime(builtin_model_path())

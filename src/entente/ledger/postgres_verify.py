@@ -106,7 +106,7 @@ def _verify_chain(database: Database, each: ChainRow, report: Report, totals: _T
             problems.append(f"was closed at entry {each.seq}, and ends at {found.entries}")
         if found.open_holds:
             problems.append(f"is closed with {found.open_holds} open holds")
-    elif found.open_holds and _is_dead(database, each.number):
+    elif found.open_holds and is_dead(database, each.number):
         problems.append(
             f"was left by a server that died with {found.open_holds} open holds: `entente serve` "
             "settles them"
@@ -114,7 +114,7 @@ def _verify_chain(database: Database, each: ChainRow, report: Report, totals: _T
     report.problems += [f"chain {each.number}, {problem}" for problem in problems]
 
 
-def _is_dead(database: Database, number: int) -> bool:
+def is_dead(database: Database, number: int) -> bool:
     """Say whether nobody writes a chain any more."""
     key = CHAIN_LOCKS + number
     (free,) = database.execute("SELECT pg_try_advisory_lock_shared(?)", (key,)).fetchone()
