@@ -79,3 +79,13 @@ def test_a_request_on_the_other_side_of_an_edge() -> None:
     report = compared(text, requests[:2], question)
     assert (report.parts[Kind.TIMING], report.open_nano) == (1_125_000_000, -1_125_000_000)
     assert report.parts[Kind.MISSING_HERE] == -1_125_000_000
+
+
+def test_times_that_nobody_named_are_not_cut() -> None:
+    """A request that they have is compared, whenever we settled it; of ours alone, only between."""
+    text = request(1) + request(2, at_s=START_S + 7200)
+    ours = [settled(n, ONE, at_s=START_S + n * 60) for n in (1, 3)]
+    report = compared(text, [*ours, settled(2, ONE, at_s=START_S + 5 * DAY_S)])
+    assert (report.verdict, report.compared) == (Verdict.AGREES, 2)
+    question = Question(provider="main", since_ns=(START_S + DAY_S) * NS)
+    assert compared(text, ours, question).compared == 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Final, TypeAlias
 
-from entente.ledger.model import AnyEntry
+from entente.ledger.model import AnyEntry, Settlement
 from entente.metering.prices import Price
 from entente.settlement.reconciling.edges import moved_over_edges, settle_timing
 from entente.settlement.reconciling.explaining import Explaining, whole
@@ -63,7 +63,7 @@ def compare(
         ours=Sum(requests=0, tokens={}, nano=0),
         theirs=Sum(),
     )
-    made = _Comparison(report, fold, theirs, question.names, versions_of)
+    made = _Comparison(report, fold, theirs, question, versions_of)
     if theirs.requests:
         made.requests(entries)
     else:
@@ -80,11 +80,11 @@ class _Comparison:
         report: Report,
         fold: Fold,
         theirs: Theirs,
-        names: Mapping[str, str],
+        question: Question,
         versions_of: VersionsOf,
     ) -> None:
         self._report, self._fold, self._theirs = report, fold, theirs
-        self._said, self._versions_of = names, versions_of
+        self._question, self._versions_of = question, versions_of
         self._books: dict[str, Mapping[str, Rates]] = {}
         self._cost = Fraction(0)
         self._unpriced = 0
@@ -105,7 +105,7 @@ class _Comparison:
                     refuse(f"a ledger takes {SUMS_MAX} times and models; compare a shorter time")
                 sums = ours[number, model] = Ours()
             self._fold.take(sums, entry)
-        names = Names(self._fold.named, self._said)
+        names = Names(self._fold.named, self._question.names)
         sides: dict[Cell, Side] = {}
         for (since, _, model), side in theirs.sums.items():
             number = times.of(since)
@@ -155,23 +155,11 @@ class _Comparison:
         report, waiting = self._report, dict(self._theirs.requests)
         for model, entry in self._fold.entries(entries):
             line = waiting.pop(entry.upstream_id, None) if entry.upstream_id else None
-            inside = report.since_ns <= entry.at_ns < report.until_ns
-            if line is None and not inside:
-                continue
-            mine, side = Ours(), Side()
-            self._fold.take(mine, entry)
-            finding: Finding | None = None
-            if line is not None:
-                within = report.since_ns <= line.since_ns < report.until_ns
-                if within:
-                    side.take(line)
-                if within != inside:
-                    finding = self._on_the_edge(model, mine if inside else None, side)
-            if inside or finding is None:
-                finding = finding or self._explain(model, mine, side, None)
-            finding.request = entry.upstream_id or entry.id
-            finding.since_ns = finding.until_ns = entry.at_ns
-            self._note(finding)
+            finding = self._pair(model, entry, line)
+            if finding is not None:
+                finding.request = entry.upstream_id or entry.id
+                finding.since_ns = finding.until_ns = entry.at_ns
+                self._note(finding)
         for name, line in waiting.items():
             if not report.since_ns <= line.since_ns < report.until_ns:
                 continue
@@ -184,6 +172,32 @@ class _Comparison:
             finding = self._explain(model, Ours(), side, None)
             finding.since_ns, finding.until_ns = since, until
             self._note(finding)
+
+    def _pair(self, model: str, entry: Settlement, line: Line | None) -> Finding | None:
+        """Hold a request of ours against theirs; None where neither is asked for.
+
+        Times that nobody has named are not cut: a request that they have is compared, whenever
+        we settled it.
+        """
+        report, mine, side = self._report, Ours(), Side()
+        if line is None:
+            if not report.since_ns <= entry.at_ns < report.until_ns:
+                return None
+            self._fold.take(mine, entry)
+            return self._explain(model, mine, side, None)
+        ours_in, theirs_in = self._is_asked_for(entry.at_ns), self._is_asked_for(line.since_ns)
+        if not ours_in and not theirs_in:
+            return None
+        self._fold.take(mine, entry)
+        side.take(line)
+        if ours_in and theirs_in:
+            return self._explain(model, mine, side, None)
+        return self._on_the_edge(model, mine if ours_in else None, side)
+
+    def _is_asked_for(self, at_ns: int) -> bool:
+        """Say whether an instant is in the time that was named."""
+        since, until = self._question.since_ns, self._question.until_ns
+        return (since is None or since <= at_ns) and (until is None or at_ns < until)
 
     def _on_the_edge(self, model: str, mine: Ours | None, side: Side) -> Finding:
         """Say that a request is in the time that is compared on one side only."""
