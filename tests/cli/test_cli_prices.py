@@ -70,6 +70,7 @@ def test_from_import_to_show(entente_: Runner, folder: Path) -> None:
     assert version in entente_.ok("prices", "activate", version[:6]).out
     shown = entente_.ok("prices", "show", "--json").json
     assert [line["priced"] for line in shown] == [True, False, True, True]
+    assert [line["priced"] for line in entente_.ok("models", "--json").json] == [False, True, True]
     assert shown[0]["rates"]["input"] == "2.5"
     assert (shown[0]["origin"], shown[0]["name"]) == (version, "openai/gpt-4o")
     assert shown[0]["source"].startswith("https://")

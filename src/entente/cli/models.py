@@ -1,4 +1,4 @@
-"""`entente models`: what the settings offer."""
+"""`entente models`: what the settings offer, and whether it has a price."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from entente.cli.base import ConfigOption, JsonOption, say_json, say_table, settings
+from entente.cli.prices import priced_models
 
 UNPRICED: Final = "unpriced"
 
@@ -22,16 +23,18 @@ def list_models(
     as_json: JsonOption = False,
 ) -> None:
     """List the models that clients can name, and where each goes."""
+    chosen = settings(config)
+    priced = priced_models(chosen)
     lines = [
         {
             "model": name,
             "targets": [f"{target.provider}/{target.model}" for target in model.targets],
-            "priced": model.price is not None,
+            "priced": name in priced,
             "context_tokens": model.context_tokens,
             "output_tokens_max": model.output_tokens_max,
             "owned_by": model.owned_by,
         }
-        for name, model in settings(config).models.items()
+        for name, model in chosen.models.items()
     ]
     if as_json:
         say_json(lines)

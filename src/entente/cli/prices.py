@@ -135,6 +135,13 @@ def _of_settings(
                 yield _priced(name, place, found[0], found[1], book)
 
 
+def priced_models(chosen: Config) -> set[str]:
+    """Give the models of the settings of which every target has a price now."""
+    at_ns = time.time_ns()
+    lines = list(_of_settings(chosen, _book_at(chosen, at_ns), at_ns, None))
+    return {line.model for line in lines} - {line.model for line in lines if not line.priced}
+
+
 def _of_name(book: Book | None, name: str, at_ns: int) -> list[_Priced]:
     """Give what a book says of one name. Raises InvalidParameter."""
     line = book.line(name, at_ns) if book else None
