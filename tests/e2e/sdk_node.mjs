@@ -322,6 +322,31 @@ const scenarios = {
     };
   },
 
+  async realtime() {
+    const { OpenAIRealtimeWebSocket } = createRequire(process.env.OPENAI_FOLDER + "/")(
+      "openai/realtime/websocket",
+    );
+    const session = new OpenAIRealtimeWebSocket(
+      { model: "rt", onURL: (url) => (url.protocol = "ws:") }, // no TLS on loopback
+      client,
+    );
+    const seen = [];
+    const done = new Promise((resolve, reject) => {
+      session.on("error", reject);
+      session.on("event", (event) => seen.push(event.type));
+      session.on("response.done", (event) => resolve(event.response));
+    });
+    await new Promise((open) => session.socket.addEventListener("open", open));
+    session.send({
+      type: "conversation.item.create",
+      item: { type: "message", role: "user", content: [{ type: "input_text", text: "hi" }] },
+    });
+    session.send({ type: "response.create" });
+    const response = await done;
+    session.close();
+    return { first: seen[0], status: response.status, tokens: response.usage.total_tokens };
+  },
+
   async azure() {
     const endpoint = baseURL.replace(/\/v1$/, "");
     const azure = new sdk.AzureOpenAI({

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from tests.support.node import node, sdk_folder
-from tests.support.server import EntenteServer, Key
+from tests.support.node import play
 
 if TYPE_CHECKING:
     from tests.support.media import Desk
-
-SCRIPT: Final = Path(__file__).with_name("sdk_node.mjs")
-
-
-def play(scenario: str, server: EntenteServer, key: Key) -> Any:
-    """Run one scenario of the script; give what it printed."""
-    done = subprocess.run(
-        [node(), str(SCRIPT), scenario, server.base_url, key.secret],
-        env={
-            "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
-            "OPENAI_FOLDER": str(sdk_folder()),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    from tests.support.server import EntenteServer, Key
 
 
 def test_unary(server: EntenteServer, key: Key) -> None:

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.support.loops import run, until
+from tests.support.node import play
 from tests.support.realtime import (
     COST_NANO,
     HOLD_NANO,
@@ -121,6 +122,20 @@ def test_browser(stage: Stage) -> None:
             assert "sec-websocket-protocol" not in request.headers
             assert key.secret not in str(request.headers)
             assert request.headers["openai-beta"] == "realtime=v1"
+
+    run(drill())
+
+
+def test_node_sdk(stage: Stage) -> None:
+    """OpenAI's client for Node, over its platform's own sockets: a response, held and settled."""
+
+    async def drill() -> None:
+        async with stage() as (server, _):
+            key = server.make_key(budget_nano=5 * HOLD_NANO)
+            seen = await asyncio.to_thread(play, "realtime", server, key)
+            assert seen == {"first": "session.created", "status": "completed", "tokens": 253}
+            await until(lambda: server.verify().open_holds == 0)
+            assert COST_NANO in [entry.cost_nano for entry in server.settlements(key)]
 
     run(drill())
 

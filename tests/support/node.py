@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.kit.house import TESTS
 from tests.support.system import program
 
+if TYPE_CHECKING:
+    from tests.support.server import EntenteServer, Key
+
 SDK: Final = "openai@6"
+SCRIPT: Final = TESTS / "e2e" / "sdk_node.mjs"
+SOCKETS: Final = "--experimental-websocket"
+"""Node's own, which it has from major 22 on without being told."""
 CACHE: Final = Path.home() / ".cache" / "entente-tests" / "node-openai-6"
 
 
@@ -40,3 +49,19 @@ def sdk_folder() -> Path:
             if done.returncode != 0:
                 pytest.skip(f"npm cannot install {SDK} here: {done.stderr.strip()[-300:]}")
     return CACHE
+
+
+def play(scenario: str, server: EntenteServer, key: Key) -> Any:
+    """Run one scenario of the script; give what it printed."""
+    done = subprocess.run(
+        [node(), SOCKETS, str(SCRIPT), scenario, server.base_url, key.secret],
+        env={
+            "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
+            "OPENAI_FOLDER": str(sdk_folder()),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
