@@ -421,3 +421,15 @@ def test_what_is_cached_for_an_hour_is_a_class_of_its_own() -> None:
     odd = anthropic.read_answer(body.replace(b'h_input_tokens":40', b'h_input_tokens":51'))
     assert odd is not None
     assert odd.usage is None
+
+
+@pytest.mark.parametrize(("said", "tier"), [("standard", "default"), ("fast", "fast")])
+def test_a_fast_answer_is_of_a_tier_of_its_own(said: str, tier: str) -> None:
+    """It costs more than the standard rate, so it must not be taken for that."""
+    body = (
+        '{"type":"message","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn",'
+        '"usage":{"input_tokens":3,"output_tokens":2,"service_tier":"standard","speed":"%s"}}'
+    )
+    answer = anthropic.read_answer((body % said).encode())
+    assert answer is not None
+    assert answer.service_tier == tier

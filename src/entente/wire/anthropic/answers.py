@@ -31,6 +31,8 @@ INVALID_JSON: Final = "INVALID_JSON"
 
 _Json = dict[str, Any]
 
+FAST: Final = "fast"
+
 # ---- reading ----
 
 
@@ -53,6 +55,12 @@ class UsageForm(msgspec.Struct):
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
     service_tier: str | None = None
+    speed: str | None = None
+
+    @property
+    def tier(self) -> str | None:
+        """The tier that it was served in; a fast answer has a price of its own, as a tier has."""
+        return FAST if self.speed == FAST else self.service_tier
 
     def over(self, before: UsageForm | None) -> UsageForm:
         """Give this report, with what it leaves out taken from the one before."""
@@ -132,7 +140,7 @@ def read_answer(body: bytes) -> ChatAnswer | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     usage = read_usage(answer.usage)
-    tier = usage.service_tier if usage else None
+    tier = usage.tier if usage else None
     choice = Choice(
         parts=tuple(_parts(answer.content)),
         stop=read_stop(answer.stop_reason) if answer.stop_reason else None,

@@ -160,7 +160,7 @@ class MessagesStreamReader(EventReader):
         report = read_usage(event.usage)
         if report is not None:
             self._reported = report.over(self._reported)
-            self.service_tier = self._reported.service_tier or ""
+            self.service_tier = self._reported.tier or ""
             self.usage = self._reported.disjoint()
             if self.usage is not None:
                 found.append(Used(self.usage))
