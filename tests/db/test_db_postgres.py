@@ -127,12 +127,23 @@ def test_transactions_exclude_one_another(postgres_url: str) -> None:
 
 
 def test_a_lost_connection_is_made_anew(database: PostgresDatabase, postgres_url: str) -> None:
-    """One statement fails, and says where; the next one works."""
-    (pid,) = database.execute("SELECT pg_backend_pid()").fetchone()
-    with closing(_database(postgres_url)) as other:
-        other.execute("SELECT pg_terminate_backend(?)", (pid,))
+    """Between statements nobody notices; within a transaction it fails, and says where."""
+
+    def end() -> None:
+        (pid,) = database.execute("SELECT pg_backend_pid()").fetchone()
+        with closing(_database(postgres_url)) as other:
+            other.execute("SELECT pg_terminate_backend(?, 10000)", (pid,))
+
+    end()
+    assert database.execute("SELECT 1").fetchone() == (1,)
+
+    def end_within() -> None:
+        with database.transaction():
+            end()
+            database.execute("SELECT 1")
+
     with pytest.raises(LedgerUnavailable, match=r"127\.0\.0\.1:\d+/test_"):
-        database.execute("SELECT 1")
+        end_within()
     assert database.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -116,7 +117,8 @@ class PostgresDatabase:
 
     def _connected(self) -> psycopg.Connection[tuple[Any, ...]]:
         """Give the connection, a new one where the last was lost."""
-        if self._connection is not None and self._connection.closed:
+        if self._connection is not None and _is_lost(self._connection):
+            self._connection.close()
             self._connection = None
         if self._connection is None:
             self._connection = _connect(self._address, self._statement_ms_max)
@@ -139,6 +141,20 @@ def _connect(address: Address, statement_ms_max: int) -> psycopg.Connection[tupl
     connection = psycopg.connect(conninfo, autocommit=True, options=options)
     connection.adapters.register_loader("numeric", _WholeNumbers)
     return connection
+
+
+def _is_lost(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Say whether the server has ended a connection on which nothing is under way.
+
+    Then there is something to read, which there never is else: nobody listens on it.
+    """
+    if connection.closed:
+        return True
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        return False
+    line = select.poll()
+    line.register(connection.fileno(), select.POLLIN)
+    return bool(line.poll(0))
 
 
 _DENIED: Final = "Correct the user or the password in ledger.url."
