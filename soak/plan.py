@@ -57,6 +57,6 @@ QUICK: Final = Plan(
     upstream_kills=3,
     clock_steps=8,
     lending_seeds=50,
-    lease_runs=2,
+    lease_runs=1,
     drill_s_max=120.0,
 )

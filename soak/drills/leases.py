@@ -38,6 +38,8 @@ PAUSE_S: Final = 0.1
 """Of the provider before each answer: there is time for something to happen."""
 FAULTS: Final = ("kill", "hold", "pause", "restart", "power", "sessions")
 FAULT_PAUSE_S_MAX: Final = 0.8
+FAULTS_MAX: Final = 12
+"""In one run: a worker that dies again and again is started again later and later."""
 _SHIFTED: Final = """
 import time
 def _shift(name, real_ns=time.time_ns):
@@ -132,8 +134,10 @@ class _Once:
         return server
 
     async def _break(self, servers: list[WorkersServer], over: asyncio.Event) -> None:
-        """Break something again and again, until everybody has asked."""
-        while not over.is_set():
+        """Break something again and again, until everybody has asked, or enough is broken."""
+        for _ in range(FAULTS_MAX):
+            if over.is_set():
+                return
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._chance.uniform(0.05, FAULT_PAUSE_S_MAX)):
                     await over.wait()

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 WORDS: Final = 5
 COST_NANO: Final = WORDS * 1_000
 """Of each request, exactly what is held for it: only words that are answered have a price."""
+UNAVAILABLE: Final = 503
+BACK_S: Final = 0.05
+"""After which a client comes back that was told so."""
 CONFIG: Final = """
 [limits]
 budget_wait_s = 60.0
@@ -96,6 +99,8 @@ class Budget:
                             writer.write(sent)
                             status = (await read_reply(reader)).status
                             self.statuses[status] += 1
+                            if status == UNAVAILABLE:
+                                await asyncio.sleep(BACK_S)
 
         await asyncio.gather(
             *(client(self._servers[n % len(self._servers)]) for n in range(connections))
