@@ -54,6 +54,8 @@ def rows_of(path: Path) -> list[tuple[object, ...]]:
     with closing(connect(path, read_only=True)) as connection:
         return [
             *connection.execute("SELECT id, name, digest, created_ns FROM keys ORDER BY id"),
-            *connection.execute("SELECT * FROM entries ORDER BY seq"),
-            *connection.execute("SELECT * FROM price_books ORDER BY version"),
+            *connection.execute(
+                "SELECT seq, idempotency_key, line, hash FROM entries ORDER BY seq"
+            ),
+            *connection.execute("SELECT version, lines, activated_ns FROM price_books"),
         ]

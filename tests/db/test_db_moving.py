@@ -53,6 +53,9 @@ class Place:
                 "INSERT INTO audit VALUES ('a1', 1, 'me', 'Me', 'keys.create', 'key_0', NULL, '{}')"
             )
             connection.execute(
+                "INSERT INTO price_activations VALUES (1, 'v1', 1, 1, 'me'), (2, 'v1', 2, 2, 'me')"
+            )
+            connection.execute(
                 "INSERT INTO outbox VALUES ('o1', 'key.created', 1, x'00ff5c6e', NULL)"
             )
 

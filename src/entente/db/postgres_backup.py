@@ -196,10 +196,16 @@ def _fill(database: PostgresDatabase, manifest: Manifest, folder: Path) -> None:
         ):
             while piece := file.read(PIECE_BYTES):
                 copy.write(piece)
+    advance_numbers(database)
+
+
+def advance_numbers(database: PostgresDatabase) -> None:
+    """Let numbers that the database gives go on behind those that rows have brought along."""
     for table, column in database.execute(_IDENTITIES).fetchall():
         database.execute(
             f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'),"  # noqa: S608
-            f" greatest(1, (SELECT coalesce(max({column}), 1) FROM {table})))"
+            f" greatest(1, (SELECT coalesce(max({column}), 0) FROM {table})),"
+            f" EXISTS (SELECT 1 FROM {table}))"
         )
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from entente.db import open_sqlite
 from entente.db.postgres import PostgresDatabase
-from entente.db.postgres_backup import check_empty, tables_of
+from entente.db.postgres_backup import advance_numbers, check_empty, tables_of
 from entente.db.postgres_migrate import make_months, migrate_postgres, month_of
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 from entente.ledger.appending import close_chain
@@ -100,6 +100,7 @@ def _copy_tables(source: Path, database: PostgresDatabase) -> None:
             with database.copying(f"COPY {name} ({listed}) FROM STDIN") as copy:
                 for row in old.execute(f"SELECT {listed} FROM {name}"):  # noqa: S608
                     copy.write_row(row)
+    advance_numbers(database)
 
 
 def _copy_journal(source: Path, database: PostgresDatabase, opened_ns: int) -> int:
