@@ -50,25 +50,34 @@ class World:
         response = self.post("/v1/responses", {"model": "m", "input": "x"}).json["id"]
         upload = self.post("/v1/uploads", BODIES["create_upload"]).json["id"]
         self.named = {b"CONVERSATION": talk.encode(), b"RESPONSE": response.encode()}
+        made = {
+            kind: self.post(f"/admin/v1/{kind}", BODIES[action], status=201).json["id"]
+            for kind, action in (
+                ("keys", "admin_create_key"),
+                ("webhooks", "admin_create_webhook"),
+            )
+        }
         self.ids = {
+            **made,
             "conversations": talk,
             "responses": response,
             "uploads": upload,
             "chat": server.chat(store=True).json["id"],
         }
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: Any, *, status: int = 200) -> Any:
         """Send a good body."""
         got = self.server.ask("POST", path, key=ADMIN_KEY, body=json.dumps(body).encode())
-        assert got.status == 200, got.body
+        assert got.status == status, got.body
         return got
 
     def path(self, route: Route) -> str:
         """Give the path of something that is there."""
         parts = route.path.split("/")
-        mine = self.ids.get(parts[2], "x")
+        kind = parts[3] if parts[1] == "admin" else parts[2]
+        mine = self.ids.get(kind, "x")
         path = _HOLE.sub(lambda hole: ACCOUNT.get(hole[1], mine), route.path)
-        return path if parts[1] == "v1" else f"{path}?api-version=2025-06-01"
+        return path if parts[1] in ("v1", "admin") else f"{path}?api-version=2025-06-01"
 
     def good(self, route: Route) -> tuple[bytes, str]:
         """Give a good body, and its content type."""

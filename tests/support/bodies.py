@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 EMPTY: Final = frozenset(
-    {"cancel_response", "cancel_upload", "cancel_batch", "cancel_message_batch"}
+    {
+        *("cancel_response", "cancel_upload", "cancel_batch", "cancel_message_batch"),
+        *("admin_archive_project", "admin_revoke_key", "admin_end_rule", "admin_test_webhook"),
+        "admin_redeliver",
+    }
 )
 """Actions that take no body."""
 FORMS: Final = {
@@ -21,6 +25,20 @@ _USER: Final = {"role": "user", "content": [{"type": "text", "text": "hé"}]}
 _SAID: Final = {"type": "message", "role": "user", "content": "hé"}
 _MESSAGE: Final = {"model": "m", "max_tokens": 9, "messages": [_USER], "system": "Be brief."}
 BODIES: Final[dict[str, Any]] = {
+    "admin_create_project": {"id": "alpha", "name": "hé"},
+    "admin_create_key": {"name": "hé", "user": "ada", "tags": ["red"], "budget_usd": "1.5"},
+    "admin_rotate_key": {"grace_s": 60},
+    "admin_create_grant": {"usd": "0.5", "note": "hé"},
+    "admin_create_rule": {
+        "level": "tag",
+        "name": "red",
+        "unit": "spend",
+        "amount": "1.5",
+        "currency": "USD",
+        "window": "month",
+        "thresholds": [50],
+    },
+    "admin_create_webhook": {"url": "https://hooks.invalid/x", "events": ["key.created"]},
     "chat": {"model": "m", "messages": [_USER], "n": 1, "store": True, "metadata": {"a": "b"}},
     "update_completion": {"metadata": {"a": "b"}},
     "responses": {

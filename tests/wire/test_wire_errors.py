@@ -56,6 +56,7 @@ STATUSES = {
     "MalformedJson": 400,
     "InvalidParameter": 400,
     "ObjectNotFound": 404,
+    "Conflict": 409,
     "OperationNotSupported": 400,
     "BodyTooLarge": 413,
     "BodyTimeout": 408,

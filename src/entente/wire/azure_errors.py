@@ -19,6 +19,7 @@ from entente.domain.errors import (
     BodyTimeout,
     BodyTooLarge,
     BudgetExceeded,
+    Conflict,
     EntenteError,
     InvalidParameter,
     InvalidToken,
@@ -90,6 +91,7 @@ class _Row(msgspec.Struct, frozen=True):
 TABLE: Final[Mapping[type[EntenteError], _Row]] = {
     RequestError: _Row(400, None, type=_INVALID),
     ObjectNotFound: _Row(404, None, type=_INVALID),
+    Conflict: _Row(409, None, type=_INVALID, retry=False),
     BodyTooLarge: _Row(413, "RequestEntityTooLarge"),
     BodyTimeout: _Row(408, "RequestTimeout", retry=False),
     UnknownRoute: _Row(404, "404", "Resource not found"),
