@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from entente.db import SqliteDatabase
 from entente.domain.money import format_nano
@@ -34,6 +34,14 @@ MINUTES_KEPT_S: Final = 8 * DAY_S
 PROBLEMS_MAX: Final = 100
 _EVER: Final = 2**62
 _WITHOUT_WORD: Final = ("project", "model", "asset")
+
+
+@runtime_checkable
+class _Interruptible(Protocol):
+    """A database that may be far away."""
+
+    def interrupt(self) -> None:
+        """End what another thread waits for."""
 
 
 class Folding:
@@ -145,6 +153,11 @@ class Folding:
         """Throw everything away, to be folded anew."""
         with self.rollups.database.transaction():
             self.rollups.clear()
+
+    def interrupt(self) -> None:
+        """End what another thread waits for in vain, where the database can be waited for."""
+        if isinstance(self.rollups.database, _Interruptible):
+            self.rollups.database.interrupt()
 
     def close(self) -> None:
         """Close the rollups and the journal."""

@@ -23,6 +23,11 @@ FOLD_EVERY_S: Final = 1.0
 STEPS_AWAITED_MAX: Final = 20
 """Steps that who asks waits for: a second or two."""
 
+ANSWER_S_MAX: Final = 30.0
+"""A database that has not answered after that is taken for lost."""
+CLOSE_S_MAX: Final = 3.0
+"""The same when the server stops."""
+
 T = TypeVar("T")
 _log = logging.getLogger("entente.ledger.rollups")
 
@@ -30,7 +35,7 @@ _log = logging.getLogger("entente.ledger.rollups")
 class Folder:
     """Keeps rollups up to the journal, and answers questions about them.
 
-    `make` opens both, in the thread that uses them, and again after an error.
+    `make` opens both, in the thread that uses them; where it cannot, it is tried again.
     """
 
     def __init__(self, make: Callable[[], Folding], now_s: Callable[[], int]) -> None:
@@ -66,7 +71,9 @@ class Folder:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        late = asyncio.get_running_loop().call_later(CLOSE_S_MAX, self._interrupt)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        late.cancel()
         self._thread.shutdown()
 
     async def _run(self) -> None:
@@ -90,10 +97,17 @@ class Folder:
         return folding.step(self._now_s())
 
     async def _do(self, work: Callable[[Folding], T]) -> T:
-        """Do something in the thread, with what it has open."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: work(self._opened())
-        )
+        """Do something in the thread, with what it has open; it is not let wait for ever."""
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(ANSWER_S_MAX, self._interrupt)
+        try:
+            return await loop.run_in_executor(self._thread, lambda: work(self._opened()))
+        finally:
+            late.cancel()
+
+    def _interrupt(self) -> None:
+        if self._folding is not None:
+            self._folding.interrupt()
 
     def _opened(self) -> Folding:
         if self._folding is None:
