@@ -48,3 +48,25 @@ def test_the_page_is_true(bench: Bench, played: _Results) -> None:
         _play(bench, played, client, provider, feature)
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
     assert text == written(played), "write it again: python -m tests.support.matrix.page"
+
+
+def _rows(text: str) -> list[list[str]]:
+    """Give the cells of a page's tables, row by row."""
+    lines = (line for line in text.splitlines() if line.startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_refusal_has_its_reason() -> None:
+    """What is not a plain yes stands under "Why not", for this provider."""
+    text = PAGE.read_text(encoding="utf-8")
+    cells, reasons = text.partition("## Other endpoints")[0], text.partition("## Why not")[2]
+    why = {(row[0], where) for row in _rows(reasons) for where in row[1].split(", ")}
+    head: list[str] = []
+    refused = 0
+    for row in _rows(cells):
+        head = row if not row[0] else head
+        for provider, cell in zip(head[1:], row[1:], strict=True):
+            if row[0] and not row[0].startswith("-") and cell != "yes":
+                refused += 1
+                assert (row[0], provider) in why
+    assert refused
