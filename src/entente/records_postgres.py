@@ -46,7 +46,9 @@ from entente.ledger.postgres_reader import (
     save_checkpoint,
     side_entries,
     start_books,
+    take_over,
     take_over_dead,
+    unlocked,
 )
 from entente.ledger.postgres_watch import Watch
 from entente.ledger.reader import Position, activate
@@ -99,6 +101,8 @@ class _Desk:
         self._thread = ThreadPoolExecutor(1, "entente-database")
         self._loop = asyncio.get_running_loop()
         self.side = 0
+        self._suspects: frozenset[int] = frozenset()
+        """Chains that nobody held when it was last looked."""
         self._leases: Leases | None = None
         self._leased: LeasedLedger | None = None
         self._checkpoints = self._new_checkpoints()
@@ -258,8 +262,14 @@ class _Desk:
                 return
 
     async def _bury(self) -> None:
-        """End the chains of servers that died."""
-        await self._call(take_over_dead, self._database, time.time_ns())
+        """End the chains of servers that died: those that nobody held the last time, either.
+
+        A server whose session was lost has till then to come back to its chain.
+        """
+        found = await self._call(unlocked, self._database, self._journal.chain)
+        for number in found & self._suspects:
+            await self._call(take_over, self._database, number, time.time_ns())
+        self._suspects = found
 
     async def _prune(self) -> None:
         """Drop the meters of windows that are long over."""

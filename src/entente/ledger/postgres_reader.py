@@ -219,6 +219,19 @@ def take_over(database: Database, number: int, now_ns: int) -> int | None:
     return len(left)
 
 
+def unlocked(database: Database, ours: int) -> frozenset[int]:
+    """Give the chains that are open and that no session holds, but for `ours`."""
+    found = set()
+    for row in chains(database, only_open=True):
+        key = CHAIN_LOCKS + row.number
+        (free,) = database.execute("SELECT pg_try_advisory_lock_shared(?)", (key,)).fetchone()
+        if free:
+            database.execute("SELECT pg_advisory_unlock_shared(?)", (key,))
+        if free and row.number != ours:
+            found.add(row.number)
+    return frozenset(found)
+
+
 def take_over_dead(database: Database, now_ns: int) -> dict[int, int]:
     """End every chain whose writer is dead; give how many holds each had left open."""
     found = {}
