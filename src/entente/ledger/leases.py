@@ -130,6 +130,7 @@ class Leases:
         Where it has to wait for running requests it does, for up to `wait_s`. Raises Refused,
         and LedgerUnavailable where the authority cannot be asked.
         """
+        desk = self._desk
         parts = [self._part(claim) for claim in claims]
         answers = self._desk.request(id, parts, self._now_ms())
         self._answer(answers)
@@ -145,6 +146,8 @@ class Leases:
         try:
             async with asyncio.timeout(wait_s):
                 await waiting
+            if self._desk is not desk:  # what it was given was taken back meanwhile
+                raise LedgerUnavailable(_TAKEN_OVER)
         except TimeoutError:
             if waiting.done() and not waiting.cancelled():
                 waiting.result()

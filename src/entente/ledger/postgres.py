@@ -50,6 +50,9 @@ SOON_S: Final = 5.0
 
 _log = logging.getLogger("entente.ledger")
 
+_TAKEN_OVER: Final = (
+    "The worker was cut off from the database, and another one settled its requests."
+)
 GONE: Final = ("08", "57")
 """Classes of codes that say that the session ends, not that a statement was refused."""
 
@@ -166,6 +169,10 @@ class PostgresJournal:
         done = self._loop.create_future()
         fsync = self._fsync_holds if isinstance(entry, Hold) else self._fsync
         item = _Item(entry, done, fsync=fsync)
+        if self._must_reload:
+            # It counts on what the chain had, or closes a hold of it: that is settled elsewhere.
+            item.fail(LedgerUnavailable(_TAKEN_OVER))
+            return done
         if self.trouble is not None:
             item.fail(LedgerUnavailable(self.trouble))
         if item.is_kept:
@@ -419,9 +426,8 @@ class PostgresJournal:
     async def _begin_anew(self, session: Session) -> None:
         """Begin another chain: ours was taken over, and what it held is settled there."""
         dropped = [*self._doubtful, *self._line]
-        text = "The worker was cut off from the database, and another one settled its requests."
         for item in dropped:
-            item.fail(LedgerUnavailable(text))
+            item.fail(LedgerUnavailable(_TAKEN_OVER))
             if isinstance(item.entry, Settlement):
                 _log.warning("%s is settled by another worker, at its bound", item.entry.id)
         self._doubtful, self._line = [], deque()
