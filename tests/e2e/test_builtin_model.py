@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import openai
 import pytest
 
 from entente.engine import builtin_model_path
-from tests.support.node import node, sdk_folder
+from tests.support.node import play
 from tests.support.server import EntenteServer, Key
 
 if TYPE_CHECKING:
@@ -265,23 +262,15 @@ def test_its_errors_are_openais(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize("scenario", ["unary", "stream", "tools", "schema"])
 def test_node_sdk(server: EntenteServer, key: Key, scenario: str) -> None:
     """The Node SDK gets answers of the same shape from the built-in model."""
-    script = str(Path(__file__).with_name("sdk_node.mjs"))
-    done = subprocess.run(
-        [node(), script, scenario, server.base_url, key.secret],
-        env={
-            "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
-            "OPENAI_FOLDER": str(sdk_folder()),
-            "MODEL": MODEL,
-            "JSON_TEXT": EXTRACT,
-            "SCHEMA": json.dumps(SCHEMA),
-            "WEATHER": "What is the weather in Paris?",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    seen = play(
+        scenario,
+        server,
+        key,
+        MODEL=MODEL,
+        JSON_TEXT=EXTRACT,
+        SCHEMA=json.dumps(SCHEMA),
+        WEATHER="What is the weather in Paris?",
     )
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
     if scenario == "tools":
         assert seen == {"unary": ["Paris"], "streamed": ["Paris"]}
     if scenario == "schema":

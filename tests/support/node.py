@@ -1,4 +1,7 @@
-"""Node's own OpenAI SDK, installed once into the user's cache, outside the repository."""
+"""Node's own OpenAI SDK, installed once into the user's cache, outside the repository.
+
+Whatever it receives is held against the vendor's specification, as it is for the SDKs of Python.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
+from base64 import b64decode
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import httpx2
 import pytest
 
 from tests.kit.house import TESTS
+from tests.support.contract.watch import the_watch
 from tests.support.system import program
 
 if TYPE_CHECKING:
@@ -20,17 +27,20 @@ if TYPE_CHECKING:
 
 SDK: Final = "openai@6"
 SCRIPT: Final = TESTS / "e2e" / "sdk_node.mjs"
+TEE: Final = TESTS / "support" / "tee.mjs"
+"""Preloaded: copies what the script's clients receive."""
 SOCKETS: Final = "--experimental-websocket"
 """Node's own, which it has from major 22 on without being told."""
+Done: TypeAlias = subprocess.CompletedProcess[str]
 CACHE: Final = Path.home() / ".cache" / "entente-tests" / "node-openai-6"
 
 
-def node() -> str:
+def _node() -> str:
     """Give the path of `node`, or skip."""
     return program("node", "nodejs")
 
 
-def sdk_folder() -> Path:
+def _sdk_folder() -> Path:
     """Give a folder whose `node_modules` has the SDK; install it there the first time."""
     npm = program("npm", "npm")
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -51,17 +61,43 @@ def sdk_folder() -> Path:
     return CACHE
 
 
-def play(scenario: str, server: EntenteServer, key: Key) -> Any:
-    """Run one scenario of the script; give what it printed."""
-    done = subprocess.run(
-        [node(), SOCKETS, str(SCRIPT), scenario, server.base_url, key.secret],
-        env={
-            "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
-            "OPENAI_FOLDER": str(sdk_folder()),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def play(scenario: str, server: EntenteServer, key: Key, **more: str) -> Any:
+    """Run one scenario of the script, with `more` in its environment; give what it printed."""
+    done = drive(scenario, server.base_url, key.secret, **more)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def drive(
+    scenario: str, base_url: str, secret: str, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one scenario, and show the watch all that its clients received."""
+    with tempfile.TemporaryDirectory() as folder:
+        seen = Path(folder) / "seen.json"
+        done = subprocess.run(
+            [_node(), SOCKETS, "--import", TEE.as_uri(), str(SCRIPT), scenario, base_url, secret],
+            env={
+                "PATH": os.environ["PATH"],  # noqa: TID251 - the child needs one
+                "OPENAI_FOLDER": str(_sdk_folder()),
+                "SEEN": str(seen),
+                **more,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert seen.exists(), done.stderr
+        _show(json.loads(seen.read_bytes()))
+    return done
+
+
+def _show(seen: dict[str, Any]) -> None:
+    """Show the watch what was copied; a script that received nothing was not listened to."""
+    assert seen["answers"] or seen["events"]
+    watch = the_watch()
+    for one in seen["answers"]:
+        request = httpx2.Request(one["method"], one["url"], headers=one["asked"])
+        answer = httpx2.Response(one["status"], headers=one["headers"])
+        watch.answer(request, answer, b64decode(one["body"]), ended=one["ended"])
+    for event in seen["events"]:
+        watch.event(event["url"], event["data"])

@@ -19,6 +19,7 @@ from tests.support.contract.answers import SCHEMAS
 from tests.support.contract.schemas import SLIM, SPECIFICATION
 from tests.support.contract.slim import slim_copy
 from tests.support.contract.watch import WATCH, Watch
+from tests.support.node import drive
 from tests.support.rawserver import Peer, RawServer
 
 CHUNK: Final = {
@@ -116,6 +117,29 @@ def test_a_stream_that_its_client_leaves(watch: Watch) -> None:
     asyncio.run(answering(stream(WRONG, end=b'data: {"id'), SSE, 200, use))
     (wrong,) = watch.take()
     assert "created" in wrong
+
+
+@pytest.mark.parametrize(
+    ("scenario", "body", "kind", "status", "found"),
+    [
+        ("unary", b'{"id":"c","choices":[],"created":"now"}', JSON, 200, "$.created"),
+        ("stream", stream(CHUNK, WRONG), SSE, 200, "$.created"),
+        ("cancel", stream(CHUNK, WRONG, end=b'data: {"id'), SSE, 200, "$.created"),
+        ("unary", b'{"error":{"message":"x","type":"y","param":null}}', JSON, 400, "$.error.code"),
+    ],
+    ids=["an answer", "a chunk", "a stream that is left", "an error"],
+)
+def test_what_nodes_client_gets(
+    watch: Watch, scenario: str, body: bytes, kind: str, status: int, found: str
+) -> None:
+    """In another process, whose script may fail of it."""
+
+    async def use(root: str) -> None:
+        await asyncio.to_thread(drive, scenario, f"{root}/v1", "k")
+
+    asyncio.run(answering(body, kind, status, use))
+    assert watch.answers == 1
+    assert any(found in each for each in watch.take())
 
 
 def test_what_anthropics_client_gets(watch: Watch) -> None:

@@ -3,7 +3,8 @@
 The SDKs' own transports are watched, not each client that a test makes, so that none can be
 forgotten: whole answers, the events of streams and errors, of clients that wait and that do not;
 and what a realtime session says, whose clients share one library for sockets. A stream that its
-client leaves is looked at as far as it came.
+client leaves is looked at as far as it came. Clients of another process, Node's, are copied there
+and shown here (`tests.support.node`).
 """
 
 from __future__ import annotations
@@ -115,12 +116,19 @@ class _Tee(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 WATCH: Final = pytest.StashKey[Watch]()
 """Where a run of the tests has its watch."""
+_open: Final[list[Watch]] = []
+
+
+def the_watch() -> Watch:
+    """Give the watch of this process, for what its children received."""
+    return _open[-1]
 
 
 @contextlib.contextmanager
 def watching() -> Iterator[Watch]:
     """Watch every client of this process."""
     watch = Watch()
+    _open.append(watch)
     send = httpx2.HTTPTransport.handle_request
     send_later = httpx2.AsyncHTTPTransport.handle_async_request
     receive = sockets.ClientConnection.recv
@@ -155,3 +163,4 @@ def watching() -> Iterator[Watch]:
         mock.patch.object(sockets.ClientConnection, "recv", recv),
     ):
         yield watch
+    _open.remove(watch)
