@@ -271,11 +271,13 @@ class EntenteServer:
     def make_key(self, *, budget_nano: int | None = None, **wish: Any) -> Key:
         """Make a key, as the command line does. A running server is waited for."""
         with contextlib.closing(self._database()) as connection:
+            store = KeyStore(SqliteDatabase(connection))
             wished = KeyWish(budgeted=budget_nano is not None, **wish)
-            key = create_key(KeyStore(SqliteDatabase(connection)), wished)
-            if budget_nano:
-                granted = initial_grant(OPERATOR, key.id, budget_nano, at_ns=time.time_ns())
-                append_now(connection, [granted])
+            with store.transaction():  # a key that is known has its budget
+                key = create_key(store, wished)
+                if budget_nano:
+                    granted = initial_grant(OPERATOR, key.id, budget_nano, at_ns=time.time_ns())
+                    append_now(connection, [granted])
         if self.running:
             wait_until(
                 lambda: self.get("/v1/models", key=key.secret).status == 200, "the new key to work"

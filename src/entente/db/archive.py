@@ -19,7 +19,7 @@ from typing import IO, Final, NoReturn
 
 import msgspec
 
-from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
+from entente.domain.errors import LedgerCorrupt, LedgerUnavailable, StartError
 
 FORMAT: Final = "entente-backup/1"
 MANIFEST: Final = "manifest.json"
@@ -183,6 +183,16 @@ def opened(path: Path) -> Iterator[Archive]:
     except OSError as error:
         message = f"{path} cannot be read: {error}."
         raise LedgerUnavailable(message) from error
+
+
+def check_schema(manifest: Manifest, source: Path, known: int) -> None:
+    """Refuse a backup of a later program's schema. Raises StartError."""
+    if manifest.schema > known:
+        message = (
+            f"{source} has schema {manifest.schema}; this program knows {known}. "
+            "Restore it with the newer version of entente that wrote it."
+        )
+        raise StartError(message)
 
 
 def sync_folder(folder: Path) -> None:

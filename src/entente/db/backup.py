@@ -20,7 +20,7 @@ from entente.db.database import Kind
 from entente.db.lock import locked
 from entente.db.schema import MIGRATIONS
 from entente.db.sqlite import DATABASE_NAME, connect
-from entente.domain.errors import LedgerCorrupt, LedgerUnavailable, StartError
+from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 
 CHAIN: Final = "journal"
 """What the one chain of a journal in SQLite is called in a manifest."""
@@ -116,12 +116,7 @@ def _check_target(manifest: Manifest, source: Path, folder: Path) -> None:
             "restore it there."
         )
         raise LedgerUnavailable(message)
-    if manifest.schema > len(MIGRATIONS):
-        message = (
-            f"{source} has schema {manifest.schema}; this program knows {len(MIGRATIONS)}. "
-            "Restore it with the newer version of entente that wrote it."
-        )
-        raise StartError(message)
+    archive.check_schema(manifest, source, len(MIGRATIONS))
     there = [name for name in manifest.members if (folder / name).exists()]
     if there:
         message = (

@@ -19,7 +19,7 @@ from entente.db.database import Kind
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import make_months, migrate_postgres, month_of, schema_version
 from entente.db.postgres_schema import MIGRATIONS
-from entente.domain.errors import LedgerCorrupt, LedgerUnavailable, StartError
+from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 
 OURS_TO_MAKE: Final = frozenset({"schema_version", "news"})
 """Tables that a migration or a trigger fills."""
@@ -141,12 +141,7 @@ def _check(manifest: Manifest, source: Path, database: PostgresDatabase) -> None
             "and move it to PostgreSQL with `entente db copy`."
         )
         raise LedgerUnavailable(message)
-    if manifest.schema > len(MIGRATIONS):
-        message = (
-            f"{source} has schema {manifest.schema}; this program knows {len(MIGRATIONS)}. "
-            "Restore it with the newer version of entente that wrote it."
-        )
-        raise StartError(message)
+    archive.check_schema(manifest, source, len(MIGRATIONS))
     schema = schema_version(database)
     if schema not in (0, manifest.schema):
         message = (
