@@ -123,7 +123,7 @@ class _Desk:
             on_written=self._written,
             on_orphan=self._end_orphan,
             on_taken_over=self._begin_anew,
-            alone=self._opening.host.is_alone,
+            alone=self._is_alone,
         )
         await self._journal.open()
         stack.push_async_callback(self._journal.aclose)
@@ -139,10 +139,15 @@ class _Desk:
         watch.start()
         return admin_key
 
+    @property
+    def _is_alone(self) -> bool:
+        """No other process serves from the database."""
+        return self._opening.host.is_alone and not self._opening.config.ledger.shared
+
     def _make_ledger(self, books: Books) -> Ledger:
         """Make the ledger: one that has all, or, beside others, one on leases."""
         wait_s = self._opening.config.limits.budget_wait_s
-        if self._opening.host.is_alone:
+        if self._is_alone:
             return Ledger(self._journal, books, now_ns=time.time_ns, budget_wait_s=wait_s)
         authority = PostgresAuthority(self._address, lambda: self._journal.chain)
         worker = str(self._journal.chain)

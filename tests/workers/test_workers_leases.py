@@ -56,6 +56,24 @@ def test_a_budget_for_a_thousand_serves_a_thousand(stage: Stage, budget: str) ->
     assert [lent for _, lent in stage.budget.meters()] == [0]
 
 
+def test_hosts_of_one_worker_share_a_budget(tmp_path: Path, postgres_url: str) -> None:
+    """Two of them, each its own folder and port, where both say that they are not alone."""
+    with UpstreamThread() as upstream:
+        config = "shared = true\n" + CONFIG.format(upstream.upstream.base_url)
+        hosts = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            hosts.append(WorkersServer(tmp_path / name, config, postgres_url, workers=1))
+        budget = Budget(postgres_url, *hosts)
+        key = budget.limit(100)
+        with hosts[0], hosts[1]:
+            run(budget.ask(key, 400 + 16, 16))
+            assert (budget.statuses[200], upstream.upstream.calls) == (100, 100)
+            assert [host.stop() for host in hosts] == [0, 0]
+        assert budget.cost() == 100 * COST_NANO
+        assert budget.loans() == 0
+
+
 def test_a_worker_that_is_killed_takes_nothing_with_it(stage: Stage) -> None:
     """Neither is more spent than the budget, nor does what it had on loan stay away."""
     key = stage.budget.limit(400)

@@ -148,6 +148,7 @@ class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     durability: Durability = Durability.FULL
     url: Address | None = None
+    shared: bool = False
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -36,6 +36,11 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
     trouble = against_workers(config.server.workers, config.ledger.url)
     if trouble is not None:
         problems.add(("server", "workers"), trouble)
+    if config.ledger.shared and config.ledger.url is None:
+        problems.add(
+            ("ledger", "shared"),
+            "servers share a ledger through PostgreSQL: name it as `url`, or leave `shared` out",
+        )
     if config.ledger.url is not None and not all(map(find_spec, DRIVERS)):
         problems.add(
             ("ledger", "url"),
