@@ -385,7 +385,7 @@ def _handlers(
     return {
         **Inference(gateway, keeping.shelf, is_strict=is_strict).handlers(),
         **answer_handlers(gateway, keeping, counting, neighbours, is_strict=is_strict),
-        **Counts(counting).handlers(),
+        **Counts(counting, is_strict=is_strict).handlers(),
         **Media(gateway, is_strict=is_strict).handlers(),
         **Models(catalog, time.time_ns).handlers(),
     }

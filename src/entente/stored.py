@@ -129,5 +129,5 @@ def answer_handlers(
     return {
         **StoredCompletions(keeping.objects).handlers(),
         **Responses(gateway, keeping, counting, neighbours, is_strict=is_strict).handlers(),
-        **Conversations(keeping, time.time_ns).handlers(),
+        **Conversations(keeping, time.time_ns, is_strict=is_strict).handlers(),
     }

@@ -282,6 +282,27 @@ def test_strict_servers_are_strict_in_batches(tmp_path: Path) -> None:
         server.verify_at_rest()
 
 
+@pytest.mark.parametrize(
+    ("route", "field"),
+    [("/v1/completions", "prompt"), ("/v1/embeddings", "input"), ("/v1/responses", "input")],
+)
+def test_strict_servers_are_strict_on_every_route(tmp_path: Path, route: str, field: str) -> None:
+    """A parameter of another API fails its request, in that route's words."""
+    write_config(tmp_path)
+    right = {"model": "m", field: "a b"}
+    lines = (
+        {"custom_id": "a", "method": "POST", "url": route, "body": {**right, "zzz": 1}},
+        {"custom_id": "b", "method": "POST", "url": route, "body": right},
+    )
+    with EntenteServer(tmp_path, CONFIG, server='validation = "strict"') as server:
+        with client_of(server, server.make_key()) as client:
+            batch = ended(client, begin(client, jsonl(*lines), endpoint=route).id)
+            (bad,) = read(client, batch.error_file_id)
+            assert bad["response"]["body"]["error"]["message"] == "Unknown parameter: 'zzz'."
+            assert [one["custom_id"] for one in read(client, batch.output_file_id)] == ["b"]
+        server.verify_at_rest()
+
+
 def test_a_batch_expires(tmp_path: Path) -> None:
     """What was not begun in time says so; what was done stays."""
     write_config(tmp_path)

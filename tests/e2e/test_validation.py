@@ -99,6 +99,35 @@ def test_what_is_no_conversation(
         assert post(server, path, {**body, "zzz": 1}).status == 200
 
 
+def test_what_is_beside_them(strict: EntenteServer, server: EntenteServer) -> None:
+    """Counts, compactions and conversations: the same, and lenient servers let it pass."""
+    made = post(strict, "/v1/conversations", {"metadata": {"a": "b"}}).json["id"]
+    item = {"type": "message", "role": "user", "content": "x"}
+    for path, body in (
+        ("/v1/messages/count_tokens", CHAT),
+        ("/v1/responses/input_tokens", RESPONSES),
+        ("/openai/v1/responses/input_tokens", RESPONSES),
+        ("/v1/responses/compact", RESPONSES),
+        ("/v1/conversations", {}),
+        (f"/v1/conversations/{made}", {"metadata": {}}),
+        (f"/v1/conversations/{made}/items", {"items": [item]}),
+    ):
+        got = post(strict, path, {**body, "zzz": 1})
+        assert (got.status, "zzz" in got.error["message"]) == (400, True), path
+        if not path.endswith("compact"):  # which this provider does not have
+            assert post(strict, path, body).status == 200, path
+    for path, body in (
+        ("/v1/messages/count_tokens", CHAT),
+        ("/v1/responses/input_tokens", RESPONSES),
+        ("/v1/conversations", {}),
+    ):
+        assert post(server, path, {**body, "zzz": 1}).status == 200, path
+    named = {"anthropic-beta": "mcp-client-2025-11-20"}
+    served = {**CHAT, "mcp_servers": []}
+    assert post(strict, "/v1/messages/count_tokens", served).status == 400
+    assert post(strict, "/v1/messages/count_tokens", served, **named).status == 200
+
+
 def test_azures_own_parameters_and_betas(strict: EntenteServer) -> None:
     """Are known to whom they are meant for."""
     sources = {**CHAT, "data_sources": []}

@@ -15,16 +15,24 @@ from entente.wire.openai_chat.shapes import SHAPES as CHATS
 from entente.wire.openai_responses.shapes import SHAPES as RESPONSES
 from entente.wire.shapes import Kinds, Shape, unknown
 from entente.wire.strict import (
+    beside,
+    check_added_items,
+    check_changed_conversation,
     check_chat,
+    check_compaction,
+    check_count_tokens,
     check_form,
+    check_input_tokens,
     check_json,
     check_messages,
+    check_new_conversation,
     check_responses,
+    messages,
 )
 from tests.support.contract.schemas import SPECIFICATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CALL: Final = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL: Final = {"type": "function", "function": {"name": "f"}}
@@ -180,6 +188,81 @@ def test_what_is_no_conversation(
     assert (caught.value.param, caught.value.code) == (param, code)
 
 
+USER: Final = {"type": "message", "role": "user", "content": "x"}
+
+
+@pytest.mark.parametrize(
+    ("check", "body", "param", "code"),
+    [
+        (check_input_tokens, {"zzz": 1}, "model", "missing_required_parameter"),
+        (check_input_tokens, {"model": "m", "input": 7, "zzz": 1}, "zzz", "unknown_parameter"),
+        (check_input_tokens, {"model": "m", "input": "x", "store": True}, "store",
+         "unknown_parameter"),
+        (check_input_tokens, {"model": "m", "input": "x", "personality": 1}, "personality",
+         "invalid_type"),
+        (check_input_tokens, {"model": "m", "input": "x", "truncation": "x"}, "truncation",
+         "invalid_value"),
+        (check_input_tokens, {"model": "m", "input": [{**USER, "zzz": 1}]}, "input[0].zzz",
+         "unknown_parameter"),
+        (check_compaction, {"input": "x"}, "model", "missing_required_parameter"),
+        (check_compaction, {"model": "m", "input": "x", "tools": []}, "tools",
+         "unknown_parameter"),
+        (check_compaction, {"model": "m", "input": "x", "service_tier": "x"}, "service_tier",
+         "invalid_value"),
+        (check_compaction, {"model": "m"}, None, "missing_required_parameter"),
+        (check_new_conversation, {"zzz": 1, "metadata": 7}, "zzz", "unknown_parameter"),
+        (check_new_conversation, {"metadata": 7}, "metadata", "invalid_type"),
+        (check_new_conversation, {"items": [USER, {**USER, "zzz": 1}]}, "items[1].zzz",
+         "unknown_parameter"),
+        (check_changed_conversation, {"zzz": 1}, "metadata", "missing_required_parameter"),
+        (check_changed_conversation, {"metadata": {}, "items": []}, "items", "unknown_parameter"),
+        (check_added_items, {"zzz": 1}, "items", "missing_required_parameter"),
+        (check_added_items, {"items": [], "metadata": {}}, "metadata", "unknown_parameter"),
+        (check_added_items, {"items": [USER] * 21}, "items", "array_above_max_length"),
+    ],
+)  # fmt: skip
+def test_what_is_beside_responses(
+    check: Callable[[bytes], None], body: dict[str, Any], param: str | None, code: str
+) -> None:
+    """The model or what has to be there, names, then the rest."""
+    with pytest.raises(InvalidParameter) as caught:
+        check(json.dumps(body).encode())
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_what_is_right_beside_responses() -> None:
+    """Passes, also where next to nothing is said."""
+    check_input_tokens(b'{"model":"m","input":"x","personality":"friendly","truncation":"auto"}')
+    check_input_tokens(b'{"model":"m","previous_response_id":"resp_1"}', with_store=True)
+    check_compaction(json.dumps({"model": "m", "input": [USER], "service_tier": "flex"}).encode())
+    check_new_conversation(b"")
+    check_new_conversation(json.dumps({"items": [USER], "metadata": {"a": "b"}}).encode())
+    check_changed_conversation(b'{"metadata":{"a":"b"}}')
+    check_added_items(json.dumps({"items": [USER]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"max_tokens": 5}, "max_tokens: Extra inputs are not permitted"),
+        ({"stream": True}, "stream: Extra inputs are not permitted"),
+        ({"diagnostics": {}}, "diagnostics: Extra inputs are not permitted"),
+        ({"mcp_servers": []}, "mcp_servers: Extra inputs are not permitted"),
+        ({"messages": []}, "messages: at least one message is required"),
+        ({"tool_choice": {"type": "auto", "zzz": 1}},
+         "tool_choice.auto.zzz: Extra inputs are not permitted"),
+    ],
+)  # fmt: skip
+def test_counts_of_messages(more: dict[str, Any], said: str) -> None:
+    """What is told to the model, and nothing about its answer."""
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    check_count_tokens(json.dumps(asked).encode())
+    with pytest.raises(InvalidParameter) as caught:
+        check_count_tokens(json.dumps({**asked, **more}).encode())
+    assert caught.value.message == said
+    check_count_tokens(json.dumps({**asked, "mcp_servers": []}).encode(), names_a_beta=True)
+
+
 def test_fields_of_forms() -> None:
     """By name; those that are arrays may say so."""
     check_form(Surface.TRANSCRIPTIONS, ["file", "model", "timestamp_granularities[]"])
@@ -261,6 +344,31 @@ def test_every_member_of_the_specification_is_known(
 
 
 @pytest.mark.parametrize(
+    ("request_name", "names"),
+    [
+        ("TokenCountsBody", beside.COUNTED),
+        ("CompactResponseMethodPublicBody", beside.COMPACTED),
+        ("CreateConversationBody", beside.NEW),
+        ("UpdateConversationBody", beside.CHANGED),
+    ],
+)
+def test_requests_have_the_names_of_the_specification(
+    request_name: str, names: frozenset[str]
+) -> None:
+    """Beside responses: all of them, and no other."""
+    if not SPECIFICATION.exists():
+        pytest.skip("the specification is not there")
+    schemas = _schemas()
+    assert _members(schemas[request_name], schemas).keys() == names
+
+
+def test_counts_have_the_names_of_anthropics_own_types() -> None:
+    """As its SDK has them; those of headers apart."""
+    known = anthropic.types.MessageCountTokensParams.__annotations__.keys()
+    assert {*messages.COUNTED, *messages.LATER - {"diagnostics"}} == set(known)
+
+
+@pytest.mark.parametrize(
     ("shape", "names"),
     [
         ("content", ("Text", "Image", "Document", "SearchResult", "Thinking", "RedactedThinking",
@@ -271,9 +379,9 @@ def test_every_member_of_the_specification_is_known(
 )  # fmt: skip
 def test_every_member_of_anthropics_own_types_is_known(shape: str, names: tuple[str, ...]) -> None:
     """As its SDK has them."""
-    messages = ANTHROPICS["messages"]
-    assert isinstance(messages, Shape)
-    found = messages.members["content"] if shape == "content" else ANTHROPICS[shape]
+    said = ANTHROPICS["messages"]
+    assert isinstance(said, Shape)
+    found = said.members["content"] if shape == "content" else ANTHROPICS[shape]
     assert isinstance(found, Kinds)
     kinds = [frozenset(each.members) for each in found.of.values()]
     for name in names:

@@ -21,7 +21,7 @@ from entente.http.routes import Match
 from entente.http.stored_completions import CHANGED
 from entente.http.turns import Turns
 from entente.objects import Item, Order, StoredObject
-from entente.wire import openai_stored
+from entente.wire import openai_stored, strict
 from entente.wire.members import split
 from entente.wire.openai_responses import stored
 from entente.wire.parameters import MALFORMED
@@ -32,8 +32,9 @@ NS_PER_S: Final = 1_000_000_000
 class Conversations:
     """Serves conversations; responses add to them, see `gateway.keeping.responses`."""
 
-    def __init__(self, keeping: Keeping, now_ns: NowNs) -> None:
-        """Take the store."""
+    def __init__(self, keeping: Keeping, now_ns: NowNs, *, is_strict: bool = False) -> None:
+        """Take the store. `is_strict` refuses what the vendor would."""
+        self._is_strict = is_strict
         self._objects = keeping.objects
         self._ids = keeping.ids
         self._now_ns = now_ns
@@ -56,6 +57,8 @@ class Conversations:
         """POST /v1/conversations."""
         who = somebody(who)
         body = await exchange.body()
+        if self._is_strict:
+            strict.check_new_conversation(body)
         members = _members(body) if body.strip() else {}
         items = self._items(stored.read_new_items(members, needed=False))
         await self._objects.check_room(who, len(body))
@@ -77,7 +80,10 @@ class Conversations:
 
     async def _update(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/conversations/{id}: the metadata is what can change."""
-        metadata = openai_stored.new_metadata(await exchange.body())
+        body = await exchange.body()
+        if self._is_strict:
+            strict.check_changed_conversation(body)
+        metadata = openai_stored.new_metadata(body)
         async with self._turns.of((await self._found(who, match)).id):
             kept = msgspec.structs.replace(await self._found(who, match), metadata=metadata)
             if not await self._objects.replace(somebody(who), kept):
@@ -96,6 +102,8 @@ class Conversations:
         """POST /v1/conversations/{id}/items."""
         check_include(read_query(exchange.query))
         body = await exchange.body()
+        if self._is_strict:
+            strict.check_added_items(body)
         items = stored.read_new_items(_members(body), needed=True)
         kept = await self._found(who, match)
         await self._objects.check_room(somebody(who), len(body))

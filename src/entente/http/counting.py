@@ -10,14 +10,16 @@ from entente.http.exchange import Exchange
 from entente.http.handler import Handler, somebody
 from entente.http.inference import as_sent
 from entente.http.routes import Match
-from entente.wire import anthropic
+from entente.wire import anthropic, strict
+from entente.wire.carried import BETAS, carried
 
 
 class Counts:
     """Serves counts of tokens."""
 
-    def __init__(self, counting: Counting) -> None:
-        """Take who counts."""
+    def __init__(self, counting: Counting, *, is_strict: bool = False) -> None:
+        """Take who counts. `is_strict` refuses what the vendor would."""
+        self._is_strict = is_strict
         self._counting = counting
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -26,7 +28,10 @@ class Counts:
 
     async def _messages(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/messages/count_tokens."""
-        call = as_sent(exchange, match, anthropic.decode_count_tokens(await exchange.body()))
+        body = await exchange.body()
+        if self._is_strict:
+            strict.check_count_tokens(body, names_a_beta=BETAS in carried(exchange.headers))
+        call = as_sent(exchange, match, anthropic.decode_count_tokens(body))
         reply = await self._counting.messages(somebody(who), call, exchange.request_id)
         about = (b"request-id", exchange.request_id.encode())
         await exchange.answer(reply.status, (*reply.headers, about), reply.body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -44,6 +44,13 @@ _NOT_STREAMED: Final = (
     "and 'stream'. Fetch it without 'stream'."
 )
 _SYNCHRONOUS: Final = "Cannot cancel a synchronous response."
+
+
+class _Check(Protocol):
+    """Refuses what the vendor would."""
+
+    def __call__(self, body: bytes, *, with_store: bool) -> None:
+        """Check a body; `with_store` says that it may build on what is kept here."""
 
 
 class Responses:
@@ -113,7 +120,7 @@ class Responses:
     async def _count(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses/input_tokens: the provider's count, or our upper bound."""
         who = somebody(who)
-        call = await self._asked_of(exchange, who, match, stored.COUNTED)
+        call = await self._asked_of(exchange, who, match, stored.COUNTED, strict.check_input_tokens)
         count = await self._counting.input(who, call, exchange.request_id)
         written = {"object": "response.input_tokens", "input_tokens": count.input_tokens}
         about: Headers = (ESTIMATED,) if count.is_estimated else ()
@@ -123,15 +130,23 @@ class Responses:
     async def _compact(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/responses/compact: by a provider that has it."""
         who = somebody(who)
-        call = await self._asked_of(exchange, who, match, stored.COMPACTED)
+        call = await self._asked_of(exchange, who, match, stored.COMPACTED, strict.check_compaction)
         call = stored.compaction(call)
         await self._gateway.chat(who, call, exchange.request_id, exchange)
 
     async def _asked_of(
-        self, exchange: Exchange, who: Principal, match: Match, names: Collection[str]
+        self,
+        exchange: Exchange,
+        who: Principal,
+        match: Match,
+        names: Collection[str],
+        check: _Check,
     ) -> Call:
         """Read a request about what a response would be told, with what that builds on."""
-        body = stored.only(named(await exchange.body(), match), names)
+        body = named(await exchange.body(), match)
+        if self._is_strict:
+            check(body, with_store=self._shelf is not None)
+        body = stored.only(body, names)
         call = openai_responses.decode_responses(body, with_store=self._shelf is not None)
         call = as_sent(exchange, match, call)
         return await expanded(self._objects, who, call, openai_responses.state(call))

@@ -40,7 +40,12 @@ def _chat(body: bytes) -> Call:
 
 def _media(surface: Surface) -> Serving:
     """Serve a surface whose requests in JSON are read by one function."""
-    return Serving(surface, partial(decode_json, surface))
+    return Serving(surface, partial(decode_json, surface), _checked(surface))
+
+
+def _checked(surface: Surface) -> Callable[[bytes, bool], None]:
+    """Check a surface whose requests in JSON are checked by one function."""
+    return lambda body, is_azures: strict.check_json(surface, body, is_azures=is_azures)
 
 
 def _check_chat(body: bytes, is_azures: bool) -> None:
@@ -54,8 +59,10 @@ ROUTES: Final[Mapping[str, Serving]] = {
         openai_responses.decode_responses,
         lambda body, _: strict.check_responses(body),
     ),
-    "/v1/embeddings": Serving(Surface.EMBEDDINGS, decode_embeddings),
-    "/v1/completions": Serving(Surface.COMPLETIONS, decode_completions),
+    "/v1/embeddings": Serving(Surface.EMBEDDINGS, decode_embeddings, _checked(Surface.EMBEDDINGS)),
+    "/v1/completions": Serving(
+        Surface.COMPLETIONS, decode_completions, _checked(Surface.COMPLETIONS)
+    ),
     "/v1/moderations": _media(Surface.MODERATIONS),
     "/v1/images/generations": _media(Surface.IMAGE_GENERATIONS),
     "/v1/images/edits": _media(Surface.IMAGE_EDITS),

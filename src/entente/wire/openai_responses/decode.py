@@ -98,10 +98,16 @@ def decode_responses(body: bytes, *, strict: bool = False, with_store: bool = Fa
     )
 
 
-def check_head(body: bytes) -> list[Raw]:
-    """Refuse, strictly, a request without model or input, and unknown names; give its items."""
+def check_model(body: bytes) -> dict[str, Raw]:
+    """Refuse a request without a model; give its members."""
     members = _members(body)
     _model(members)
+    return members
+
+
+def check_head(body: bytes) -> list[Raw]:
+    """Refuse, strictly, a request without model or input, and unknown names; give its items."""
+    members = check_model(body)
     _check_names(members, strict=True)
     _check_input(members)
     return _as_items(members["input"])

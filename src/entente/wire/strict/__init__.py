@@ -6,9 +6,28 @@ through one of these checks first; they raise MalformedJson or InvalidParameter,
 What depends on the model (a parameter that it does not take) only its provider can tell.
 """
 
+from entente.wire.strict.beside import (
+    check_added_items,
+    check_changed_conversation,
+    check_compaction,
+    check_input_tokens,
+    check_new_conversation,
+)
 from entente.wire.strict.chat import check_chat
-from entente.wire.strict.messages import check_messages
+from entente.wire.strict.messages import check_count_tokens, check_messages
 from entente.wire.strict.others import check_form, check_json
 from entente.wire.strict.responses import check_responses
 
-__all__ = ["check_chat", "check_form", "check_json", "check_messages", "check_responses"]
+__all__ = [
+    "check_added_items",
+    "check_changed_conversation",
+    "check_chat",
+    "check_compaction",
+    "check_count_tokens",
+    "check_form",
+    "check_input_tokens",
+    "check_json",
+    "check_messages",
+    "check_new_conversation",
+    "check_responses",
+]

@@ -6,7 +6,7 @@ conversation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
@@ -65,17 +65,33 @@ class _Parameters(msgspec.Struct):
 
 
 _DECODERS: Final = decoders(_Parameters)
+COUNTED: Final = (
+    *("model", "tool_choice", "tools", "messages", "system", "thinking", "output_config"),
+    "cache_control",
+)
+"""What a count of tokens takes of them: what is told to the model, and nothing of its answer."""
 _ROLES: Final = ("user", "assistant", "system")
 
 
 def check_messages(body: bytes, *, names_a_beta: bool = False) -> None:
     """Check a request for a message; `names_a_beta` says that its client asks for one."""
+    _check_request(body, tuple(_DECODERS), LATER, names_a_beta=names_a_beta)
+
+
+def check_count_tokens(body: bytes, *, names_a_beta: bool = False) -> None:
+    """Check a request to count the tokens of a message that is not sent yet."""
+    _check_request(body, COUNTED, LATER - {"diagnostics"}, names_a_beta=names_a_beta)
+
+
+def _check_request(
+    body: bytes, names: Collection[str], later: Collection[str], *, names_a_beta: bool
+) -> None:
     members = split(body)
     if members is None:
         raise MalformedJson(MALFORMED)
-    values = {name: _read(name, members, with_betas=names_a_beta) for name in _DECODERS}
+    values = {name: _read(name, members, with_betas=names_a_beta) for name in names}
     for name in members:
-        if name not in _DECODERS and name not in LATER and not (names_a_beta and name in BETAS):
+        if name not in names and name not in later and not (names_a_beta and name in BETAS):
             raise form.invalid(name[:MODEL_CHARS_MAX], "Extra inputs are not permitted")
     _check_conversation(values["messages"])
 
