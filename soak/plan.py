@@ -26,6 +26,8 @@ class Plan(msgspec.Struct, frozen=True):
     lending_seeds: int
     lease_runs: int
     """On a real database."""
+    minutes: int
+    """Of a limit per minute over several workers."""
     drill_s_max: float
     """A drill that takes longer than this hangs, and fails."""
 
@@ -43,6 +45,7 @@ FULL: Final = Plan(
     clock_steps=40,
     lending_seeds=1_000,
     lease_runs=20,
+    minutes=3,
     drill_s_max=2 * 3600.0,
 )
 QUICK: Final = Plan(
@@ -58,5 +61,6 @@ QUICK: Final = Plan(
     clock_steps=8,
     lending_seeds=50,
     lease_runs=1,
+    minutes=1,
     drill_s_max=120.0,
 )

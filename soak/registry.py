@@ -13,6 +13,7 @@ from soak.drills.kills import kills
 from soak.drills.leases import leases
 from soak.drills.leavers import leavers
 from soak.drills.lending import lending
+from soak.drills.minutes import minutes
 from soak.drills.providers import upstream
 from soak.run import Run
 
@@ -27,4 +28,5 @@ DRILLS: Final[Mapping[str, Callable[[Run], Coroutine[None, None, None]]]] = {
     "clock": clock,
     "lending": lending,
     "leases": leases,
+    "minutes": minutes,
 }

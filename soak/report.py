@@ -47,6 +47,7 @@ TITLES: Final[Mapping[str, str]] = {
     "upstream": "The upstream killed and started again",
     "clock": "The clock stepped back and forth, with kills in between",
     "lending": "Workers that share limits, in worlds of random faults",
+    "minutes": "Tokens per minute over four workers, on PostgreSQL",
     "leases": "Two servers of two workers each under one budget, on PostgreSQL",
 }
 
@@ -67,7 +68,8 @@ _METHOD: Final = """\
 - In worlds of random faults there is no process and no clock: messages between workers and the
   authority are lost, doubled and late by a seed, and promises are checked at every step.
 - Under one budget, the clocks of the two servers are ten minutes apart, by the same means; "hold"
-  is SIGSTOP of a worker, "pause" of the database, "power" its `kill -9`, "sessions" the end of all
+  is SIGSTOP of a worker, "pause" of the database, "power" its `kill -9`, "slow" a tenth of a
+  second more for each commit, "sessions" the end of all
   its connections. The budget must be spent to the nano-unit in the end.
 - A lock is another process's write transaction. The full disk is a small one in memory, mounted
   for the drill, which needs root.

@@ -36,7 +36,9 @@ CONNECTIONS: Final = 48
 TIMES: Final = 3
 PAUSE_S: Final = 0.1
 """Of the provider before each answer: there is time for something to happen."""
-FAULTS: Final = ("kill", "hold", "pause", "restart", "power", "sessions")
+FAULTS: Final = ("kill", "hold", "pause", "restart", "power", "sessions", "slow")
+COMMIT_DELAY_US: Final = 100_000
+"""What a slow disk adds to each commit; the most that PostgreSQL can be told to wait."""
 FAULT_PAUSE_S_MAX: Final = 0.8
 FAULTS_MAX: Final = 12
 """In one run: a worker that dies again and again is started again later and later."""
@@ -166,6 +168,10 @@ class _Once:
                 await asyncio.to_thread(end)
                 await asyncio.sleep(pause_s / 2)
                 await asyncio.to_thread(postgres.start)
+            case "slow":
+                postgres.delay_commits(COMMIT_DELAY_US)
+                await asyncio.sleep(pause_s)
+                postgres.delay_commits(0)
             case "sessions":
                 await asyncio.to_thread(postgres.end_sessions)
             case _:

@@ -175,6 +175,13 @@ class PostgresServer:
         self.run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
+    def delay_commits(self, delay_us: int) -> None:
+        """Have each commit wait before its flush, as on a slow disk; 0 ends that."""
+        for name, value in (("commit_delay", delay_us), ("commit_siblings", 0)):
+            setting = sql.SQL("ALTER SYSTEM SET {} = {}")
+            self.run(setting.format(sql.Identifier(name), sql.Literal(value)))
+        self.run(sql.SQL("SELECT pg_reload_conf()"))
+
     def drop_database(self, url: str) -> None:
         """Delete a database, whoever is connected to it."""
         name = sql.Identifier(url.rpartition("/")[2])
