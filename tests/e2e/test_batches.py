@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import httpx2
 import openai
 import pytest
 
@@ -411,12 +412,43 @@ def test_azures_paths(batching: EntenteServer, owner: Key, client: openai.OpenAI
         assert azure.batches.list().data[0].id == begun.id
         with pytest.raises(openai.NotFoundError):
             azure.batches.retrieve("batch_0")
+        purposes = [one.purpose for one in azure.files.list()]
+        assert purposes == ["batch_output", "batch"]
+        assert {one.status for one in azure.files.list()} == {"processed"}
     v1 = openai.OpenAI(
         base_url=f"{base}/openai/v1", api_key=owner.secret, max_retries=0,
         http_client=openai.DefaultHttpxClient(trust_env=False),
     )  # fmt: skip
     with v1:
         assert ended(v1, begin(v1, data, endpoint=CHAT).id).status == "completed"
+
+
+def test_azures_guide(batching: EntenteServer, owner: Key) -> None:
+    """How long files are kept, as Azure's guide says it: by dots, and with the anchor outside."""
+    kept_s, at = 14 * 24 * 3600, {"api-key": owner.secret}
+    root = batching.base_url.removesuffix("/v1") + "/openai/v1"
+    form = {
+        "purpose": "batch",
+        "expires_after.seconds": str(kept_s),
+        "expires_after.anchor": "created_at",
+    }
+    with httpx2.Client(headers=at, trust_env=False) as client:
+        sent = ("in.jsonl", jsonl(line("a")), "application/json")
+        file = client.post(f"{root}/files", data=form, files={"file": sent}).json()
+        assert file["expires_at"] == file["created_at"] + kept_s
+        wish = {
+            "input_file_id": file["id"],
+            "endpoint": "/chat/completions",
+            "completion_window": "24h",
+            "output_expires_after": {"seconds": kept_s},
+        }
+        refused = client.post(f"{root}/batches", json=wish).json()
+        assert refused["error"]["param"] == "output_expires_after.anchor"
+        begun = client.post(f"{root}/batches", json={**wish, "anchor": "created_at"}).json()
+        with client_of(batching, owner) as openais:
+            batch = ended(openais, begun["id"])
+        output = client.get(f"{root}/files/{batch.output_file_id}").json()
+        assert output["expires_at"] == output["created_at"] + kept_s
 
 
 def test_a_revoked_key_fails_what_is_left(tmp_path: Path) -> None:

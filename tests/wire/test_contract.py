@@ -15,7 +15,7 @@ import openai
 import pytest
 from websockets.asyncio.server import serve
 
-from tests.support.contract.answers import SCHEMAS
+from tests.support.contract.answers import SCHEMAS, defects_of
 from tests.support.contract.schemas import SLIM, SPECIFICATION
 from tests.support.contract.slim import slim_copy
 from tests.support.contract.watch import WATCH, Watch
@@ -186,6 +186,22 @@ def test_what_a_session_says(watch: Watch) -> None:
     assert watch.events == 2
     assert any("session.created: $.event_id is missing" in each for each in wrong)
     assert not any("novel" in each for each in wrong)
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        ("/openai/v1/files", True),
+        ("/openai/files?api-version=2024-10-21", True),
+        ("/v1/files", False),
+    ],
+)
+def test_azures_files_are_azures(path: str, *, wrong: bool) -> None:
+    """A purpose that only OpenAI has, on either's paths."""
+    file = {"id": "f", "object": "file", "bytes": 1, "created_at": 1, "filename": "a"}
+    body = json.dumps({**file, "purpose": "vision", "status": "processed"}).encode()
+    found = defects_of("POST", path, 200, {"content-type": JSON}, body)
+    assert any("$.purpose" in each for each in found) is wrong
 
 
 def test_the_slim_copy_is_current() -> None:

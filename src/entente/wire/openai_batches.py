@@ -70,7 +70,10 @@ class _Body(msgspec.Struct):
 
 
 def read_create(body: bytes, *, routes: tuple[str, ...], is_azures: bool) -> Wish:
-    """Read a request for a batch; Azure's clients may leave out `/v1` of the endpoint.
+    """Read a request for a batch.
+
+    Azure's clients may leave out `/v1` of the endpoint, and say beside `output_expires_after` what
+    its anchor is, as Azure's guides do.
 
     Raises MalformedJson or InvalidParameter.
     """
@@ -85,7 +88,10 @@ def read_create(body: bytes, *, routes: tuple[str, ...], is_azures: bool) -> Wis
     if window != WINDOW:
         raise faults.wrong_value("completion_window", window, (WINDOW,))
     metadata = read_metadata(members.get("metadata"))
-    kept_s = read_expiry(members.get("output_expires_after"), "output_expires_after")
+    after = members.get("output_expires_after")
+    if is_azures and isinstance(after, dict) and "anchor" in members:
+        after = {"anchor": members["anchor"], **after}
+    kept_s = read_expiry(after, "output_expires_after")
     if not is_azures:
         refuse_unknown(members, known)
     return Wish(

@@ -71,12 +71,15 @@ class Completion(msgspec.Struct, frozen=True):
 
 
 def read_wish(fields: Mapping[str, str]) -> Wish:
-    """Read the plain fields of a form that brings a file. Raises InvalidParameter."""
+    """Read the plain fields of a form that brings a file. Raises InvalidParameter.
+
+    What is inside of a field has its name in brackets, or behind a dot as Azure's guides write it.
+    """
     purpose = fields.get("purpose")
     if purpose is None:
         raise faults.missing("purpose")
-    anchor = fields.get("expires_after[anchor]")
-    seconds = fields.get("expires_after[seconds]")
+    anchor = fields.get("expires_after[anchor]", fields.get("expires_after.anchor"))
+    seconds = fields.get("expires_after[seconds]", fields.get("expires_after.seconds"))
     after: object = None
     if anchor is not None or seconds is not None:
         digits = (seconds or "").isdecimal() and len(seconds or "") < 19  # noqa: PLR2004

@@ -11,7 +11,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from tests.support.contract import anthropics
-from tests.support.contract.schemas import Schema, defects, named, types_of
+from tests.support.contract.schemas import (
+    Schema,
+    a_list,
+    an_object,
+    defects,
+    named,
+    one_of,
+    types_of,
+)
 
 _OK: Final = 200
 _STREAM: Final = "text/event-stream"
@@ -106,6 +114,31 @@ _AZURES_ERROR: Final[Schema] = {
         }
     },
 }
+_AZURES_FILE: Final = an_object(
+    {"expires_at": {"type": "integer"}},
+    id={"type": "string"},
+    bytes={"type": "integer"},
+    created_at={"type": "integer"},
+    filename={"type": "string"},
+    object=one_of("file"),
+    purpose=one_of(
+        *("assistants", "assistants_output", "batch", "batch_output", "fine-tune"),
+        *("fine-tune-results", "evals"),
+    ),
+    status=one_of("uploaded", "pending", "running", "processed", "error", "deleting", "deleted"),
+)
+_AZURES: Final[Mapping[tuple[str, str], Schema]] = {
+    ("POST", "files"): _AZURES_FILE,
+    ("GET", "files/{id}"): _AZURES_FILE,
+    ("GET", "files"): an_object(
+        object=one_of("list"),
+        data=a_list(_AZURES_FILE),
+        first_id={"type": "string"},
+        last_id={"type": "string"},
+        has_more={"type": "boolean"},
+    ),
+}
+"""What Azure's specification describes otherwise than OpenAI's. Of batches it says nothing."""
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 _FIXED: Final = {
     *("chat", "completions", "input_tokens", "compact", "generations", "edits"),
@@ -141,11 +174,18 @@ def defects_of(
     name = "/".join(_segments(path[azure.end() if azure else len("/v1/") :]))
     if kind.startswith(_STREAM):
         return list(_stream_defects(body, _EVENTS.get(name), azures=azure is not None))
+    return _whole_defects(method, name, json.loads(body), azures=azure is not None)
+
+
+def _whole_defects(method: str, name: str, body: Any, *, azures: bool) -> list[str]:
+    """Give what is wrong with an answer that is no error and no stream."""
+    if azures and (method, name) in _AZURES:
+        return list(defects(body, _AZURES[method, name], {}))
     if name.startswith("organization/usage/"):
         name = "organization/usage/{report}"
     schema = _ROUTES.get((method, name))
-    found = [] if schema is None else named(_as_specified(json.loads(body)), schema)
-    return [each for each in found if azure is None or _NOT_AZURES not in each]
+    found = [] if schema is None else named(_as_specified(body), schema)
+    return [each for each in found if not azures or _NOT_AZURES not in each]
 
 
 def realtime_defects(event: Mapping[str, Any]) -> list[str]:
