@@ -222,7 +222,8 @@ def _say(record: RuleRecord, *, as_json: bool) -> None:
         say_json(record.view())
         return
     id_, scope, amount, window, kind, tells = _line(record)
-    say(f"{id_}: {scope} may use {amount} ({window}, {kind}, tells at {tells})")
+    told = f", tells at {tells}" if record.view().thresholds else ""
+    say(f"{id_}: {scope} may use {amount} ({window}, {kind}{told})")
 
 
 def _invalid(param: str, message: str) -> InvalidParameter:

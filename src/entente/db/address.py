@@ -8,7 +8,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from entente.domain.secret import MASK, Secret
 
-SCHEMES: Final = ("postgresql", "postgres")
+BEGINNINGS: Final = ("postgresql://", "postgres://")
+"""As libpq has them, letter for letter."""
 PASSWORD_PARAMETERS: Final = ("password", "sslpassword")
 """Where an address can carry a secret besides in front of the host."""
 
@@ -44,8 +45,12 @@ def address_of(url: Secret) -> Address:
     Raises ValueError with what is wrong, never with the text itself.
     """
     parts = _split(url)
-    if parts.scheme not in SCHEMES:
+    # Without both slashes a driver takes the text for another form, and says all of it.
+    if not url.reveal().startswith(BEGINNINGS):
         message = 'must begin with "postgresql://", as in "postgresql://user@host:5432/entente"'
+        raise ValueError(message)
+    if "@" not in parts.netloc and "@" in parts.path + parts.fragment:
+        message = "has a password that breaks it off: write its / as %2F, ? as %3F and # as %23"
         raise ValueError(message)
     name = unquote(parts.path.removeprefix("/"))
     asked = parse_qs(parts.query)
