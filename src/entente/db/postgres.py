@@ -23,6 +23,7 @@ from psycopg.pq import TransactionStatus
 
 from entente.db.address import Address
 from entente.db.database import Kind, Rows, Value
+from entente.db.postgres_schema import CHANGES_LOCK
 from entente.domain.errors import LedgerUnavailable
 
 CONNECT_S: Final = 5
@@ -35,8 +36,6 @@ SETTINGS: Final = {
     "tcp_keepalives_count": "3",
 }
 """Of each session. A worker whose host has gone must not keep its locks for hours."""
-CHANGES_LOCK: Final = 0x656E7465
-"""`ente`: the advisory lock under which transactions of stores exclude one another."""
 
 
 class _WholeNumbers(Loader):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+CHANGES_LOCK: Final = 0x656E7465
+"""`ente`: the advisory lock under which transactions of stores exclude one another."""
 NEWS_CHANNEL: Final = "entente_news"
 """What is notified of; the payload is a topic of the table `news`."""
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from entente.db.postgres import CHANGES_LOCK
+from entente.db.postgres_schema import CHANGES_LOCK
 from entente.domain.errors import IdempotencyConflict
 from entente.ledger.journal import GENESIS
 from entente.ledger.journal import chain as hash_of
