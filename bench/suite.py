@@ -204,6 +204,7 @@ def steps(plan: Plan, stand: Stand) -> dict[str, int]:
         "budgets": plan.rounds * 2,
         "workers": plan.rounds * 6,
         "works": 2,
+        "usage": 1,
     }
 
 
