@@ -203,6 +203,8 @@ class _Once:
         outcome.expect(budget.loans() == 0, "something is on loan at rest")
         outcome.expect(calls <= self._requests, "the upstream was asked more than was paid for")
         outcome.unsettled += len(budget.server.open_holds())
+        sums = budget.server.cli("ledger", "verify", "--rollups")
+        outcome.expect(sums.returncode == 0, f"the sums of usage: {sums.stderr.strip()}")
         with budget.server.opened() as database:
             for chain in chains(database):
                 report, _ = verify(chain_rows(database, chain.number))
