@@ -21,9 +21,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import cProfile
 import gc
-import pstats
 import random
 import socket
 import sys
@@ -33,26 +31,23 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 
 from bench.nginx import MESSAGE
+from bench.path_beside import budgets, compare, enforcer
+from bench.path_profile import profiled
 from bench.traffic import KEY, MESSAGES_MODEL, MODEL, chat_body, stream_body
 from bench.translation import PATHS, SAME, Way, paced_body, whole_body
-from entente.agreement.decide import Rules
-from entente.agreement.occasions import NOTHING
 from entente.auth import KeyRing
 from entente.auth.keys import digest_of
-from entente.config.agreements import load_agreement
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal, Role
-from entente.domain.rules import EACH, Level, Rule, Unit
+from entente.domain.rules import Rule
 from entente.domain.secret import Secret
-from entente.domain.windows import Window
 from entente.gateway.agreed import Agreed
 from entente.gateway.counting import Counting
-from entente.gateway.enforcing import Enforcer
 from entente.gateway.keeping.keeping import keeping_for
 from entente.gateway.pipeline import Gateway
 from entente.gateway.pricing import Pricing
@@ -85,8 +80,6 @@ CHUNKS: Final = 50
 BODY_BYTES: Final = 1_000
 READ_BYTES: Final = 128 * 1024
 """How much of a request comes in one read."""
-AGREEMENT: Final = Path(__file__).parents[1] / "examples/agreements/two-storefronts/agreement.yaml"
-FUNCTIONS_SHOWN: Final = 40
 US_PER_S: Final = 1_000_000
 
 _ANSWER: Final = (
@@ -397,105 +390,6 @@ def stream(chunks: int, rounds: int = ROUNDS, way: Way = SAME) -> float:
     return _run(STREAMS, body, streamed_answer(chunks), b"0\r\n\r\n", rounds, way)
 
 
-_PARTS: Final = {
-    "http/": "HTTP in front",
-    "gateway/keeping/": "keeping answers",
-    "objects/": "keeping answers",
-    "gateway/": "pipeline and relay",
-    "auth/": "key",
-    "policy/": "limits, access",
-    "metering/": "bounds and prices",
-    "ledger/": "ledger",
-    "routing/": "routing",
-    "providers/": "provider",
-    "net/": "upstream client",
-    "wire/": "dialect",
-    "telemetry/": "metrics",
-    "domain/": "values",
-}
-_OTHER: Final = "event loop"
-"""And the standard library."""
-
-
-def _part(where: tuple[str, int, str]) -> str | None:
-    """Name the part of the path that a function belongs to; None for C functions."""
-    file = where[0]
-    if file.startswith(("~", "<")):
-        return None
-    if file == __file__:
-        return "stand-ins"
-    name = file.rpartition("/entente/")[2]
-    return next((part for prefix, part in _PARTS.items() if name.startswith(prefix)), _OTHER)
-
-
-def shares(profile: cProfile.Profile) -> dict[str, float]:
-    """Give each part's share of the time; a C function's counts for who calls it."""
-    parts: dict[str, float] = {}
-    stats: dict[Any, Any] = pstats.Stats(profile).stats  # type: ignore[attr-defined]
-    for where, (_, _, own_s, _, callers) in stats.items():
-        part = _part(where)
-        if part is not None:
-            parts[part] = parts.get(part, 0.0) + own_s
-            continue
-        for caller, (_, _, called_s, _) in callers.items():
-            part = _part(caller) or _OTHER
-            parts[part] = parts.get(part, 0.0) + called_s
-    total = sum(parts.values())
-    return {part: spent / total for part, spent in sorted(parts.items(), key=lambda p: -p[1])}
-
-
-def _profiled(measure: Callable[[], float]) -> None:
-    """Print where the time of one round goes: by function, then by part."""
-    profile = cProfile.Profile()
-    profile.runcall(measure)
-    pstats.Stats(profile).sort_stats("tottime").print_stats(FUNCTIONS_SHOWN)
-    for part, share in shares(profile).items():
-        print(f"{share:6.1%}  {part}")
-
-
-def _enforcer() -> Enforcer:
-    """Make an agreement that has a say in every request: the library's two storefronts."""
-    book = load_agreement(AGREEMENT)
-    traits = {"provider": {"main": {"host": "lab-cloud", "seller": "lab", "region": "eu"}}}
-    rules = Rules(book.versions())
-    return Enforcer(rules, NOTHING, traits, enforces=False, count=lambda _: None)
-
-
-def _budgets() -> tuple[Rule, ...]:
-    """Make a budget at each of five levels, each with a window of its own."""
-    levels = {
-        Level.ORGANIZATION: ("", Window.YEAR),
-        Level.PROJECT: ("default", Window.MONTH),
-        Level.MODEL: (EACH, Window.WEEK),
-        Level.TAG: (EACH, Window.DAY),
-        Level.KEY: (EACH, Window.LIFETIME),
-    }
-    return tuple(
-        Rule(
-            id=f"rule_{number}",
-            level=level,
-            name=name,
-            unit=Unit.SPEND,
-            amount=10**18,
-            window=window,
-            asset="USD",
-        )
-        for number, (level, (name, window)) in enumerate(levels.items())
-    )
-
-
-def _beside(what: str, use: Callable[[bool], None], measure: Callable[[], float], n: int) -> None:
-    """Print the request without and with something, measured in turns."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(n):
-        for used, found in enumerate(times):
-            use(bool(used))
-            found.append(measure())
-    without, with_ = min(times[0]), min(times[1])
-    print(f"{without:.1f} µs per request without {what}, {with_:.1f} with: ", end="")
-    print(f"{(with_ / without - 1):+.1%}")
-
-
 def main() -> None:
     """Measure and print one line, or a profile."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -518,21 +412,21 @@ def main() -> None:
         return unary(options.body_bytes, rounds) if way == SAME else crossing(way, rounds)
 
     if options.agreement:
-        enforcer = _enforcer()
+        agreement = enforcer()
 
         def agree(used: bool) -> None:
-            _Loop.agreed = enforcer if used else None
+            _Loop.agreed = agreement if used else None
 
-        _beside("an agreement", agree, partial(whole, 1), options.rounds)
+        compare("an agreement", agree, partial(whole, 1), options.rounds)
     elif options.budgets:
-        budgets = _budgets()
+        rules = budgets()
 
         def rule(used: bool) -> None:
-            _Loop.rules = budgets if used else ()
+            _Loop.rules = rules if used else ()
 
-        _beside("five budgets", rule, partial(whole, 1), options.rounds)
+        compare("five budgets", rule, partial(whole, 1), options.rounds)
     elif options.profile:
-        _profiled(partial(stream, CHUNKS, 1, way) if options.stream else partial(whole, 1))
+        profiled(partial(stream, CHUNKS, 1, way) if options.stream else partial(whole, 1))
     elif options.stream:
         one = stream(1, options.rounds, way)
         many = stream(1 + CHUNKS, options.rounds, way)
