@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Final
 
 from soak.run import Run
-from tests.kit.lending import Broken, World
+from tests.kit.lending import World
+from tests.kit.lending_worker import Broken
 
 TELL_SEEDS: Final = 25
 

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from entente.ledger.lending.borrower import Borrower
 from entente.ledger.lending.lender import Lender
 from entente.ledger.lending.messages import Statement, Word
-from tests.kit.lending import Broken, World
+from tests.kit.lending import World
+from tests.kit.lending_worker import Broken
 
 SEEDS = 50
 MUTANT_SEEDS = 40

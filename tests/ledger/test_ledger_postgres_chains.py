@@ -1,0 +1,200 @@
+"""Chains of several writers in one PostgreSQL: who may write, who ends whose, what is verified."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+
+import pytest
+
+from entente.db import postgres_async
+from entente.db.address import Address, address_of
+from entente.db.postgres import PostgresDatabase
+from entente.db.postgres_migrate import migrate_postgres
+from entente.domain.errors import LedgerUnavailable, StartError
+from entente.domain.secret import Secret
+from entente.ledger import postgres
+from entente.ledger.appending import append_now
+from entente.ledger.model import AnyEntry
+from entente.ledger.places import verify
+from entente.ledger.postgres_reader import (
+    chains,
+    end_chain,
+    save_checkpoint,
+    side_entries,
+    start_books,
+    take_over,
+    take_over_dead,
+)
+from entente.ledger.store import Durability
+from tests.kit.desks import Desk, desk
+from tests.kit.entries import AT_NS, KEY, USD, granted, held, settled
+from tests.kit.run import run, until
+
+
+def test_one_that_is_alone_stays_alone(postgres_url: str) -> None:
+    """A second server is refused with what to do; others beside it are not asked."""
+
+    async def scenario() -> None:
+        async with desk(postgres_url) as first:
+            second = Desk(postgres_url, Durability.FULL, alone=True)
+            with pytest.raises(StartError, match="Another entente serves from the database"):
+                await second.journal.open()
+            second.database.close()
+            await first.serve("r")
+
+    run(scenario())
+
+
+def test_chains_of_several_are_verified_together(postgres_url: str) -> None:
+    """Two servers and the command line, each with its own; nothing is fought over."""
+
+    async def scenario() -> None:
+        async with (
+            desk(postgres_url, alone=False) as first,
+            desk(postgres_url, alone=False) as second,
+        ):
+            append_now(first.database, [granted("g", 100)])
+            await asyncio.gather(
+                *(first.serve(f"a{number}") for number in range(30)),
+                *(second.serve(f"b{number}") for number in range(30)),
+            )
+            report = verify(first.database)
+            assert report.problems == []
+            assert (report.grants, report.requests) == (1, 60)
+            assert len(chains(first.database)) == 3
+            assert side_entries(second.database, 0, second.journal.chain)[1] == [granted("g", 100)]
+
+    run(scenario())
+
+
+def test_a_living_chain_is_not_taken_over(postgres_url: str) -> None:
+    """Its lock is held for as long as its session lives."""
+
+    async def scenario() -> None:
+        async with desk(postgres_url) as open_desk:
+            await open_desk.ledger.hold(held("r", 5, bounded=False))
+            assert take_over(open_desk.database, open_desk.journal.chain, AT_NS) is None
+            assert take_over_dead(open_desk.database, AT_NS) == {}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_dead_chain_is_ended_once(postgres_url: str, checkpoint: bool) -> None:
+    """Its holds are settled at their bound; its sums are the next start's."""
+
+    async def scenario() -> None:
+        dead = Desk(postgres_url, Durability.FULL, alone=True)
+        migrate_postgres(dead.database, AT_NS)
+        await dead.journal.open()
+        await dead.serve("done")
+        if checkpoint:
+            save_checkpoint(dead.database, dead.journal.chain, dead.checkpoints.position())
+        await dead.ledger.hold(held("open", 7, bounded=False))
+        dead.journal._task.cancel()  # type: ignore[union-attr]
+        dead.end_session()
+        with closing(dead.database) as other:
+            while not (ended := take_over_dead(other, AT_NS)):
+                pass
+            assert ended == {dead.journal.chain: 1}
+            assert take_over_dead(other, AT_NS) == {}
+            assert verify(other).problems == []
+            books = start_books(other, AT_NS).books
+            assert books.balance(f"available:{KEY}", USD) == -8
+            assert books.held(KEY, USD) == 0
+            # Late, as one that lives a moment longer might.
+            end_chain(other, dead.journal.chain, dead.checkpoints.position(), AT_NS)
+            save_checkpoint(other, dead.journal.chain, dead.checkpoints.position())
+            assert verify(other).problems == []
+
+    run(scenario())
+
+
+def test_a_worker_that_was_held_for_dead_begins_anew(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chain is closed: what it held is settled there, and its books are read again."""
+    connect, away = postgres_async.open_session, asyncio.Event()
+
+    async def wait(address: Address) -> object:
+        await away.wait()
+        return await connect(address)
+
+    async def scenario() -> None:
+        async with desk(postgres_url) as open_desk:
+            first = open_desk.journal.chain
+            cut_off = held("cut-off", 5, bounded=False)
+            await open_desk.ledger.hold(cut_off)
+            monkeypatch.setattr(postgres, "open_session", wait)
+            open_desk.end_session()
+            await until(lambda: bool(take_over_dead(open_desk.database, AT_NS)))
+            late = open_desk.ledger.settle(settled(cut_off, 1))
+            away.set()
+            with pytest.raises(LedgerUnavailable, match="cut off"):
+                await late
+            await until(lambda: open_desk.taken_over == 1)
+            await open_desk.serve("after")
+            assert open_desk.journal.chain != first
+            assert open_desk.names() == [
+                *("hold:cut-off", "settle:cut-off"),
+                *("hold:after", "settle:after"),
+            ]
+            assert verify(open_desk.database).problems == []
+            assert open_desk.ledger.books.balance(f"available:{KEY}", USD) == -6
+
+    run(scenario())
+
+
+# ---- what verification finds ----
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("UPDATE entries SET line = '{}' WHERE seq = 1", "does not follow"),
+        ("DELETE FROM entries WHERE seq = 2", "was closed at entry"),
+        ("UPDATE balances SET nano = nano + 1", "add up to"),
+        ("UPDATE chains SET seq = 1 WHERE id = 1", "was closed at entry 1"),
+        ("DELETE FROM entries WHERE chain = 2", "is in no chain"),
+        (
+            "INSERT INTO entries SELECT 3, seq, at_ns, name, line, hash FROM entries LIMIT 2",
+            "stands 2",
+        ),
+    ],
+)
+def test_damage_is_found(postgres_url: str, damage: str, found: str) -> None:
+    """By somebody with the right to the tables, past the triggers."""
+
+    async def fill() -> None:
+        async with desk(postgres_url) as open_desk:
+            await open_desk.serve("r")
+            reached = open_desk.checkpoints.position()
+            await open_desk.ledger.aclose()
+            end_chain(open_desk.database, open_desk.journal.chain, reached, AT_NS)
+            append_now(open_desk.database, [granted("g", 100)])
+
+    run(fill())
+    with closing(PostgresDatabase(address_of(Secret(postgres_url)))) as database:
+        assert verify(database).problems == []
+        database.execute("SET session_replication_role = replica")  # no triggers
+        database.execute(damage)
+        problems = verify(database).problems
+        assert [problem for problem in problems if found in problem]
+
+
+def test_a_budget_that_was_not_kept_is_found(postgres_url: str) -> None:
+    """No chain by itself can say so: the grant stands in another one."""
+
+    async def scenario() -> None:
+        async with desk(postgres_url) as open_desk:
+            append_now(open_desk.database, [granted("g", 10)])
+            open_desk.ledger.see([granted("g", 100)])
+            hold = held("r", 50)
+            await open_desk.ledger.hold(hold)
+            entries: list[AnyEntry] = [settled(hold, 50)]
+            await asyncio.gather(*(open_desk.ledger.settle(entry) for entry in entries))  # type: ignore[arg-type]
+            (problem,) = verify(open_desk.database).problems
+            assert "has spent and held 0.00000004 USD more than it was granted" in problem
+
+    run(scenario())
