@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import anthropic
@@ -13,10 +14,10 @@ import pytest
 
 from entente.domain.chat import Status
 from entente.domain.inference import Stop
-from entente.domain.usage import Usage
+from entente.domain.usage import TOKEN_CLASSES, Usage
 from tests.support.clients.client import Client, Wish
-from tests.support.matrix.bench import WRONG_KEY, Bench
-from tests.support.matrix.features import FEATURES, TOOLS
+from tests.support.matrix.bench import RATES_NANO, WRONG_KEY, Bench
+from tests.support.matrix.features import FEATURES, PASSES, TOOLS
 from tests.support.matrix.page import CHAT, CLIENTS, MESSAGES, PROVIDERS
 from tests.support.server import Got, Key
 from tests.support.standins.scenes import SCENES, Asked
@@ -183,6 +184,61 @@ def test_what_cannot_be_read_is_refused(bench: Bench, client: Client, provider: 
     if crosses:
         assert "messages" in client.wrong(got.body).message
     assert bench.settlement(key).cost_nano == 0
+
+
+# ---- whole answers ----
+
+ENDS: Final = re.compile(rb'"(finish_?[rR]eason|stop_?[rR]eason)":"\w+"')
+"""Where an answer of any vendor's says how it ended."""
+
+
+@pytest.mark.parametrize(
+    ("client", "provider"),
+    [
+        (client, name)
+        for client in CLIENTS
+        for name in ("openai", "azure", "anthropic", "gemini", "bedrock")
+        if (client.name, name) not in PASSES
+    ],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+def test_an_answer_that_does_not_say_how_it_ended(
+    bench: Bench, client: Client, provider: str
+) -> None:
+    """It is no answer in another dialect, and not asked for again; what it used is charged."""
+    standin, key, scene = standin_of(bench, provider), bench.key(), SCENES["cached"]
+    good = standin.whole(scene, Asked(model="m", stream=False, said=()))
+    standin.raw, found = ENDS.subn(rb'"\1":null', good)
+    assert found == 1
+    before = len(standin.requests)
+    try:
+        got = ask(bench, client, provider, Wish(scene="cached"), key)
+    finally:
+        standin.raw = None
+    assert got.status == 502
+    assert "did not come to an end" in client.wrong(got.body).message
+    assert len(standin.requests) == before + 1
+    settled = bench.settlement(key)
+    assert (settled.status, settled.upstream_status) == (Status.FAILED, 200)
+    assert (settled.usage, settled.estimated) == (standin.tells(scene, stream=False).usage, False)
+    counts = zip(TOKEN_CLASSES, settled.usage.counts(), strict=True)
+    assert settled.cost_nano == sum(RATES_NANO[name] * n for name, n in counts if n) > 0
+
+
+@pytest.mark.parametrize("provider", ["azure", "gemini"])
+@pytest.mark.parametrize("ended", [0, 1, 2])
+def test_every_choice_has_to_end(bench: Bench, provider: str, ended: int) -> None:
+    """One of two that broke off is as little an answer as both of them."""
+    standin, key, scene = standin_of(bench, provider), bench.key(), SCENES["text"]
+    good = standin.whole(scene, Asked(model="m", stream=False, said=(), settings={"n": 2}))
+    standin.raw, found = ENDS.subn(rb'"\1":null', good, count=2 - ended) if ended < 2 else (good, 0)
+    assert found == 2 - ended
+    try:
+        got = ask(bench, CHAT, provider, Wish(scene="text"), key, n=2)
+    finally:
+        standin.raw = None
+    assert got.status == (200 if ended == 2 else 502)
+    assert bench.settlement(key).status is (Status.COMPLETE if ended == 2 else Status.FAILED)
 
 
 # ---- streams ----

@@ -252,7 +252,7 @@ class UpstreamClosed(UpstreamError):
 
 
 class UpstreamProtocolError(UpstreamError):
-    """What the provider sent is not HTTP/1.1, or breaks one of our bounds."""
+    """What the provider sent is not HTTP/1.1 or no whole answer, or breaks one of our bounds."""
 
 
 class UpstreamRefused(UpstreamError):

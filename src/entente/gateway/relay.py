@@ -40,6 +40,10 @@ _PASSED_HEADERS: Final = (
 _BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
 )
+_NO_END: Final = (
+    "The provider's answer did not come to an end of its own, so it cannot be passed on as a whole "
+    "one. What it used is charged. Send the request again."
+)
 _COMPRESSED: Final = (
     "The provider compressed its answer although it was asked not to, so it cannot be metered."
 )
@@ -96,9 +100,12 @@ async def relay(
     body = await answer.read(ANSWER_BYTES_MAX)
     outcome.report(None, len(body))
     whole = way.whole(call, body, made)
-    outcome.status, outcome.service_tier = whole.status, whole.service_tier
+    outcome.service_tier = whole.service_tier
     if whole.usage is not None:
         outcome.known(whole.usage)
+    if way.crosses and whole.status is Status.TRUNCATED:
+        raise UpstreamProtocolError(_NO_END)
+    outcome.status = whole.status
     shown = side.annotate(whole.body) if side.annotate is not None else whole.body
     return Reply(answer.status, headers, shown)
 

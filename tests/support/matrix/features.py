@@ -36,6 +36,14 @@ OPENAI: Final = "OpenAI chat"
 AZURE: Final = "Azure chat"
 RESPONSES: Final = "OpenAI responses"
 ANTHROPIC: Final = "Anthropic messages"
+PASSES: Final = {
+    (OPENAI, "openai"),
+    (RESPONSES, "openai"),
+    (AZURE, "openai"),
+    (AZURE, "azure"),
+    (ANTHROPIC, "anthropic"),
+}
+"""Clients and providers that speak the same dialect."""
 _CHAT_CLIENTS: Final = (OPENAI, AZURE)
 _STOPPING: Final = (OPENAI, AZURE, ANTHROPIC)
 """Whose dialects have stop sequences."""

@@ -69,6 +69,9 @@ Bedrock is asked for a Claude model; what other families take differs.
 A stream that fails ends in the client's own error event, never in a stop reason or an end marker.
 Its one settlement is `failed` where the provider said so, and `truncated` where its bytes just
 ended. What a provider did not report is charged by what it sent, and marked as estimated.
+
+A whole answer that does not say how it ended has no form in another dialect: it is a 502, settled
+as `failed`, and charged for what the provider reported of it.
 """
 
 

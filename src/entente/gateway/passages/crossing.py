@@ -128,8 +128,7 @@ class CrossingStream(Followed):
 
 
 def _status(answer: ChatAnswer) -> Status:
-    """Say how a whole answer ended."""
-    if not answer.choices:
-        return Status.FAILED
-    stops = [choice.stop for choice in answer.choices if choice.stop is not None]
-    return status_of(stops) if stops else Status.TRUNCATED
+    """Say how a whole answer ended: it did when each of its choices did, and there is one."""
+    stops = [choice.stop for choice in answer.choices]
+    ended = [stop for stop in stops if stop is not None]
+    return status_of(ended) if ended and len(ended) == len(stops) else Status.TRUNCATED
