@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.domain.windows import LIFETIME_KEY, Window, end_ns, key_of, span_of, zone_of
+from entente.domain.windows import LIFETIME_KEY, Window, end_ns, span_of, zone_of
 from tests.kit.run import PROPERTY
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Apia")
@@ -65,8 +65,8 @@ def test_a_moment_is_before_the_end_of_its_window(window: Window, zone: str, at_
     assert ends_ns is not None
     assert at_ns < ends_ns
     assert end_ns(key) == ends_ns
-    assert key_of(window, zone, ends_ns - 1_000_000_000) == key
-    assert key_of(window, zone, ends_ns) != key
+    assert span_of(window, zone, ends_ns - 1_000_000_000) == (key, ends_ns)
+    assert span_of(window, zone, ends_ns)[0] != key
 
 
 def test_a_lifetime_has_no_end() -> None:
@@ -92,4 +92,4 @@ def test_what_is_no_key(key: str) -> None:
 def test_utc_is_what_it_is() -> None:
     """The keys of UTC carry no zone."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    assert key_of(Window.DAY, "UTC", int(at.timestamp()) * 10**9) == "2026-01-01"
+    assert span_of(Window.DAY, "UTC", int(at.timestamp()) * 10**9)[0] == "2026-01-01"

@@ -10,6 +10,7 @@ import pytest
 from entente.domain.chat import Surface
 from entente.domain.errors import ConfigError, UpstreamRefused
 from entente.domain.secret import Secret
+from entente.gateway.sides import PROVIDERS
 from entente.net import ClientOptions
 from entente.providers.azure import IN_DEPLOYMENTS
 from entente.providers.base import Provider
@@ -59,7 +60,6 @@ class Kind(NamedTuple):
     parts: dict[str, Any]
     dialect: str
     surfaces: Collection[Surface]
-    chat_surface: Surface
     target: str = ""
     headers: tuple[tuple[str, str], ...] = ()
 
@@ -69,7 +69,6 @@ ALL: Final[dict[str, Kind]] = {
         {"api_key": KEY},
         "openai",
         EVERY | {Surface.CHAT},
-        Surface.CHAT,
         "/models",
         (("authorization", f"Bearer {CANARY}"),),
     ),
@@ -77,7 +76,6 @@ ALL: Final[dict[str, Kind]] = {
         {"api_key": KEY, "api_version": "2024-10-21"},
         "azure",
         IN_DEPLOYMENTS,
-        Surface.CHAT,
         "/openai/models?api-version=2024-10-21",
         (("api-key", CANARY),),
     ),
@@ -85,7 +83,6 @@ ALL: Final[dict[str, Kind]] = {
         {"api_key": KEY, "betas": ("one",)},
         "anthropic",
         {Surface.MESSAGES},
-        Surface.MESSAGES,
         "/v1/models?limit=1",
         (
             ("x-api-key", CANARY),
@@ -97,7 +94,6 @@ ALL: Final[dict[str, Kind]] = {
         {"api_key": KEY},
         "gemini",
         {Surface.EMBEDDINGS},
-        Surface.CHAT,
         "/models?pageSize=1",
         (("x-goog-api-key", CANARY),),
     ),
@@ -105,12 +101,11 @@ ALL: Final[dict[str, Kind]] = {
         {"api_key": KEY, "region": "us-east-1"},
         "bedrock",
         {Surface.EMBEDDINGS},
-        Surface.CHAT,
         "/async-invoke?maxResults=1",
         (("authorization", f"Bearer {CANARY}"),),
     ),
-    "local": Kind({}, "openai", {Surface.CHAT, Surface.COMPLETIONS}, Surface.CHAT),
-    "scripted": Kind({}, "openai", {Surface.CHAT, Surface.EMBEDDINGS}, Surface.CHAT),
+    "local": Kind({}, "openai", {Surface.CHAT, Surface.COMPLETIONS}),
+    "scripted": Kind({}, "openai", {Surface.CHAT, Surface.EMBEDDINGS}),
 }
 
 
@@ -124,13 +119,13 @@ def test_every_kind_is_here() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_what_a_kind_is(kind: str) -> None:
-    """Its dialect, what it takes from clients as it comes, and on what surface it chats."""
+    """Its dialect, what it takes from clients as it comes, and that it is asked to chat on it."""
     expected = ALL[kind]
     provider = make(kind, **expected.parts)
     assert (provider.name, provider.dialect) == ("p", expected.dialect)
     assert provider.surfaces == set(expected.surfaces)
-    assert provider.chat_surface is expected.chat_surface
-    assert provider.chat_surface in provider.surfaces or kind in CHATS_IN_ITS_OWN_WORDS
+    asked_on = PROVIDERS[provider.dialect].surface
+    assert asked_on in provider.surfaces or kind in CHATS_IN_ITS_OWN_WORDS
     assert provider.quirks is None
     assert isinstance(provider, Checkable) == bool(expected.target)
 

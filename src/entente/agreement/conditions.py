@@ -266,11 +266,6 @@ def _shown(value: object) -> str:
     return "a list" if isinstance(value, list | tuple) else repr(value)[:80]
 
 
-def parsed(raw: object) -> Node:
-    """Give the meaning of a condition that a clause keeps in its written form."""
-    return parse(raw).node
-
-
 def schema() -> dict[str, Any]:
     """Describe conditions in JSON Schema; `parse` says more, and better."""
     scalar = [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}]

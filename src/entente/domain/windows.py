@@ -46,15 +46,14 @@ def zone_of(name: str) -> ZoneInfo:
         raise ValueError(message) from error
 
 
-def key_of(window: Window, zone: str, at_ns: int) -> str:
-    """Give the key of the window that a moment is in."""
-    return _key(window, zone, at_ns)[0]
-
-
 def span_of(window: Window, zone: str, at_ns: int) -> tuple[str, int | None]:
     """Give the key of the window that a moment is in, and when it ends, in ns since 1970."""
-    key, start = _key(window, zone, at_ns)
-    return key, None if start is None else _ns(_next(window, start))
+    if window is Window.LIFETIME:
+        return LIFETIME_KEY, None
+    moment = datetime.fromtimestamp(at_ns // NS_PER_S, UTC).astimezone(zone_of(zone))
+    start = _FLOOR[window](moment)
+    text = _WRITE[window](start)
+    return text if zone == UTC_NAME else f"{text}@{zone}", _ns(_next(window, start))
 
 
 def end_ns(key: str) -> int | None:
@@ -64,16 +63,6 @@ def end_ns(key: str) -> int | None:
         return None
     window, start = _start(text)
     return _ns(_next(window, start.replace(tzinfo=zone_of(zone or UTC_NAME))))
-
-
-def _key(window: Window, zone: str, at_ns: int) -> tuple[str, datetime | None]:
-    """Write the key of a window; give its start, too."""
-    if window is Window.LIFETIME:
-        return LIFETIME_KEY, None
-    moment = datetime.fromtimestamp(at_ns // NS_PER_S, UTC).astimezone(zone_of(zone))
-    start = _FLOOR[window](moment)
-    text = _WRITE[window](start)
-    return text if zone == UTC_NAME else f"{text}@{zone}", start
 
 
 def _midnight(moment: datetime) -> datetime:

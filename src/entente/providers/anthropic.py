@@ -23,7 +23,6 @@ class AnthropicProvider:
 
     dialect = "anthropic"
     surfaces = frozenset({Surface.MESSAGES})
-    chat_surface = Surface.MESSAGES
     credentials = ("api_key",)
     quirks = None
 

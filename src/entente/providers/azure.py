@@ -50,7 +50,6 @@ class AzureProvider:
     """A resource of Azure OpenAI, whose deployments are the models."""
 
     dialect = "azure"
-    chat_surface = Surface.CHAT
     quirks = None
 
     def __init__(

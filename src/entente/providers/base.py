@@ -16,8 +16,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """One call to a provider, already in the provider's own dialect.
 
     `surface` is one that the provider serves natively or, where a call has crossed from
-    another dialect, its `chat_surface`. `body` is the JSON or the form to send; `model` is the
-    provider's name of the model, which the body carries as well where the dialect has it there.
+    another dialect, the one on which its own chats. `body` is the JSON or the form to send;
+    `model` is the provider's name of the model, which the body carries as well where the dialect
+    has it there.
     """
 
     surface: Surface
@@ -84,10 +85,6 @@ class Provider(Protocol):
     @property
     def credentials(self) -> tuple[str, ...]:
         """The settings that say who we are there, for an administrator; at least one."""
-
-    @property
-    def chat_surface(self) -> Surface:
-        """The surface on which it is asked to chat, whatever the client's was."""
 
     @property
     def quirks(self) -> Quirks | None:

@@ -42,7 +42,6 @@ class BedrockProvider:
 
     dialect = "bedrock"
     surfaces = frozenset({Surface.EMBEDDINGS})
-    chat_surface = Surface.CHAT
     quirks = None
 
     def __init__(

@@ -27,7 +27,6 @@ class GeminiProvider:
 
     dialect = "gemini"
     surfaces = frozenset({Surface.EMBEDDINGS})
-    chat_surface = Surface.CHAT
     credentials = ("api_key",)
     quirks = None
 

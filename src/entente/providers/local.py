@@ -33,7 +33,6 @@ class LocalProvider:
 
     dialect = "openai"
     surfaces = ALSO | {Surface.CHAT}
-    chat_surface = Surface.CHAT
     credentials = ("api_key",)
     quirks = None
 

@@ -46,7 +46,6 @@ class OpenAIProvider:
     """A provider that gets OpenAI's dialect, with our credentials."""
 
     dialect = "openai"
-    chat_surface = Surface.CHAT
     credentials = ("api_key",)
 
     def __init__(

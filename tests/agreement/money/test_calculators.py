@@ -145,26 +145,44 @@ def _stake(**changes: Any) -> Stake:
     return msgspec.convert(plain | changes, Stake, dec_hook=dec_hook)
 
 
+def _table(**holdings: int | str) -> list[dict[str, Any]]:
+    """Write holdings of common shares."""
+    return [{"holder": h, "security": "common", "units": units} for h, units in holdings.items()]
+
+
+def _issue(units: Fraction, *, security: str = "common", company: str = "group") -> Issued:
+    """Issue papers to a newcomer."""
+    return Issued(
+        id="1", at_ns=0, known_ns=0, company=company, holder="new", security=security, units=units
+    )
+
+
 def test_the_published_stakes() -> None:
-    """135 for 27 % is 500 in all; 32.5 to 27 % is 16.9231 % of newcomers; 26 + 27 + 47."""
-    assert captable.shares(_stake(whole=100)) == {
-        "foundation": F(26, 100),
-        "msft": F(27, 100),
-        "others": F(47, 100),
-    }
+    """26 + 27 + 47 are the whole company; 27 % of it are 135, so that it is worth 500."""
+    table = captable.shares(_stake(whole=100))
+    assert table == {"foundation": F(26, 100), "msft": F(27, 100), "others": F(47, 100)}
     assert captable.problems(_stake(whole=100)) == ()
-    assert captable.whole_value(F(135), F(27, 100)) == 500
-    new = captable.newcomers(F("0.325"), F("0.27"))
-    assert (new, round(float(new) * 100, 4)) == (F(11, 65), 16.9231)
-    assert captable.diluted({"msft": F("0.325")}, new) == {"msft": F("0.27")}
+    assert F(135) / table["msft"] == 500
+
+
+@pytest.mark.parametrize(
+    ("before", "newcomers", "after"),
+    [
+        ("32.5", F(11, 65), F(27, 100)),  # 32.5 to 27 %: 16.9231 % are newcomers'
+        ("27", F(122, 852), F(1971, 8520)),  # 122 of 852: 27 to 23.1338 %
+    ],
+)
+def test_what_is_newly_issued_dilutes(before: str, newcomers: Fraction, after: Fraction) -> None:
+    """The published rounds, as events behind a table of a hundred shares."""
+    stake = _stake(holdings=_table(msft=before, others=str(100 - F(before))))
+    table = captable.shares(stake, [_issue(100 * newcomers / (1 - newcomers))])
+    assert table["new"] == newcomers
+    assert table["msft"] == after
 
 
 def test_a_table_that_sums_to_98() -> None:
     """28 + 27 + 25 + 13 + 4 + 1 is not the whole company."""
-    table = [
-        {"holder": holder, "security": "common", "units": units}
-        for holder, units in zip("abcdef", (28, 27, 25, 13, 4, 1), strict=True)
-    ]
+    table = _table(a=28, b=27, c=25, d=13, e=4, f=1)
     (problem,) = captable.problems(_stake(holdings=table, whole=100))
     assert "sum to 98, not to 100; 2 are missing" in problem
 
@@ -172,13 +190,10 @@ def test_a_table_that_sums_to_98() -> None:
 def test_a_cap_table_is_its_events_on_a_basis() -> None:
     """What counts depends on the basis; later issues dilute."""
     issued = [
-        Issued(id="1", at_ns=0, known_ns=0, company="group", holder="new", security="preferred",
-               units=F(100)),
-        Issued(id="2", at_ns=0, known_ns=0, company="group", holder="new", security="warrant",
-               units=F(50)),
-        Issued(id="3", at_ns=0, known_ns=0, company="other", holder="new", security="common",
-               units=F(9)),
-    ]  # fmt: skip
+        _issue(F(100), security="preferred"),
+        _issue(F(50), security="warrant"),
+        _issue(F(9), company="other"),
+    ]
     assert captable.shares(_stake(), issued)["msft"] == F(27, 250)
     assert captable.shares(_stake(basis="outstanding"), issued)["msft"] == F(27, 100)
     assert captable.counted(_stake(basis="as_converted_diluted"), issued) == {

@@ -6,7 +6,7 @@ stand, as if its preferred were converted, and as if every warrant were exercise
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final
 
@@ -65,18 +65,3 @@ def problems(stake: Stake, issued: Iterable[Issued] = ()) -> tuple[str, ...]:
             f"{missed} are missing on the basis {stake.basis}"
         )
     return tuple(found)
-
-
-def diluted(table: Mapping[str, Fraction], newcomers: Fraction) -> dict[str, Fraction]:
-    """Give the shares of a table once `newcomers` (below 1) of the company are newly issued."""
-    return {holder: share * (1 - newcomers) for holder, share in table.items()}
-
-
-def newcomers(before: Fraction, after: Fraction) -> Fraction:
-    """Give the share that was newly issued where one holder went from `before` to `after`."""
-    return 1 - after / before
-
-
-def whole_value(value: Fraction, share: Fraction) -> Fraction:
-    """Give what the whole company is worth where a share of it is worth `value`."""
-    return value / share

@@ -89,7 +89,6 @@ class ScriptedProvider:
 
     dialect = "openai"
     surfaces = frozenset({Surface.CHAT, Surface.EMBEDDINGS})
-    chat_surface = Surface.CHAT
     credentials = ("api_key",)
     quirks = None
 
