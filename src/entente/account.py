@@ -19,6 +19,7 @@ from entente.http.neighbours import Neighbours
 from entente.objects import Objects
 from entente.routing.catalog import Catalog
 from entente.routing.deployments import Deployments
+from entente.telemetry.trouble import Trouble
 
 CHECK_S: Final = 0.5
 _log = logging.getLogger("entente.account")
@@ -57,6 +58,7 @@ async def open_account(
 async def _watch(objects: Objects, managed: ManagedDeployments) -> None:
     """Read deployments again whenever another worker has written."""
     seen = -1
+    outage = Trouble(_log, "deployments stay as they were: %s", "deployments are read again")
     while True:
         await asyncio.sleep(CHECK_S)
         try:
@@ -65,4 +67,6 @@ async def _watch(objects: Objects, managed: ManagedDeployments) -> None:
                 await managed.load()
                 seen = version
         except StorageUnavailable as error:
-            _log.warning("deployments stay as they were: %s", error.message)
+            outage.begin(error.message)
+        else:
+            outage.end()

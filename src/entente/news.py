@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from entente.domain.errors import EntenteError
+from entente.telemetry.trouble import Trouble
 
 RETRY_S: Final = 0.25
 """What could not be read is read again so soon: a change must not stay unseen."""
@@ -27,6 +28,7 @@ class News:
         """Start with nobody listening."""
         self._listeners: list[Callable[[], None]] = []
         self._again: asyncio.TimerHandle | None = None
+        self._outage = Trouble(_log, "a change is not seen yet: %s", "changes are seen again")
 
     def listen(self, reload: Callable[[], None]) -> None:
         """Have `reload` called after each change, behind those that listen already."""
@@ -41,8 +43,10 @@ class News:
             for reload in self._listeners:
                 reload()
         except EntenteError as error:
-            _log.warning("a change is not seen yet: %s", error.message)
+            self._outage.begin(error.message)
             self._again = asyncio.get_running_loop().call_later(RETRY_S, self.changed)
+        else:
+            self._outage.end()
 
     def close(self) -> None:
         """Tell nobody any more."""

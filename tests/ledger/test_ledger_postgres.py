@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from entente.db import postgres_async
 from entente.db.address import Address
 from entente.domain.errors import LedgerUnavailable
-from entente.ledger import postgres
+from entente.ledger import postgres, postgres_watch
+from entente.ledger.appending import append_now
 from entente.ledger.places import verify
 from entente.ledger.postgres_chain import Chain, Line
 from entente.ledger.postgres_reader import chains
 from entente.ledger.store import Durability
 from tests.kit.desks import desk
-from tests.kit.entries import KEY, USD, held, settled
+from tests.kit.entries import KEY, USD, granted, held, settled
 from tests.kit.run import run, until
 from tests.support.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from entente.db.postgres_async import Session
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,68 @@ def test_a_server_that_stops_and_starts(own_server: PostgresServer, own_url: str
             assert verify(open_desk.database).problems == []
 
     run(scenario())
+
+
+def test_a_long_absence_is_said_once(
+    own_server: PostgresServer,
+    own_url: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And once that it is over, however often everybody has tried meanwhile."""
+    for module in (postgres, postgres_watch):
+        monkeypatch.setattr(module, "RETRY_S", 0.01)
+    monkeypatch.setattr(postgres, "RETRY_S_MAX", 0.01)
+    connect, tries = postgres_async.open_session, {"journal": 0, "watch": 0, "chore": 0}
+
+    def counting(name: str) -> Callable[[Address], Awaitable[Session]]:
+        async def count(address: Address) -> Session:
+            tries[name] += 1
+            return await connect(address)
+
+        return count
+
+    monkeypatch.setattr(postgres, "open_session", counting("journal"))
+    monkeypatch.setattr(postgres_watch, "open_session", counting("watch"))
+
+    async def scenario() -> None:
+        async with desk(own_url) as open_desk:
+            heard = asyncio.Event()
+
+            async def hear(_: frozenset[str]) -> None:
+                heard.set()
+
+            async def chore() -> None:
+                tries["chore"] += 1
+                if open_desk.journal.trouble is not None:
+                    raise LedgerUnavailable(open_desk.journal.trouble)
+
+            watch = postgres_watch.Watch(open_desk.address, hear, {0.01: chore})
+            watch.start()
+            append_now(open_desk.database, [granted("g", 100)])
+            await heard.wait()
+            own_server.stop()
+            await until(lambda: open_desk.journal.trouble is not None)
+            before = dict(tries)
+            await until(lambda: all(tries[name] > before[name] + 5 for name in tries))
+            own_server.start()
+            open_desk.database.close()
+            await until(lambda: "news of the database are heard again" in caplog.messages)
+            await until(lambda: "a chore of the database is done again" in caplog.messages)
+            await open_desk.serve("after")
+            await watch.aclose()
+
+    run(scenario())
+    said = [message.partition(":")[0] for message in caplog.messages]
+    assert sorted(said) == [
+        "a chore of the database is done again",
+        "a chore of the database is put off",
+        "news of the database are heard again",
+        "news of the database are not heard",
+        "the journal can be written again",
+        "the journal cannot be written",
+        "the journal's session is lost",
+    ]
 
 
 @pytest.mark.parametrize("durability", Durability)
@@ -222,8 +289,22 @@ def test_a_refused_hold_that_stands_is_told(
     run(scenario())
 
 
-def test_what_the_database_refuses_is_refused_until_it_no_longer_does(postgres_url: str) -> None:
-    """As with a full disk: the reason is told, settlements wait, and it recovers by itself."""
+def test_what_the_database_refuses_is_refused_until_it_no_longer_does(
+    postgres_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a full disk: the reason is told, settlements wait, and it recovers by itself.
+
+    In the log it is told once, though one session after the other is given up for it.
+    """
+    monkeypatch.setattr(postgres, "RETRY_S_MAX", 0.01)
+    connect, sessions = postgres_async.open_session, 0
+
+    async def count(address: Address) -> Session:
+        nonlocal sessions
+        sessions += 1
+        return await connect(address)
+
+    monkeypatch.setattr(postgres, "open_session", count)
 
     async def scenario() -> None:
         async with desk(postgres_url) as open_desk:
@@ -243,6 +324,7 @@ def test_what_the_database_refuses_is_refused_until_it_no_longer_does(postgres_u
                 await closing_
             with pytest.raises(LedgerUnavailable, match="no space left"):
                 await open_desk.ledger.hold(held("refused", 5, bounded=False))
+            await until(lambda: sessions > 5)
             open_desk.database.execute("DROP TRIGGER full_disk ON entries")
             await until(lambda: open_desk.journal.trouble is None)
             await open_desk.serve("after")
@@ -250,3 +332,5 @@ def test_what_the_database_refuses_is_refused_until_it_no_longer_does(postgres_u
             assert verify(open_desk.database).problems == []
 
     run(scenario())
+    said = [message.partition(":")[0] for message in caplog.messages]
+    assert said == ["the journal cannot be written", "the journal can be written again"]

@@ -23,6 +23,7 @@ from entente.control.targets import check_url, chosen
 from entente.control.times import NS_PER_S
 from entente.domain.errors import EntenteError, LedgerError, UpstreamConnectError
 from entente.net import Client, ClientOptions, Timeouts
+from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class Deliverer:
         self._running: dict[asyncio.Task[None], Due] = {}
         self._task: asyncio.Task[None] | None = None
         self._swept_s = 0.0
+        self._outage = Trouble(_log, "webhooks wait: %s", "webhooks are delivered again")
         self._expired_to_ns = now_ns() - DAY_NS
         """Of keys that ended before, it was told; or it is too long ago."""
 
@@ -90,7 +92,9 @@ class Deliverer:
             try:
                 await self._turn()
             except LedgerError as error:
-                _log.warning("webhooks wait: %s", error.message)
+                self._outage.begin(error.message)
+            else:
+                self._outage.end()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._news.wait()

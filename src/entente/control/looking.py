@@ -15,6 +15,7 @@ from entente.domain.errors import LedgerError
 from entente.domain.windows import end_ns
 from entente.ledger.meters import read_meter
 from entente.ledger.standings import standings
+from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from entente.control.desk import Clerk
@@ -42,6 +43,9 @@ class Look:
         self._ledger = ledger
         self._now_ns = now_ns
         self._asks_for_others = asks_for_others
+        self._outage = Trouble(
+            _log, "shared budgets are not looked at: %s", "shared budgets are looked at again"
+        )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -74,7 +78,9 @@ class Look:
             return []
         now_ns = self._now_ns()
         try:
-            return await self._clerk.do(lambda desk: standings(desk.base.database, rules, now_ns))
+            found = await self._clerk.do(lambda desk: standings(desk.base.database, rules, now_ns))
         except LedgerError as error:
-            _log.warning("shared budgets are not looked at: %s", error.message)
+            self._outage.begin(error.message)
             return []
+        self._outage.end()
+        return found

@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from entente.domain.errors import LedgerError
+from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,9 @@ class Teller:
         self._line: deque[Event] = deque()
         self._some = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._outage = Trouble(_log, "events wait: %s", "events are written again")
+        self._dropped = 0
+        """Since the database took one last."""
 
     def start(self) -> None:
         """Begin to write."""
@@ -43,8 +47,10 @@ class Teller:
     def tell(self, event: Event) -> None:
         """Put an event in line. Costs nothing that a request would notice."""
         if len(self._line) >= LINE_MAX:
-            dropped = self._line.popleft()
-            _log.warning("an event %s is dropped: the database takes none", dropped.type)
+            self._line.popleft()
+            if not self._dropped:
+                _log.warning("events are dropped: the database takes none")
+            self._dropped += 1
         self._line.append(event)
         self._some.set()
 
@@ -65,10 +71,19 @@ class Teller:
             try:
                 await self._write()
             except LedgerError as error:
-                _log.warning("events wait: %s", error.message)
+                self._outage.begin(error.message)
                 await asyncio.sleep(RETRY_S)
+            else:
+                self._note_well()
             if not self._line:
                 self._some.clear()
+
+    def _note_well(self) -> None:
+        """Say, where it was said that it does not, that the database takes events again."""
+        self._outage.end()
+        if self._dropped:
+            _log.warning("%d events were dropped", self._dropped)
+            self._dropped = 0
 
     async def _write(self) -> None:
         """Write the first events of the line; they leave it when they are written."""

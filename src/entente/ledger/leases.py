@@ -19,6 +19,7 @@ from entente.ledger.lending.borrower import PACE_MS, RETRY_MS
 from entente.ledger.lending.desk import Answer, Desk, Part
 from entente.ledger.lending.messages import Statement, Verdict, Word
 from entente.ledger.meters import Counter
+from entente.telemetry.trouble import Trouble
 
 MS_PER_S: Final = 1_000
 NS_PER_MS: Final = 1_000_000
@@ -121,7 +122,11 @@ class Leases:
         """Meters whose window is over, and when that was seen."""
         self._swept_ms = now_ms()
         self._news = asyncio.Event()
-        self.trouble: str | None = None
+        self._outage = Trouble(
+            _log,
+            "limits and budgets cannot be asked for: %s",
+            "limits and budgets can be asked for again",
+        )
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def take(self, id: str, claims: Iterable[Claim], *, wait_s: float) -> None:
@@ -187,6 +192,11 @@ class Leases:
         if meter in self._desk.borrowers:
             self._desk.doubt(meter)
             self._news.set()
+
+    @property
+    def trouble(self) -> str | None:
+        """Say why the authority cannot be asked now; None where it can."""
+        return self._outage.text
 
     @property
     def meters(self) -> Iterable[str]:
@@ -290,12 +300,12 @@ class Leases:
             except (LedgerUnavailable, TimeoutError) as error:
                 for each in said:
                     desk.lost(each.meter)
-                self._set_trouble(str(error) or _NO_ANSWER)
+                self._away(str(error) or _NO_ANSWER)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, RETRY_S_MAX)
                 continue
             retry_s = RETRY_S
-            self._set_trouble(None)
+            self._outage.end()
             self.hear(heard)
 
     async def _until_news(self) -> None:
@@ -329,14 +339,7 @@ class Leases:
                     self._forgotten[meter] = used
                     del self._terms[meter], self._over[meter]
 
-    def _set_trouble(self, text: str | None) -> None:
-        """Note that the authority is away, which refuses who waits, or that it is back."""
-        if text is None:
-            if self.trouble is not None:
-                _log.info("limits and budgets can be asked for again")
-            self.trouble = None
-            return
-        if self.trouble is None:
-            _log.warning("limits and budgets cannot be asked for: %s", text)
-        self.trouble = text
+    def _away(self, text: str) -> None:
+        """Note that the authority is away, which refuses who waits."""
+        self._outage.begin(text)
         self._refuse(text)

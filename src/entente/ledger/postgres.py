@@ -32,6 +32,7 @@ from entente.ledger.postgres_chain import (
     take_lock,
 )
 from entente.ledger.store import Durability, OnWritten
+from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from entente.db.postgres_async import Session
@@ -139,6 +140,14 @@ class PostgresJournal:
         """Our chain was taken over, and the books are not read anew yet."""
         self._task: asyncio.Task[None] | None = None
         self.trouble: str | None = None
+        self._outage = Trouble(
+            _log,
+            "the journal cannot be written: %s",
+            "the journal can be written again",
+            logging.ERROR,
+        )
+        self._is_refusing = False
+        """The database says no to what is written: that a session lives is no sign yet."""
 
     async def open(self) -> None:
         """Begin a chain. Raises LedgerUnavailable, and StartError where another server is."""
@@ -271,6 +280,7 @@ class PostgresJournal:
         for item in written:
             item.told = True
         self._on_written(entries, self._chain.seq, self._chain.head)
+        self._outage.end()
 
     def _remember(self, batch: list[_Item], seq: int) -> None:
         """Keep what the disk may not have yet, as long as it may not."""
@@ -293,13 +303,15 @@ class PostgresJournal:
     async def _lost(self, error: BaseException) -> None:
         """Let go of the session. What the database says no to is refused at once."""
         text = said_by(self._address, error)
-        _log.warning("the journal's session is lost: %s", text)
         if self._chain is not None:
             self._chain.session.terminate()
         code = getattr(error, "sqlstate", None) or ""
-        if code and not code.startswith(GONE):
+        self._is_refusing = bool(code) and not code.startswith(GONE)
+        if self._is_refusing:
             self._refuse(text)
             await asyncio.sleep(RETRY_S_MAX)
+        elif self._outage.text is None:
+            _log.warning("the journal's session is lost: %s", text)
 
     async def _reconnect(self) -> bool:
         """Connect again, however long it takes; False when closing takes too long."""
@@ -314,6 +326,8 @@ class PostgresJournal:
             else:
                 if not self._line:
                     self.trouble = None
+                if not self._is_refusing:
+                    self._outage.end()
                 return True
             if self._gives_up():
                 return False
@@ -343,8 +357,8 @@ class PostgresJournal:
 
     def _refuse(self, text: str) -> None:
         """Tell who waits that nothing can be written now; settlements stay in line."""
-        if self.trouble is None and self._closing_s is None:
-            _log.error("the journal cannot be written: %s", text)
+        if self._closing_s is None:
+            self._outage.begin(text)
         self.trouble = text
         error = LedgerUnavailable(text)
         for item in (*self._doubtful, *self._line):

@@ -17,6 +17,7 @@ from entente.db.address import Address
 from entente.db.postgres_async import FAILURES, close_session, open_session, said_by
 from entente.db.postgres_schema import NEWS_CHANNEL
 from entente.domain.errors import EntenteError
+from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from entente.db.postgres_async import Session
@@ -43,7 +44,11 @@ class Watch:
         self._seen: dict[str, int] = {}
         self._notice = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.trouble: str | None = None
+        self._outage = Trouble(
+            _log,
+            "news of the database are not heard: %s",
+            "news of the database are heard again",
+        )
 
     def start(self) -> None:
         """Begin."""
@@ -68,17 +73,16 @@ class Watch:
                 await session.add_listener(NEWS_CHANNEL, self._heard)
                 while True:
                     await self._look(session)
-                    self.trouble = None
+                    self._outage.end()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(POLL_S):
                             await self._notice.wait()
             except FAILURES as error:
-                self.trouble = said_by(self._address, error)
+                self._outage.begin(said_by(self._address, error))
             except EntenteError as error:
-                self.trouble = error.message
+                self._outage.begin(error.message)
             finally:
                 await close_session(session)
-            _log.warning("news of the database are not heard: %s", self.trouble)
             await asyncio.sleep(RETRY_S)
 
     def _heard(self, *_: object) -> None:
@@ -97,9 +101,14 @@ class Watch:
 
     async def _do(self, every_s: float, chore: Chore) -> None:
         """Do a chore again and again; what fails now is done the next time."""
+        outage = Trouble(
+            _log, "a chore of the database is put off: %s", "a chore of the database is done again"
+        )
         while True:
             await asyncio.sleep(every_s)
             try:
                 await chore()
             except EntenteError as error:
-                _log.warning("a chore of the database is put off: %s", error.message)
+                outage.begin(error.message)
+            else:
+                outage.end()

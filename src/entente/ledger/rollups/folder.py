@@ -18,6 +18,7 @@ from entente.domain.errors import LedgerError, StorageUnavailable
 from entente.ledger.rollups.fold import STEP_ENTRIES, Folding
 from entente.ledger.rollups.table import Rollups
 from entente.ledger.rollups.tally import HOUR_S
+from entente.telemetry.trouble import Trouble
 
 FOLD_EVERY_S: Final = 1.0
 STEPS_AWAITED_MAX: Final = 20
@@ -44,7 +45,11 @@ class Folder:
         self._now_s = now_s
         self._thread = ThreadPoolExecutor(1, "entente-rollups")
         self._folding: Folding | None = None
-        self._trouble = ""
+        self._outage = Trouble(
+            _log,
+            "the sums of usage stay behind for now: %s",
+            "the sums of usage go on",
+        )
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -86,11 +91,9 @@ class Folder:
                 if self._now_s() - forgotten_s >= HOUR_S:
                     await self._do(lambda folding: folding.forget(self._now_s()))
                     forgotten_s = self._now_s()
-                self._trouble = ""
+                self._outage.end()
             except LedgerError as error:
-                if error.message != self._trouble:
-                    self._trouble = error.message
-                    _log.warning("the sums of usage stay behind for now: %s", error.message)
+                self._outage.begin(error.message)
             await asyncio.sleep(FOLD_EVERY_S)
 
     def _step(self, folding: Folding) -> int:
