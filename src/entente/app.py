@@ -170,7 +170,7 @@ async def platform(
             busy=lambda: plane.inflight,
         )
         exposition = _exposition(around, stack)
-        summed = open_usage(config, records.shared.place, stack, folds=host.is_chief)
+        summed = open_usage(config, records.shared.place, stack, monitor, folds=host.is_chief)
         plane = DataPlane(
             router=Router(_routes(config)),
             handlers={

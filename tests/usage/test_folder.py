@@ -16,7 +16,7 @@ from entente.ledger.rollups.fold import Folding
 from entente.ledger.rollups.folder import Folder
 from entente.ledger.rollups.schema import make_tables
 from entente.ledger.rollups.table import Rollups
-from tests.kit.run import run
+from tests.kit.run import run, until
 from tests.support.postgres import postgres_server
 from tests.usage.journals import NOW_S, Memory, in_memory, request, total
 
@@ -44,6 +44,31 @@ def test_an_answer_has_what_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
             await far.ask(total)
         assert (await far.ask(total)).requests == 25
         await far.aclose()
+
+    run(main())
+
+
+def test_how_far_it_is_behind_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It grows while nothing can be folded, and is small again when all is."""
+    monkeypatch.setattr(beside, "FOLD_EVERY_S", 0)
+    away, behind_s = True, 0.3
+
+    def make() -> Folding:
+        if away:
+            message = "no route"
+            raise LedgerUnavailable(message)
+        return Folding(in_memory(), journal(3))
+
+    async def main() -> None:
+        nonlocal away
+        folder = Folder(make, lambda: NOW_S)
+        assert folder.behind_s() == 0
+        folder.start()
+        await until(lambda: folder.behind_s() > behind_s)
+        away = False
+        await until(lambda: folder.behind_s() < behind_s)
+        assert (await folder.ask(total)).requests == 3
+        await folder.aclose()
 
     run(main())
 

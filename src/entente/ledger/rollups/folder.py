@@ -45,6 +45,8 @@ class Folder:
         self._now_s = now_s
         self._thread = ThreadPoolExecutor(1, "entente-rollups")
         self._folding: Folding | None = None
+        self._whole_s: float | None = None
+        """When the rollups had every entry last, by the loop's clock; at first when it began."""
         self._outage = Trouble(
             _log,
             "the sums of usage stay behind for now: %s",
@@ -54,7 +56,15 @@ class Folder:
 
     def start(self) -> None:
         """Begin to fold in the background."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._whole_s = loop.time()
+        self._task = loop.create_task(self._run())
+
+    def behind_s(self) -> float:
+        """Give the seconds since the rollups had every entry that there was."""
+        if self._whole_s is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._whole_s
 
     async def ask(self, question: Callable[[Rollups], T]) -> T:
         """Put a question to rollups that have all that is settled now.
@@ -88,6 +98,7 @@ class Folder:
             try:
                 while await self._do(self._step) >= STEP_ENTRIES:
                     pass
+                self._whole_s = asyncio.get_running_loop().time()
                 if self._now_s() - forgotten_s >= HOUR_S:
                     await self._do(lambda folding: folding.forget(self._now_s()))
                     forgotten_s = self._now_s()
