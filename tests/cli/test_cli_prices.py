@@ -84,14 +84,22 @@ def test_from_import_to_show(entente_: Runner, folder: Path) -> None:
 
 
 def test_a_book_with_mistakes_is_not_imported(entente_: Runner, folder: Path) -> None:
-    """All are named; a file that is not there is said to be."""
+    """All are named, up to twenty; a file that is not there is said to be."""
     name = _book(folder, "bad.json", _line("a/b", "-1"), _line("a/c", "1"), _line("d", "1"))
     ended = entente_("prices", "import", name)
     assert ended.status != 0
-    first, second, third = ended.err.splitlines()
+    first, *found = ended.err.splitlines()
     assert first == "entente: Nothing was imported:"
-    assert "a/b: `rates.input` must not be negative" in second
-    assert "d: 'd' must be" in third
+    assert [line.partition(" must ")[0] for line in found] == [
+        "entente: line 1: a/b: `rates.input`",
+        "entente: line 1: a/b: `rates.output`",
+        "entente: line 1: d: 'd'",
+    ]
+    many = _book(folder, "worse.json", *(_line(f"a/{number}", "-1") for number in range(15)))
+    assert entente_("prices", "import", many).err.splitlines()[20:] == [
+        "entente: line 1: a/9: `rates.output` must not be negative",
+        "entente: and 10 more",
+    ]
     assert entente_.ok("prices", "list", "--json").json == []
     assert "cannot be read" in entente_.fails("prices", "import", "nothing.json")
 

@@ -132,10 +132,63 @@ def test_every_mistake_is_named(change: dict[str, Any], reason: str) -> None:
     wrong_twice = LINE | {"models": ["x/y"], "currency": "?"}
     with pytest.raises(BookMistakes) as caught:
         read_book(_text(LINE | {"models": ["openai/fine"]}, LINE | change, wrong_twice))
-    first, second = caught.value.mistakes
-    assert first.line == 3
-    assert reason in first.reason
-    assert str(second).startswith("line 4: x/y: `currency`")
+    *found, last = caught.value.mistakes
+    assert {each.line for each in found} == {3}
+    assert reason in found[0].reason
+    assert str(last).startswith("line 4: x/y: `currency`")
+
+
+def test_one_line_may_have_many_mistakes() -> None:
+    """Of its form and of what it says, each with its place; what is right is not named."""
+    unread = LINE | {
+        "currency": 1,
+        "rates": {"input": 1.5, "output": 2, "cached_input": "1"},
+        "above": [{"rates": {"input": None}}],
+        "tiers": {"flex": {"factor": 0.5}, "batch": {"factor": "1/2"}},
+        "discount": "1/2",
+    }
+    del unread["models"]
+    wrong = LINE | {
+        "models": ["m", "openai/m"],
+        "currency": "usd",
+        "from": "soon",
+        "rates": {"imput": "1", "input": "-1", "output": "x"},
+        "above": [{"input_tokens": 0, "rates": {"input": "1"}}],
+        "tiers": {"flex": {}, "batch": {"factor": "0"}},
+    }
+    with pytest.raises(BookMistakes) as caught:
+        read_book(_text(unread, wrong, format="x/1", retrieved="soon"))
+    assert [str(each).removeprefix("line 3: m: ") for each in caught.value.mistakes] == [
+        '`format` must be "entente-prices/1", not "x/1"',
+        '`retrieved` must be a day such as "2026-11-22"',
+        "line 2: missing required field `models`",
+        "line 2: `currency`: Expected `str`, got `int`",
+        "line 2: `rates.input`: Expected `str`, got `float`",
+        "line 2: `rates.output`: Expected `str`, got `int`",
+        "line 2: `above[0]`: missing required field `input_tokens`",
+        "line 2: `above[0].rates.input`: Expected `str`, got `null`",
+        "line 2: `tiers.flex.factor`: Expected `str | null`, got `float`",
+        "line 2: unknown field `discount`",
+        '\'m\' must be "VENDOR/MODEL", or "*/MODEL" for what clients call it',
+        '`currency` must be three capital letters, such as "USD"',
+        '`from` must be a day such as "2026-01-31", or "2026-01-31T12:00:00Z"',
+        "`rates.imput` is no rate here; there are " + ", ".join(RATES),
+        "`rates.input` must not be negative",
+        '`rates.output`: \'x\' is not a decimal such as "0.15" or a ratio such as "1/3"',
+        "`above[0].input_tokens` must be above the one before, and above 0",
+        "`tiers.flex` must have either `factor` or `rates`",
+        "`tiers.batch.factor` must be above 0 and at most 100, and stand alone",
+    ]
+
+
+def test_the_frame_and_the_lines_are_both_looked_at() -> None:
+    """A frame that cannot be read does not hide what its lines have."""
+    text = _text(LINE | {"per": "1 tokens"}, source=1, page="x")
+    with pytest.raises(BookMistakes) as caught:
+        read_book(text)
+    first, second, third = (str(each) for each in caught.value.mistakes)
+    assert (first, second) == ("`source`: Expected `str`, got `int`", "unknown field `page`")
+    assert third.startswith("line 2: openai/m: `per` must be one of")
 
 
 def test_a_tier_of_its_own_rates_speaks_of_long_inputs() -> None:
