@@ -26,6 +26,10 @@ class Plan(msgspec.Struct, frozen=True):
     lending_seeds: int
     lease_runs: int
     """On a real database."""
+    lease_requests: tuple[int, ...]
+    """What the budget of such a run may pay for."""
+    lease_s: float
+    """How long such a budget lasts where nothing is broken."""
     minutes: int
     """Of a limit per minute over several workers."""
     drill_s_max: float
@@ -45,6 +49,8 @@ FULL: Final = Plan(
     clock_steps=40,
     lending_seeds=1_000,
     lease_runs=20,
+    lease_requests=(300, 800, 1_500),
+    lease_s=8.0,
     minutes=3,
     drill_s_max=2 * 3600.0,
 )
@@ -61,6 +67,8 @@ QUICK: Final = Plan(
     clock_steps=8,
     lending_seeds=50,
     lease_runs=1,
+    lease_requests=(300,),
+    lease_s=5.0,
     minutes=1,
     drill_s_max=120.0,
 )

@@ -48,7 +48,7 @@ TITLES: Final[Mapping[str, str]] = {
     "clock": "The clock stepped back and forth, with kills in between",
     "lending": "Workers that share limits, in worlds of random faults",
     "minutes": "Tokens per minute over four workers, on PostgreSQL",
-    "leases": "Two servers of two workers each under one budget, on PostgreSQL",
+    "leases": "Two hosts of two workers each under one budget, on PostgreSQL",
 }
 
 _METHOD: Final = """\
@@ -67,10 +67,22 @@ _METHOD: Final = """\
   requests; its error is widened by how much each sample resembles the one before.
 - In worlds of random faults there is no process and no clock: messages between workers and the
   authority are lost, doubled and late by a seed, and promises are checked at every step.
-- Under one budget, the clocks of the two servers are ten minutes apart, by the same means; "hold"
-  is SIGSTOP of a worker, "pause" of the database, "power" its `kill -9`, "slow" a tenth of a
-  second more for each commit, "sessions" the end of all
-  its connections. The budget must be spent to the nano-unit in the end.
+- Under one budget, two hosts have an address each, 127.0.0.1 and 127.0.0.2, from which the
+  database is asked, too; their clocks are ten minutes apart, by the same means. "kill" is `kill -9`
+  of a worker, "hold" its SIGSTOP, "pause" that of the database, "power" its `kill -9`, "restart"
+  its stop and start, "slow" a tenth of a second more for each commit, "sessions" the end of all
+  its connections.
+- Between such a host and the database stands a line that reads along. It ends a session when a
+  transaction stands and before its answer has passed, so that entries, words about loans and sums
+  are delivered again by who cannot know; and it lets every notice come a second time, late. The
+  budget itself is made under an idempotency key by a request whose answer is lost so, and which
+  is repeated at both hosts.
+- Each request is followed by a name of its own through upstream, hold, settlement and client. The
+  entries of all workers are replayed in the order in which the database committed them, by its
+  clock: at no instant may more be spent and held than the budget has, and nobody may be refused
+  before all of it is spent. Then entries, reports of usage, the meter, and calls by the upstream's
+  count have to be the same, to the nano-unit. A request that a kill cut off between its hold and
+  its call is settled at its bound; those are counted ("never sent").
 - A lock is another process's write transaction. The full disk is a small one in memory, mounted
   for the drill, which needs root.
 """

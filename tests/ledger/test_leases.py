@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -24,6 +26,8 @@ from entente.ledger.postgres_leases import PostgresAuthority
 from entente.ledger.postgres_loans import end_loans, prune_meters
 from tests.kit.authorities import Lenders, MemoryAuthority
 from tests.kit.run import run, until
+from tests.support.postgres import postgres_server
+from tests.support.postgres_line import PostgresLine, postgres_line
 
 SPEND: Final = "spend|rule_1|all|organization:"
 AT_ONCE: Final = "concurrency|rule_2|all|project:default"
@@ -304,6 +308,43 @@ def _meter(url: str, name: str) -> tuple[int, int]:
         ).fetchone()
     assert row is not None
     return int(row[0]), int(row[1])
+
+
+def test_answers_lost_and_notices_twice_move_nothing(postgres_url: str) -> None:
+    """What is said again, by either side, counts once: totals are said, not steps."""
+
+    async def scenario(line: PostgresLine) -> None:
+        async with postgres_site(line.through(postgres_url)).open(2) as site:
+            ends: Counter[str] = Counter()
+
+            async def client(worker: Leases, name: str) -> None:
+                for number in itertools.count():
+                    try:
+                        end = await serve(worker, f"{name}-{number}", [claim(SPEND, 7, 2_100)], [7])
+                    except LedgerUnavailable:
+                        end = "away"
+                        await asyncio.sleep(0.01)
+                    ends[end] += 1
+                    if end == "never":
+                        return
+
+            clients = [
+                client(worker, f"w{n}-{m}") for n, worker in enumerate(site.workers) for m in (1, 2)
+            ]
+            load = asyncio.gather(*clients)
+            for served in (20, 100, 200):
+                await until(lambda served=served: ends["served"] >= served)  # type: ignore[misc]
+                line.lose("loans")
+            await load
+            await until(lambda: line.doubled > 0)
+            assert line.lost["loans"] >= 1
+            assert (ends["served"], ends["never"]) == (300, 4)
+            used, _ = await asyncio.to_thread(_meter, postgres_url, SPEND)
+            assert used == 2_100
+
+    chance = random.Random(1)  # noqa: S311 - no secret
+    with postgres_line(postgres_server().port, host="127.0.0.2", chance=chance) as line:
+        run(scenario(line))
 
 
 def test_a_granted_budget_is_a_meter(postgres_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ from entente.ledger.store import Durability
 from tests.kit.desks import desk
 from tests.kit.entries import KEY, USD, granted, held, settled
 from tests.kit.run import run, until
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PostgresServer, postgres_server
+from tests.support.postgres_line import PostgresLine, postgres_line
 
 if TYPE_CHECKING:
     from entente.db.postgres_async import Session
@@ -233,27 +235,28 @@ def test_a_server_that_does_not_answer(
     run(scenario())
 
 
-def test_an_answer_that_was_lost_with_its_session(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The commit has happened and nobody knows: the chain's end tells."""
-    append, losses = Chain.append, [ConnectionError("gone")]
+def test_an_answer_that_was_lost_with_its_session(postgres_url: str) -> None:
+    """The commit has happened and nobody knows: the chain's end tells, and it stands once."""
 
-    async def lose(self: Chain, lines: list[Line], *, fsync: bool) -> None:
-        before = self.seq, self.head
-        await append(self, lines, fsync=fsync)
-        if losses:
-            self.seq, self.head = before
-            raise losses.pop()
-
-    async def scenario() -> None:
-        async with desk(postgres_url) as open_desk:
-            monkeypatch.setattr(Chain, "append", lose)
-            await open_desk.serve("r")
-            assert open_desk.names() == ["hold:r", "settle:r"]
+    async def scenario(line: PostgresLine) -> None:
+        async with desk(line.through(postgres_url)) as open_desk:
+            for name in ("hold", "settle", "neither"):
+                opened = held(name, 5, bounded=False)
+                line.lose("entries" if name == "hold" else None)
+                await open_desk.ledger.hold(opened)
+                line.lose("entries" if name == "settle" else None)
+                await open_desk.ledger.settle(settled(opened, 1))
+            assert line.lost == {"entries": 2}
+            names = ("hold", "settle", "neither")
+            assert open_desk.names() == [
+                f"{kind}:{n}" for n in names for kind in ("hold", "settle")
+            ]
             assert verify(open_desk.database).problems == []
+            assert len(chains(open_desk.database)) == 1
 
-    run(scenario())
+    chance = random.Random(1)  # noqa: S311 - no secret
+    with postgres_line(postgres_server().port, host="127.0.0.2", chance=chance) as line:
+        run(scenario(line))
 
 
 def test_a_refused_hold_that_stands_is_told(

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
     import pytest
 
-PLAN: Final = msgspec.structs.replace(QUICK, kills=2, leavers=20, upstream_kills=1, clock_steps=3)
+PLAN: Final = msgspec.structs.replace(
+    QUICK, kills=2, leavers=20, upstream_kills=1, clock_steps=3, lease_requests=(150,)
+)
+_TWICE: Final = (
+    "faults: answer to a batch of entries lost",
+    "faults: answer to a word about loans lost",
+    "faults: answer to a request for a budget lost",
+    "faults: notice delivered twice",
+)
+"""What every run on a real database delivers twice."""
 _FORGETS_SETTLEMENTS: Final = """
 import entente.ledger.sqlite as sqlite
 def _forget(self, entry, real=sqlite.SqliteJournal.append):
@@ -49,6 +58,15 @@ def test_drills_pass(tmp_path: Path) -> None:
         assert outcome.passed, outcome
         assert outcome.requests > 0
         assert outcome.verifications >= 1
+
+
+def test_the_drill_of_hosts_passes(tmp_path: Path) -> None:
+    """Two hosts under one budget: everything that may happen to it happens, and it is kept."""
+    outcome = drill("leases", tmp_path)
+    assert outcome.passed, outcome
+    assert outcome.requests >= 150
+    assert outcome.verifications >= 4
+    assert [name for name in _TWICE if not outcome.facts[name]] == []
 
 
 def test_drills_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import psycopg
 
@@ -47,6 +48,16 @@ price = {{ currency = "USD", per = "1M tokens", input = "0", output = "1" }}
 """
 
 
+class Asked(NamedTuple):
+    """A request and what came of it; it names its end user, and nobody else does."""
+
+    end_user: str
+    status: int
+    whole: bool
+    ended_ns: int
+    """By the clock of whoever asks."""
+
+
 class Budget:
     """What servers, which share the database at `url`, may spend, and do."""
 
@@ -56,6 +67,8 @@ class Budget:
         self._servers = servers
         self.url = url
         self.statuses: Counter[int] = Counter()
+        self.asked: list[Asked] = []
+        self._numbers = itertools.count(1)
 
     def grant(self, requests: int) -> Key:
         """Make a key with a budget for so many requests."""
@@ -88,23 +101,34 @@ class Budget:
     ) -> None:
         """Send requests over connections of many workers; what breaks off has the status 0."""
         left = iter(range(requests))
-        sent = post(chat_body(max_completion_tokens=WORDS), key.secret)
+
+        def goes_on() -> bool:
+            return next(left, None) is not None and not (until and until())
 
         async def client(server: WorkersServer) -> None:
-            while next(left, None) is not None and not (until and until()):
+            while goes_on():
                 with contextlib.suppress(OSError):
-                    async with connection(server.port) as (reader, writer):
+                    async with connection(server.port, host=server.host) as streams:
                         status = 200
-                        while status and next(left, None) is not None:
-                            writer.write(sent)
-                            status = (await read_reply(reader)).status
-                            self.statuses[status] += 1
+                        while status and goes_on():
+                            status = await self._one(key, *streams)
                             if status == UNAVAILABLE:
                                 await asyncio.sleep(BACK_S)
 
         await asyncio.gather(
             *(client(self._servers[n % len(self._servers)]) for n in range(connections))
         )
+
+    async def _one(
+        self, key: Key, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> int:
+        """Send a request, note what comes of it, and give the status."""
+        end_user = f"end-user-{next(self._numbers)}"
+        writer.write(post(chat_body(max_completion_tokens=WORDS, user=end_user), key.secret))
+        reply = await read_reply(reader)
+        self.statuses[reply.status] += 1
+        self.asked.append(Asked(end_user, reply.status, reply.whole, time.time_ns()))
+        return reply.status
 
     def meters(self) -> list[tuple[int, int]]:
         """Read what meters of money have used, and lent."""

@@ -46,7 +46,7 @@ class Gate:
 
     def open(self) -> None:
         """Let all answers come to their end."""
-        self._upstream._loop.call_soon_threadsafe(self._open.set)
+        self._upstream.loop.call_soon_threadsafe(self._open.set)
 
     async def play(self, peer: Peer, request: dict[str, Any]) -> None:
         """Answer, as far as the gate lets."""

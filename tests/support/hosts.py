@@ -40,6 +40,7 @@ class WorkersServer(EntenteServer):
         url: str,
         *,
         server: str = "",
+        host: str = "127.0.0.1",
         workers: int = WORKERS,
         before: Path | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class WorkersServer(EntenteServer):
             folder,
             f'[ledger]\nurl = "env:ENTENTE_TEST_URL"\n{config}',
             server=f"workers = {workers}\n{server}",
+            host=host,
             environ={"ENTENTE_TEST_URL": url, **shifted},
         )
         self._address = address_of(Secret(url))

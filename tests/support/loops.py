@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import threading
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import uvloop
 
@@ -30,3 +31,27 @@ async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until `condition` holds."""
     while not condition():  # noqa: ASYNC110 - a condition of any kind has no event to wait for
         await asyncio.sleep(0.001)
+
+
+class LoopThread:
+    """A loop in a thread of its own: what serves there is not held up by a test that blocks."""
+
+    def __init__(self) -> None:
+        """Make the loop; nothing runs yet."""
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+
+    def __enter__(self) -> Self:
+        """Run the loop."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it, and end the thread."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something there, and wait until it is done."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()

@@ -29,6 +29,8 @@ from tests.support.system import free_port, program
 USER: Final = "entente"
 ACCOUNTS: Final = ("postgres", "nobody")
 """Who runs it when we are root, which it refuses."""
+LOOPBACK: Final = "127.0.0.0/8"
+"""Hosts of one machine, each with an address of its own, are told apart and let in."""
 WAIT_S_MAX: Final = 60.0
 POLL_S: Final = 0.02
 
@@ -66,6 +68,8 @@ class PostgresServer:
         )
         secret.unlink()
         assert made.returncode == 0, made.stderr.decode()
+        with (self._data / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {LOOPBACK} scram-sha-256\n")
 
     def _as_account(self) -> dict[str, object]:
         if self._account is None:
@@ -94,6 +98,7 @@ class PostgresServer:
                     *("-p", str(self.port), "-c", "listen_addresses=127.0.0.1"),
                     *("-c", "unix_socket_directories=", "-c", "shared_buffers=32MB"),
                     *("-c", "max_connections=100", "-c", "logging_collector=off"),
+                    *("-c", "track_commit_timestamp=on"),
                 ],
                 cwd=self.folder,
                 stdin=subprocess.PIPE,

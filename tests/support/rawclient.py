@@ -45,10 +45,10 @@ def post(
 
 @contextlib.asynccontextmanager
 async def connection(
-    port: int,
+    port: int, *, host: str = "127.0.0.1"
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect, and close whatever happens."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=READ_BYTES)
+    reader, writer = await asyncio.open_connection(host, port, limit=READ_BYTES)
     try:
         yield reader, writer
     finally:

@@ -61,11 +61,16 @@ class RawServer:
     """Runs `handler` for each connection, and closes the connection when it returns."""
 
     def __init__(
-        self, handler: Handler, *, tls: ssl.SSLContext | None = None, port: int = 0
+        self,
+        handler: Handler,
+        *,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         """Keep the handler; use as an async context manager. Port 0 is any free one."""
         self.accepted = 0
-        self.port = port
+        self.host, self.port = host, port
         self._handler = handler
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
@@ -74,12 +79,12 @@ class RawServer:
     @property
     def base_url(self) -> str:
         """Base URL without a path."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def __aenter__(self) -> Self:
         """Listen on loopback."""
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=512
+            self._serve, self.host, self.port, ssl=self._tls, backlog=512
         )
         self.port = self._server.sockets[0].getsockname()[1]
         return self

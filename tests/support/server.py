@@ -38,7 +38,7 @@ ADMIN_KEY: Final = "sk-admin-of-the-tests-0123456789abcdef"
 WAIT_S_MAX: Final = 30.0
 POLL_S: Final = 0.01
 
-_URL: Final = re.compile(rb"http://127\.0\.0\.1:(\d+)/v1")
+_URL: Final = re.compile(rb"http://127\.0\.0\.\d+:(\d+)/v1")
 _LAUNCH: Final = """
 import sys
 exec(sys.argv[1])
@@ -86,7 +86,8 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 class EntenteServer:
     """`entente serve` on loopback. Use as a context manager, or `start` and `stop` it.
 
-    `config` is everything of the file but `[server]`, whose further lines are `server`.
+    `config` is everything of the file but `[server]`, whose further lines are `server`;
+    `host` is the loopback address that it has for itself.
     `prelude` is Python that runs in the process before the server does.
     """
 
@@ -96,19 +97,21 @@ class EntenteServer:
         config: str,
         *,
         server: str = "",
+        host: str = "127.0.0.1",
         environ: Mapping[str, str] | None = None,
         prelude: str = "",
         data_dir: str = "data",
     ) -> None:
         """Write the configuration; nothing runs yet."""
         self.folder = folder
-        self.port = 0
+        self.host, self.port = host, 0
         self.out_log = folder / "out.log"
         self.err_log = folder / "err.log"
         self.data_dir = folder / data_dir
         self.config_path = folder / "entente.toml"
         self.config_path.write_text(
-            f'[server]\nport = 0\ndata_dir = "{data_dir}"\n{server}\n{config}', encoding="utf-8"
+            f'[server]\nhost = "{host}"\nport = 0\ndata_dir = "{data_dir}"\n{server}\n{config}',
+            encoding="utf-8",
         )
         self._environ = {
             **{  # the child needs its programs, and the tree that is tested
@@ -137,7 +140,7 @@ class EntenteServer:
     @property
     def base_url(self) -> str:
         """What an SDK is pointed to."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{self.host}:{self.port}/v1"
 
     @property
     def running(self) -> bool:
@@ -246,7 +249,7 @@ class EntenteServer:
         sent = {"content-type": "application/json", **(headers or {})}
         if key is not None:
             sent["authorization"] = f"Bearer {key}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S_MAX)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=WAIT_S_MAX)
         with contextlib.closing(connection):
             connection.request(method, path, body, sent)
             answer = connection.getresponse()

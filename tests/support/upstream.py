@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from tests.support.loops import LoopThread
 from tests.support.rawserver import Peer, RawServer
 
 if TYPE_CHECKING:
@@ -113,22 +113,20 @@ class UpstreamThread:
 
     def __init__(self) -> None:
         """Make the loop; nothing listens yet."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = LoopThread()
+        self.loop = self._thread.loop
         self.upstream = Upstream(play_words)
 
     def __enter__(self) -> Self:
         """Listen."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.upstream.__aenter__(), self._loop).result()
+        self._thread.__enter__()
+        self._thread.do(self.upstream.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop, and end the thread."""
-        asyncio.run_coroutine_threadsafe(self.upstream.__aexit__(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._thread.do(self.upstream.__aexit__())
+        self._thread.__exit__()
 
 
 async def play_words(
