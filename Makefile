@@ -33,13 +33,13 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.dev ## Measure against the peers, in about 40 minutes; a look by ARGS=--quick
+bench: $(VENV)/.dev ## Measure against the peers, in about 50 minutes; a look by ARGS=--quick
 	$(BIN)/python -m bench $(ARGS)
 
 bench-quick: $(VENV)/.dev ## Requests per second beside nginx, in about a minute
 	$(BIN)/python -m bench.quick $(ARGS)
 
-soak: $(VENV)/.dev ## Run the long drills, in about half an hour; a look by ARGS=--quick
+soak: $(VENV)/.dev ## Run the long drills, in about 45 minutes; a look by ARGS=--quick
 	$(BIN)/python -m soak $(ARGS)
 
 lock: ## Resolve the dependencies anew, with hashes (needs uv)

@@ -25,7 +25,7 @@ This page is made by `python -m bench report` from
 side in one run, on the same cores as the provider and the load. What to compare are the
 ratios, which are taken within each round; absolute times belong to this one machine.
 
-    make bench                        everything, in about forty minutes
+    make bench                        everything, in about fifty minutes
     make bench ARGS=--quick           a little of everything, in two
     .venv/bin/python -m bench report  this page again, from the raw data
 

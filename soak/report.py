@@ -21,7 +21,7 @@ _HEAD: Final = """\
 This page is made by `python -m soak report` from [soak/raw.json](soak/raw.json), which
 `make soak` writes.
 
-    make soak                                         everything, in about half an hour
+    make soak                                         everything, in about 45 minutes
     make soak ARGS="--kills 1000 --requests 5000000"  more of it
     make soak ARGS="--only kills clock --seed 7"      these drills, with this seed
     make soak ARGS=--quick                            a little of everything, in two minutes
