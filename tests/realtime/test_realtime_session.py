@@ -193,6 +193,32 @@ def test_how_responses_end(stage: Stage, words: str, status: str, known: bool) -
     run(drill())
 
 
+def test_a_hard_budget_bounds_each_response(stage: Stage) -> None:
+    """One of the key's own, or one by a rule that binds it; without one nothing is asked for."""
+
+    async def drill() -> None:
+        async with stage() as (server, vendor):
+
+            async def bound(key: Key) -> int | None:
+                async with dial(server, key.secret) as socket:
+                    await listen_for_no_turns(socket)
+                first = vendor.sittings[-1].heard[0]
+                assert first["type"] == "session.update"
+                found: int | None = first["session"].get("max_output_tokens")
+                return found
+
+            assert await bound(server.make_key(budget_nano=10 * HOLD_NANO)) == 4096
+            free = server.make_key()
+            assert await bound(free) is None
+            added = server.cli("limits", "add", "project:default", "--spend", "100")
+            assert added.returncode == 0, added.stderr
+            while await bound(free) is None:  # until the server has heard of the rule
+                pass
+            assert await bound(free) == 4096
+
+    run(drill())
+
+
 def test_budget_runs_out_between(stage: Stage) -> None:
     """What fits is served to the last response; then an error event, and the session closes."""
 

@@ -205,7 +205,7 @@ class Realtime:
         call: SessionCall,
     ) -> None:
         """Run a session to its end."""
-        tokens_max = self._tokens_max(reserve.who, model)
+        tokens_max = self._tokens_max(reserve, model)
         own = None if call.transcribes else tokens_max
         beta = call.beta is not None and "realtime=v1" in call.beta
         ids = count(1)
@@ -235,12 +235,12 @@ class Realtime:
         await asyncio.gather(*settled)
         await client.closed()
 
-    def _tokens_max(self, who: Principal, model: Model) -> int | None:
+    def _tokens_max(self, reserve: Reserve, model: Model) -> int | None:
         """Give the bound on a response's output that a hard budget needs.
 
         A model whose `output_tokens_max` is beyond what a client can set keeps its own.
         """
-        bounded = who.budgeted and model.output_tokens_max <= VENDOR_OUTPUT_TOKENS_MAX
+        bounded = model.output_tokens_max <= VENDOR_OUTPUT_TOKENS_MAX and reserve.guarded
         return model.output_tokens_max if bounded else None
 
     def _scribe(
@@ -248,15 +248,15 @@ class Realtime:
     ) -> Reserve | None:
         """Give what pays for transcriptions by a model that a session names.
 
-        One that the configuration does not have has no price: only keys without a budget
-        and without a list of models may use it, and what it costs stays unknown.
+        One that the configuration does not have has no price: only keys that no
+        hard budget binds, without a list of models, may use it, and its cost stays unknown.
         """
         who = reserve.who
         if call.transcribes and name in ("", model.name, *(t.model for t in model.targets)):
             return reserve
         known = self._catalog.get(name)
         if known is None or not may_use(who, name):
-            if who.budgeted or who.models is not None:
+            if reserve.guarded or who.models is not None:
                 return None
             most = Bound(CONTEXT_TOKENS_DEFAULT, model.output_tokens_max)
             unpriced = Quote(self._prices.version)

@@ -230,6 +230,11 @@ class Reserve:
             self._accounts.ledger.unpriced(self._terms.model)
         ruling.check(self._terms.model, asset)
 
+    @property
+    def guarded(self) -> bool:
+        """A hard budget, of the key or by a rule, stands behind what this pays for now."""
+        return self._ruling().guarded
+
     # ---- responses ----
 
     async def promise(self, event_id: str) -> None:
