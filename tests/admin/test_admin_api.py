@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -111,6 +111,23 @@ def test_a_key_from_its_begin_to_its_end(server: EntenteServer, admin: Admin) ->
         assert (got.status, got.error["code"]) == (400, "key_revoked")
 
 
+def test_a_rule_is_for_who_is_there(admin: Admin) -> None:
+    """Or for who may come, where requests say who they are; a key goes by its id."""
+    admin.post("/projects", {"id": "closed"})
+    key = admin.post("/keys", {"name": "short-lived", "project": "closed"})["id"]
+    there = [("project", "closed"), ("key", key), ("model", "m")]
+    for level, name in (*there, ("key", "*"), ("user", "x"), ("end_user", "x"), ("tag", "x")):
+        made = admin.post("/rules", {"level": level, "name": name, **ONE})
+        assert (made["level"], made["name"]) == (level, name)
+        admin.post(f"/rules/{made['id']}/end")
+    admin.post(f"/keys/{key}/revoke")
+    admin.post("/projects/closed/archive")
+    ended = ("project_archived", "key_revoked")
+    for (level, name), code in zip(there, ended, strict=False):
+        got = admin.ask("POST", "/rules", {"level": level, "name": name, **ONE})
+        assert (got.status, got.error["code"]) == (400, code)
+
+
 def test_keys_are_listed_by_page_project_and_user(admin: Admin) -> None:
     """Every key is in exactly one page."""
     admin.post("/projects", {"id": "listed"})
@@ -208,6 +225,10 @@ def test_many_at_once_under_one_name_make_one(server: EntenteServer, admin: Admi
     assert [key["name"] for key in every(admin, "/keys")].count("raced") == 1
 
 
+ONE: Final = {"unit": "requests", "amount": "1", "window": "day"}
+"""What a rule may allow."""
+
+
 @pytest.mark.parametrize(
     ("path", "body", "param", "code"),
     [
@@ -224,6 +245,9 @@ def test_many_at_once_under_one_name_make_one(server: EntenteServer, admin: Admi
         ("/keys", {"budget_usd": 1.5}, "budget_usd", "invalid_type"),
         ("/keys", {"budget_usd": "1e5"}, "budget_usd", "invalid_value"),
         ("/keys", {"project": "nowhere"}, "project", "unknown_project"),
+        ("/rules", {"level": "project", "name": "nowhere", **ONE}, "name", "unknown_project"),
+        ("/rules", {"level": "key", "name": "bob", **ONE}, "name", "unknown_key"),
+        ("/rules", {"level": "model", "name": "nope", **ONE}, "name", "unknown_model"),
         ("/projects", {}, "id", "missing_required_parameter"),
         ("/projects", {"id": "a/b"}, "id", "invalid_value"),
         ("/webhooks", {"url": "https://a.b/", "events": ["no"]}, "events[0]", "invalid_value"),

@@ -17,6 +17,7 @@ def _added(entente_: Runner, *arguments: str) -> dict[str, Any]:
 
 def test_all_that_a_limit_can_be_told(entente_: Runner) -> None:
     """Options arrive in the record, and the list shows what adding said."""
+    entente_.ok("projects", "create", "alpha")
     made = _added(
         entente_,
         *("project:alpha", "--spend", "12.5", "--window", "month", "--zone", "Europe/Berlin"),
@@ -92,6 +93,41 @@ def test_what_makes_no_sense_is_refused(
     """In one line that says what to do."""
     entente_.ok("keys", "create", "--name", "bob")
     assert words in entente_.fails("limits", "add", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ("project:nope", "There is no project 'nope': `entente projects create nope` makes it"),
+        ("project:old", "The project 'old' is archived: choose another."),
+        ("key:nobody", "There is no key 'nobody': `entente keys list` shows ids and names."),
+        ("key:bob", "There is no key 'bob'"),
+        ("key:{bob}", "{bob} was revoked: a rule for it would limit nobody."),
+        ("model:entente-tin", "no model 'entente-tin'. Did you mean `entente-tiny`?"),
+    ],
+)
+def test_a_limit_of_nobody_is_refused(entente_: Runner, scope: str, words: str) -> None:
+    """It would hold nobody back, and nobody would hear of it; nothing is added."""
+    entente_.ok("projects", "create", "old")
+    entente_.ok("projects", "archive", "old")
+    bob = entente_.ok("keys", "create", "--name", "bob", "--json").json["id"]
+    entente_.ok("keys", "revoke", "bob")
+    said = entente_.fails("limits", "add", scope.format(bob=bob), "--requests", "1")
+    assert words.format(bob=bob) in said
+    assert entente_.ok("limits", "list", "--all", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        *("organization", "project:default", "project:*", "key:*", "model:entente-tiny", "model:*"),
+        *("user:ann", "end_user:u-1", "tag:night"),
+    ],
+)
+def test_who_may_come_later_has_a_limit_now(entente_: Runner, scope: str) -> None:
+    """Users, end users and tags are what requests and keys say, and `*` is for all that come."""
+    made = _added(entente_, scope, "--requests", "1")
+    assert f"{made['level']}:{made['name']}".removesuffix(":") == scope
 
 
 def test_a_limit_that_is_not_there(entente_: Runner) -> None:

@@ -40,9 +40,10 @@ first_delay_ms = 2
 
 @pytest.fixture
 def server(tmp_path: Any) -> Iterator[EntenteServer]:
-    """Run a server, and find its ledger in order in the end."""
+    """Run a server with the project `alpha`, and find its ledger in order in the end."""
     (tmp_path / "script.toml").write_text(SCRIPT)
     with EntenteServer(tmp_path, CONFIG) as started:
+        assert started.cli("projects", "create", "alpha").returncode == 0
         yield started
         assert started.stop() == 0
         started.verify_at_rest()

@@ -20,12 +20,13 @@ import typer
 
 from entente.auth import KeyStore
 from entente.config import Config, find, load
+from entente.config.problems import did_you_mean
 from entente.control.keys import Keys
 from entente.control.table import Base
 from entente.db import DATABASE_NAME, is_locked, migrate, open_sqlite
 from entente.db.postgres_migrate import migrate_postgres, schema_version
 from entente.db.postgres_schema import MIGRATIONS as POSTGRES_MIGRATIONS
-from entente.domain.errors import LedgerUnavailable
+from entente.domain.errors import InvalidParameter, LedgerUnavailable
 from entente.domain.ids import Ids
 
 if TYPE_CHECKING:
@@ -52,6 +53,19 @@ def environment() -> Mapping[str, str]:
 def settings(config: Path | None) -> Config:
     """Load the settings that a command works with. Raises ConfigError."""
     return load(find(config, Path()), environment())
+
+
+def check_models(chosen: Config, named: Iterable[str], said: str) -> None:
+    """Refuse a model that the settings do not have. Raises InvalidParameter.
+
+    `said` is where on the command line they were named.
+    """
+    for name in named:
+        if name not in chosen.models:
+            hint = did_you_mean(name, chosen.models) or " `entente models` lists them."
+            raise InvalidParameter(
+                f"{said}: the settings have no model {name!r}.{hint}", param="model", code=None
+            )
 
 
 def database_path(config: Config) -> Path:

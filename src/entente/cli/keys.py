@@ -15,6 +15,7 @@ from entente.cli.base import (
     ConfigOption,
     JsonOption,
     base_of,
+    check_models,
     database,
     keys_of,
     say,
@@ -22,7 +23,6 @@ from entente.cli.base import (
     say_table,
     settings,
 )
-from entente.config.problems import did_you_mean
 from entente.control.audit import Audit
 from entente.control.budgets import initial_grant, nothing_granted
 from entente.control.grants import note_grant
@@ -33,9 +33,6 @@ from entente.domain.principal import DEFAULT_PROJECT, Role
 from entente.ledger.appending import append_now
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from entente.config import Config
     from entente.control.keys import NewKey
     from entente.db import Database
 
@@ -99,7 +96,7 @@ def create(
         price_factor=price_factor,
     )
     chosen = settings(config)
-    _check_models(chosen, model or ())
+    check_models(chosen, model or (), "--model")
     with database(chosen, make=True) as opened:
         made = _made(opened, wish, nano)
     _say_made(made, as_json=as_json)
@@ -170,7 +167,7 @@ def set_key(
     """Change a key; `none` takes an attribute away. A running server goes by it in a second."""
     chosen = settings(config)
     if model and list(model) != [NOTHING]:
-        _check_models(chosen, model)
+        check_models(chosen, model, "--model")
     change = KeyChange(
         name=UNSET if name is None else name,
         user=UNSET if user is None else None if user == NOTHING else user,
@@ -228,16 +225,6 @@ def revoke(
         say_json(view(record))
     else:
         say(f"Revoked {record.principal.key_id} ({record.principal.name}).")
-
-
-def _check_models(chosen: Config, named: Sequence[str]) -> None:
-    """Refuse a model that the settings do not have. Raises InvalidParameter."""
-    for name in named:
-        if name not in chosen.models:
-            hint = did_you_mean(name, chosen.models) or " `entente models` lists them."
-            raise InvalidParameter(
-                f"--model: the settings have no model {name!r}.{hint}", param="model", code=None
-            )
 
 
 def _tags(text: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from entente.cli.base import (
     ConfigOption,
     JsonOption,
     base_of,
+    check_models,
     database,
     say,
     say_json,
@@ -82,8 +83,11 @@ def add(
 ) -> None:
     """Add a limit."""
     unit, amount = _amount(spend, requests, tokens, at_once)
-    with database(settings(config), make=True) as opened:
+    chosen = settings(config)
+    with database(chosen, make=True) as opened:
         level, name = _scope(opened, scope)
+        if level is Level.MODEL and name not in ("", EACH):
+            check_models(chosen, (name,), "SCOPE")
         wish = RuleWish(
             level=level,
             name=name,

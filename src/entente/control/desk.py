@@ -64,12 +64,12 @@ class Desk:
         self.grants = Grants(base, self.audit, self.store, granting)
         self.creations = Creations(base)
 
-    def check_models(self, named: Sequence[str]) -> None:
-        """Refuse models that there are not. Raises InvalidParameter."""
+    def check_models(self, named: Sequence[str], *, param: str = "models") -> None:
+        """Refuse models that there are not, named by `param`. Raises InvalidParameter."""
         for name in named:
             if name not in self._models:
-                message = f"`models`: the settings have no model {name!r}."
-                raise InvalidParameter(message, param="models", code="unknown_model")
+                message = f"`{param}`: the settings have no model {name!r}."
+                raise InvalidParameter(message, param=param, code="unknown_model")
 
 
 class Clerk:

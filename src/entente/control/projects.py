@@ -154,15 +154,22 @@ class Projects:
         ).fetchall()
         return page_of([_project(row) for row in rows], limit)
 
-    def check_open(self, actor: Principal, id: str) -> None:
-        """Refuse a project that takes no keys. Raises InvalidParameter, PermissionDenied."""
+    def check_open(self, actor: Principal, id: str, *, param: str = "project") -> None:
+        """Refuse a project whose keys do not work. Raises InvalidParameter, PermissionDenied.
+
+        `param` is what named it.
+        """
         admit(actor)
         found = self._find(id)
         if found is None:
-            make = f"`entente projects create {id}` makes it"
-            _refuse("project", f"{id!r} is not there: {make}", code="unknown_project")
-        elif found.archived_ns is not None:
-            _refuse("project", f"{id!r} is archived: choose another", code="project_archived")
+            message = (
+                f"There is no project {id!r}: `entente projects create {id}` makes it, "
+                "`entente projects list` shows those that there are."
+            )
+            raise InvalidParameter(message, param=param, code="unknown_project")
+        if found.archived_ns is not None:
+            message = f"The project {id!r} is archived: choose another."
+            raise InvalidParameter(message, param=param, code="project_archived")
 
     def _find(self, id: str) -> Project | None:
         row = self._base.database.execute(

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from entente.auth.store import KeyStore
 from entente.control.audit import Audit
+from entente.control.projects import Projects
 from entente.control.reports import utc
 from entente.control.table import Base, Page, admit, page_of
 from entente.control.times import utc_or_none
@@ -113,15 +115,22 @@ class Rules:
         """Work on an open, migrated database."""
         self._base = base
         self._audit = audit
+        self._projects = Projects(base, audit)
+        self._keys = KeyStore(base.database)
 
     def make(self, actor: Principal, wish: RuleWish) -> RuleRecord:
-        """Make a rule. Raises InvalidParameter for a wish that makes no sense."""
+        """Make a rule. Raises InvalidParameter for a wish that makes no sense.
+
+        So does one for a project or a key that is not there: it would limit nobody, and nobody
+        would hear of it. Users, end users and tags are whatever requests say.
+        """
         admit(actor)
         _check(wish)
         base = self._base
         rule = Rule(id=base.ids.new("rule"), **msgspec.structs.asdict(wish))
         made = RuleRecord(rule=rule, created_ns=base.now_ns(), ended_ns=None)
         with base.database.transaction():
+            self._check_there(actor, wish)
             (count,) = base.database.execute(
                 "SELECT count(*) FROM rules WHERE ended_ns IS NULL"
             ).fetchone()
@@ -209,6 +218,23 @@ class Rules:
             f"{_SELECT} WHERE id > ?{condition} ORDER BY id LIMIT ?", (after or "", limit + 1)
         ).fetchall()
         return page_of([_record(row) for row in rows], limit)
+
+    def _check_there(self, actor: Principal, wish: RuleWish) -> None:
+        """Refuse a project or a key that is not there, or has ended for good."""
+        if wish.name == EACH:
+            return
+        if wish.level is Level.PROJECT:
+            self._projects.check_open(actor, wish.name, param="name")
+        elif wish.level is Level.KEY:
+            found = self._keys.get(actor, wish.name)
+            if found is None:
+                message = (
+                    f"There is no key with the id {wish.name!r}: `entente keys list` shows the ids."
+                )
+                raise InvalidParameter(message, param="name", code="unknown_key")
+            if found.revoked_ns is not None:
+                message = f"The key {wish.name} was revoked: a rule for it would limit nobody."
+                raise InvalidParameter(message, param="name", code="key_revoked")
 
 
 def load_rules(database: Database) -> RuleBook:

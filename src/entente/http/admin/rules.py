@@ -11,7 +11,7 @@ from entente.control.rules import RuleView, RuleWish
 from entente.control.table import Page
 from entente.domain.errors import InvalidParameter
 from entente.domain.money import parse_nano
-from entente.domain.rules import Unit
+from entente.domain.rules import EACH, Level, Unit
 from entente.http.admin.forms import Listing, NewRule, RuleChange, RuleQuery
 from entente.http.admin.keys import listing
 from entente.http.admin.operation import Asked, Operation
@@ -29,6 +29,8 @@ def _list_rules(desk: Desk, asked: Asked) -> Listing[RuleView]:
 def _create_rule(desk: Desk, asked: Asked) -> RuleView:
     body: NewRule = asked.body
     is_spend = body.unit is Unit.SPEND
+    if body.level is Level.MODEL and body.name != EACH:
+        desk.check_models((body.name,), param="name")
     wish = RuleWish(
         level=body.level,
         name=body.name,
