@@ -106,20 +106,22 @@ def test_a_crowd_under_five_budgets(server: EntenteServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scope", "fields"),
+    ("scope", "fields", "words"),
     [
-        ("organization", {}),
-        ("project:alpha", {}),
-        ("key:bob", {}),
-        ("user:ada", {}),
-        ("end_user:eve", {"user": "eve"}),
-        ("end_user:*", {"safety_identifier": "mallory"}),
-        ("model:m", {}),
-        ("tag:batch", {"tags": "x,batch"}),
-        ("tag:keyed", {}),
+        ("organization", {}, "in this organization"),
+        ("project:alpha", {}, "in the project `alpha`"),
+        ("key:bob", {}, "with this key"),
+        ("user:ada", {}, "for the user `ada`"),
+        ("end_user:eve", {"user": "eve"}, "for the end user `eve`"),
+        ("end_user:*", {"safety_identifier": "mallory"}, "for the end user `mallory`"),
+        ("model:m", {}, "across all keys"),
+        ("tag:batch", {"tags": "x,batch"}, "under the tag `batch`"),
+        ("tag:keyed", {}, "under the tag `keyed`"),
     ],
 )
-def test_each_level_refuses(server: EntenteServer, scope: str, fields: dict[str, Any]) -> None:
+def test_each_level_refuses(
+    server: EntenteServer, scope: str, fields: dict[str, Any], words: str
+) -> None:
     """Whom it is about, and nobody else, with the vendor's words and headers."""
     bob = server.make_key(name="bob", project="alpha", user="ada", tags=("keyed",)).secret
     eve = server.make_key(name="eve", project="beta").secret
@@ -127,7 +129,7 @@ def test_each_level_refuses(server: EntenteServer, scope: str, fields: dict[str,
     got = refused(server, bob, **fields)
     assert got.error["type"] == "requests"
     assert got.error["message"].startswith(
-        "Rate limit reached for m on requests per year (RPY): Limit 1, Used 1, Requested 1."
+        f"Rate limit reached for m {words} on requests per year (RPY): Limit 1, Used 1, Requested"
     )
     assert int(got.headers["retry-after"]) > 0
     others = server.chat(eve, max_tokens=4)

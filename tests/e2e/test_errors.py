@@ -153,7 +153,9 @@ def test_tokens_per_minute(server: EntenteServer) -> None:
     key = server.make_key(tokens_per_minute=5_000)
     got = server.chat(key.secret, max_tokens=5_000)
     assert (got.status, got.error["type"]) == (429, "tokens")
-    assert got.error["message"].startswith("Request too large for m on tokens per min (TPM)")
+    assert got.error["message"].startswith(
+        "Request too large for m with this key on tokens per min (TPM)"
+    )
     assert got.headers["x-should-retry"] == "false"
     for _ in range(3):  # three holds of 4,000 fit into 5,000, since each gives back
         assert server.chat(key.secret, max_tokens=4_000).status == 200

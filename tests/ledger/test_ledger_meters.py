@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from entente.domain.errors import BudgetExceeded, LimitError, RateLimited, RequestTooLarge
-from entente.domain.rules import Unit
+from entente.domain.rules import DEPLOYMENT_RULE, Level, Unit
 from entente.domain.usage import Usage
 from entente.ledger.books import Books
 from entente.ledger.checkpoints import Checkpoints
@@ -18,6 +18,7 @@ from entente.ledger.memory import MemoryJournal
 from entente.ledger.meters import Counter, Draw, Meters, meter_name, read_meter
 from entente.ledger.model import AnyEntry, Hold
 from entente.ledger.reader import Position
+from entente.ledger.refusals import WITHIN
 from tests.kit.entries import AT_NS, held, now_ns, rows_of, settled
 from tests.kit.run import run, turns
 
@@ -79,8 +80,8 @@ def test_an_upper_bound_gives_way_to_the_truth() -> None:
             Draw(CALLS, 1, 2),
             RateLimited,
             (
-                "Rate limit reached for m on requests per min (RPM): Limit 2, Used 2, Requested 1. "
-                "Please try again in 40s."
+                "Rate limit reached for m with this key on requests per min (RPM): Limit 2, "
+                "Used 2, Requested 1. Please try again in 40s."
             ),
         ),
         (
@@ -88,8 +89,8 @@ def test_an_upper_bound_gives_way_to_the_truth() -> None:
             Draw(TOKENS, 41, 100),
             RateLimited,
             (
-                "Rate limit reached for m on tokens per min (TPM): Limit 100, Used 60, "
-                "Requested 41. Please try again in 40s."
+                "Rate limit reached for m with this key on tokens per min (TPM): Limit 100, "
+                "Used 60, Requested 41. Please try again in 40s."
             ),
         ),
         (
@@ -97,8 +98,9 @@ def test_an_upper_bound_gives_way_to_the_truth() -> None:
             Draw(TOKENS, 101, 100),
             RequestTooLarge,
             (
-                "Request too large for m on tokens per min (TPM): Limit 100, Requested 101. The "
-                "input or output tokens must be reduced in order to run successfully."
+                "Request too large for m with this key on tokens per min (TPM): Limit 100, "
+                "Requested 101. The input or output tokens must be reduced in order to run "
+                "successfully."
             ),
         ),
         (
@@ -112,8 +114,8 @@ def test_an_upper_bound_gives_way_to_the_truth() -> None:
             Draw("requests|r|all|key:key_a", 1, 1),
             LimitError,
             (
-                "Rate limit reached for m on requests in total: Limit 1, Used 1, Requested 1. This "
-                "limit does not renew."
+                "Rate limit reached for m with this key on requests in total: Limit 1, Used 1, "
+                "Requested 1. This limit does not renew."
             ),
         ),
         (
@@ -121,8 +123,8 @@ def test_an_upper_bound_gives_way_to_the_truth() -> None:
             Draw("requests|r|2023-W46|key:key_a", 1, 1),
             RateLimited,
             (
-                "Rate limit reached for m on requests per week: Limit 1, Used 1, Requested 1. "
-                "Please try again in 438400s."
+                "Rate limit reached for m with this key on requests per week: Limit 1, Used 1, "
+                "Requested 1. Please try again in 438400s."
             ),
         ),
     ],
@@ -166,6 +168,40 @@ def test_what_is_left_is_told_of_what_is_ones_own(subject: str, words: str) -> N
     message = run(scenario())
     assert words in message
     assert ("left" in message) is subject.startswith("end_user")
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"),
+    [
+        ("organization:", "in this organization"),
+        ("project:alpha", "in the project `alpha`"),
+        ("model:m", "across all keys"),
+        ("tag:night", "under the tag `night`"),
+        ("user:ann", "for the user `ann`"),
+        ("end_user:{0}`", "for the end user `{0}``"),
+        ("key:key_a", "with this key"),
+        ("deployment:d", "in the deployment `d`"),
+    ],
+)
+def test_a_limit_says_whose_it_is(subject: str, words: str) -> None:
+    """So that who is refused knows whether others share it; a key goes unnamed."""
+
+    async def scenario(unit: Unit, amount: int) -> str:
+        ledger, meter = _ledger(), meter_name(unit, "r", "2023-11-14T22:13", subject)
+        await ledger.hold(_drawing("before", Draw(meter, 2, 2)))
+        with pytest.raises(LimitError) as caught:
+            await ledger.hold(_drawing("r", Draw(meter, amount, 2)))
+        return caught.value.message
+
+    for unit, rate in ((Unit.REQUESTS, "requests per min (RPM)"), (Unit.TOKENS, "tokens per min")):
+        said = run(scenario(unit, 1))
+        assert said.startswith(f"Rate limit reached for m {words} on {rate}")
+    assert f"too large for m {words} on" in run(scenario(Unit.TOKENS, 3))
+
+
+def test_every_level_has_words_for_it() -> None:
+    """A new one is not found by whom it refuses."""
+    assert set(WITHIN) == {*Level, DEPLOYMENT_RULE}
 
 
 def test_money_that_others_hold_is_waited_for() -> None:

@@ -11,6 +11,9 @@ from entente.domain.windows import UTC_NAME, Window
 
 EACH: Final = "*"
 """The name that stands for every member of a level, each counted for itself."""
+KEY_RULE: Final = "key"
+DEPLOYMENT_RULE: Final = "deployment"
+"""Ids of the limits that stand on a key and on a deployment; their subjects are called so, too."""
 
 
 class Level(StrEnum):

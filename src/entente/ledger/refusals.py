@@ -1,17 +1,20 @@
 """Why a hold is refused, in words for the client. Pure.
 
-Amounts are told of what is the client's own. What others have left of a budget that they
-share is not for every holder of a key to know.
+A refusal says whose limit it was, by names that the key and the request have themselves: so a
+client knows whether it alone may ask less, or has to talk to others. Amounts of money are told
+of what is the client's own; what others have left of a budget that they share is not for every
+holder of a key to know.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from entente.domain.errors import BudgetExceeded, LimitError, RateLimited, RequestTooLarge
 from entente.domain.money import format_nano
-from entente.domain.rules import Level, Unit
+from entente.domain.rules import DEPLOYMENT_RULE, Level, Unit
 from entente.domain.windows import LIFETIME_KEY, end_ns
 from entente.ledger.meters import Counter, Draw, Meter, read_meter
 from entente.ledger.model import Hold
@@ -20,6 +23,17 @@ RETRY_AFTER_MS: Final = 1_000
 """Hint to a client that waited for its turn in vain, or may come back once others are done."""
 MS_PER_S: Final = 1_000
 NS_PER_MS: Final = 1_000_000
+WITHIN: Final[Mapping[str, str]] = {
+    Level.ORGANIZATION: "in this organization",
+    Level.PROJECT: "in the project `{}`",
+    Level.MODEL: "across all keys",
+    Level.TAG: "under the tag `{}`",
+    Level.USER: "for the user `{}`",
+    Level.END_USER: "for the end user `{}`",
+    Level.KEY: "with this key",
+    DEPLOYMENT_RULE: "in the deployment `{}`",
+}
+"""Where a rate was reached, said in the place where OpenAI says in which organization."""
 
 _OWN: Final = frozenset({Level.KEY, Level.USER, Level.END_USER})
 _WINDOW_WORDS: Final = {16: ("min", "M"), 13: ("hour", "H"), 10: ("day", "D"), 7: ("month", "M")}
@@ -66,14 +80,14 @@ def draw_refusal(
 def _over_rate(draw: Draw, counter: Counter, meter: Meter, *, model: str, at_ns: int) -> LimitError:
     """Say that requests or tokens are used up, as OpenAI does."""
     unit: Literal["requests", "tokens"] = "tokens" if meter.unit is Unit.TOKENS else "requests"
-    limit, rate = draw.limit or 0, _rate(unit, meter.window)
+    limit, rate = draw.limit or 0, f"{_within(meter)} on {_rate(unit, meter.window)}"
     if draw.amount > limit and unit == "tokens":
         return RequestTooLarge(
-            f"Request too large for {model} on {rate}: Limit {limit}, Requested {draw.amount}. "
+            f"Request too large for {model} {rate}: Limit {limit}, Requested {draw.amount}. "
             "The input or output tokens must be reduced in order to run successfully."
         )
     said = (
-        f"Rate limit reached for {model} on {rate}: Limit {limit}, "
+        f"Rate limit reached for {model} {rate}: Limit {limit}, "
         f"Used {counter.used + counter.pending}, Requested {draw.amount}."
     )
     ends_ns = end_ns(meter.window)
@@ -94,6 +108,12 @@ def _over_budget(draw: Draw, counter: Counter, meter: Meter, asset: str) -> str:
         text += f", and {format_nano(max(left, 0))} {asset} are left"
         text += _also_held(counter.pending)
     return f"{text}. Lower max_completion_tokens, or ask an administrator to raise the budget."
+
+
+def _within(meter: Meter) -> str:
+    """Say where a rate was reached."""
+    level, _, name = meter.subject.partition(":")
+    return WITHIN[level].format(name)
 
 
 def _whose(meter: Meter) -> str:

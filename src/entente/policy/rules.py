@@ -1,7 +1,7 @@
 """Which rules a request is under, and what it draws on their meters. Pure.
 
 The limits that stand on a key and on a deployment are rules like any other; they have ids of
-their own kind, `key` and `deployment`, and windows of a minute.
+their own kind, and windows of a minute.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from entente.domain.principal import Principal
 from entente.domain.quota import Quota
-from entente.domain.rules import EACH, Level, Rule, Unit
+from entente.domain.rules import DEPLOYMENT_RULE, EACH, KEY_RULE, Level, Rule, Unit
 from entente.domain.windows import LIFETIME_KEY, Window, end_ns, span_of
 from entente.ledger.meters import Counter, Draw, meter_name, read_meter
 from entente.ledger.model import SPEND
@@ -22,8 +22,6 @@ from entente.ledger.model import SPEND
 SETS_KEPT_MAX: Final = 4096
 """Kinds of requests whose rules are not looked for anew each time."""
 NS_PER_MS: Final = 1_000_000
-KEY_RULE: Final = "key"
-DEPLOYMENT_RULE: Final = "deployment"
 
 
 class Subject(NamedTuple):
