@@ -293,6 +293,9 @@ class _Once:
         outcome.unsettled += len(budget.server.open_holds())
         said = {
             "settled at their bounds, never sent": found.unsent,
+            "held though their client was refused, and given back": sum(
+                not (each.attempts or each.recovered) for each in settlements
+            ),
             "refused, all after the budget was spent": budget.statuses[REFUSED],
             "told that the database is away": budget.statuses[UNAVAILABLE],
         }
