@@ -19,7 +19,7 @@ from tests.support.postgres import PostgresServer
 
 WORKERS: Final = (0, 1, 4)
 """On PostgreSQL; 0 is the server that is alone, on SQLite."""
-CONNECTIONS: Final = (32, 128)
+CONNECTIONS: Final = (32, 128, 512)
 
 
 def workers(suite: Suite) -> None:

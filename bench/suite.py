@@ -202,7 +202,7 @@ def steps(plan: Plan, stand: Stand) -> dict[str, int]:
         "crossings": plan.rounds * 4 + 3,
         "agreements": plan.rounds * 2,
         "budgets": plan.rounds * 2,
-        "workers": plan.rounds * 6,
+        "workers": plan.rounds * 9,
         "works": 2,
         "usage": 1,
     }

@@ -17,6 +17,7 @@ from entente.ledger import postgres
 from entente.ledger.appending import append_now
 from entente.ledger.model import AnyEntry
 from entente.ledger.places import verify
+from entente.ledger.postgres import LINGER_TURNS
 from entente.ledger.postgres_reader import (
     chains,
     end_chain,
@@ -42,6 +43,23 @@ def test_one_that_is_alone_stays_alone(postgres_url: str) -> None:
                 await second.journal.open()
             second.database.close()
             await first.serve("r")
+
+    run(scenario())
+
+
+def test_beside_others_a_batch_waits_a_moment_for_more(postgres_url: str) -> None:
+    """What comes within a few turns of the event loop is committed together."""
+
+    async def scenario() -> None:
+        async with desk(postgres_url, alone=False) as open_desk:
+            journal = open_desk.journal
+            written = []
+            for number in range(LINGER_TURNS - 1):
+                written.append(journal.append(held(f"r{number}", 5, bounded=False)))
+                await asyncio.sleep(0)
+            await asyncio.gather(*written)
+            commits = "SELECT count(DISTINCT xmin::text), count(*) FROM entries"
+            assert open_desk.database.execute(commits).fetchone() == (1, LINGER_TURNS - 1)
 
     run(scenario())
 

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from entente.domain.ids import NowNs
 
 BATCH_ENTRIES_MAX: Final = 512
+LINGER_TURNS: Final = 5
+"""Several that write have little each, and every commit costs the database, and all of them,
+the same: a batch waits so many turns of the event loop for more."""
 HEARTBEAT_S: Final = 1.0
 """Without traffic the session is asked so often whether it lives."""
 ANSWER_S_MAX: Final = 3.0
@@ -207,6 +210,7 @@ class PostgresJournal:
             assert chain is not None  # noqa: S101  (opened before, or made anew below)
             try:
                 while going_on := await self._wait():
+                    await self._linger()
                     await self._write(chain)
             except FAILURES as error:
                 await self._lost(error)
@@ -230,6 +234,11 @@ class PostgresJournal:
             except TimeoutError:
                 await session.fetchval("SELECT 1", timeout=ANSWER_S_MAX)
         return True
+
+    async def _linger(self) -> None:
+        """Let what is about to come join the batch, where others write beside us."""
+        for _ in range(0 if self._alone else LINGER_TURNS):
+            await asyncio.sleep(0)
 
     async def _write(self, chain: Chain) -> None:
         """Commit the next batch, and tell of it."""
