@@ -284,7 +284,7 @@ async def _accounts(
     agreed: InForce | None = None
     if openers.agreements is not None and config.agreement is not None:
         agreed = await openers.agreements(config, monitor.barred, records.shared.place, stack)
-    return Accounts(records.ledger, records.rules, monitor, time.time_ns, agreed)
+    return Accounts(records.ledger, records.rules, monitor, time.time_ns, agreed, records.notices)
 
 
 def _servers(

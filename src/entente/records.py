@@ -62,6 +62,10 @@ class Shared(NamedTuple):
     """The number of the last entry of other writers that the ledger has seen, or a later one."""
 
 
+def _nothing() -> dict[str, str]:
+    return {}
+
+
 class Records(NamedTuple):
     """What stands on the database."""
 
@@ -74,6 +78,8 @@ class Records(NamedTuple):
     admin_key: Secret | None
     """The first admin key, if it has just been made."""
     shared: Shared
+    notices: Callable[[], Mapping[str, str]]
+    """What somebody should look at, though it stands against nothing yet."""
 
 
 class Opened(NamedTuple):
@@ -84,6 +90,7 @@ class Opened(NamedTuple):
     rules: Callable[[], RuleBook]
     admin_key: Secret | None
     shared: Shared
+    notices: Callable[[], Mapping[str, str]] = _nothing
 
 
 class Opening(NamedTuple):
@@ -125,6 +132,7 @@ async def open_records(
         blobs,
         opened.admin_key,
         opened.shared,
+        opened.notices,
     )
 
 

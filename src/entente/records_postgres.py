@@ -26,7 +26,7 @@ from entente.db.address import Address
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import make_months, migrate_postgres
 from entente.domain.chat import Status
-from entente.domain.errors import LedgerUnavailable
+from entente.domain.errors import LedgerUnavailable, StartError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.domain.usage import NOTHING
@@ -38,20 +38,21 @@ from entente.ledger.leases import Leases
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import AnyEntry, Hold, settlement
 from entente.ledger.postgres import PostgresJournal
-from entente.ledger.postgres_leases import PostgresAuthority
-from entente.ledger.postgres_loans import prune_meters
-from entente.ledger.postgres_reader import (
-    Start,
+from entente.ledger.postgres_ending import (
+    Waiting,
     end_chain,
-    save_checkpoint,
-    side_entries,
-    start_books,
+    post_left,
     take_over,
     take_over_dead,
     unlocked,
+    waiting,
 )
+from entente.ledger.postgres_leases import PostgresAuthority
+from entente.ledger.postgres_loans import prune_meters
+from entente.ledger.postgres_reader import Start, save_checkpoint, side_entries, start_books
 from entente.ledger.postgres_watch import Watch
 from entente.ledger.reader import Position, activate
+from entente.ledger.spool import open_folder
 from entente.policy.rules import RuleBook
 from entente.records import Opened, Opening, Shared, random_bits
 
@@ -62,6 +63,7 @@ MONTHS_S: Final = 6 * 3600.0
 ANSWER_S_MAX: Final = 30.0
 """What blocks longer is ended."""
 NS_PER_MS: Final = 1_000_000
+SPOOL_TOKEN_BYTES: Final = 4
 SIDE: Final = "side_entries"
 """The topic of what is written beside the servers."""
 
@@ -82,7 +84,9 @@ async def open_postgres_records(opening: Opening) -> Opened:
         return PostgresDatabase(address)
 
     shared = Shared(another, another, lambda: desk.side)
-    return Opened(desk.ledger, lambda: desk.ring, lambda: desk.rules, admin_key, shared)
+    return Opened(
+        desk.ledger, lambda: desk.ring, lambda: desk.rules, admin_key, shared, desk.notices
+    )
 
 
 class _Desk:
@@ -105,6 +109,15 @@ class _Desk:
         """Chains that nobody held when it was last looked."""
         self._leases: Leases | None = None
         self._leased: LeasedLedger | None = None
+        config = opening.config
+        self._spools = open_folder(
+            config.server.data_dir,
+            make=config.ledger.spool_s > 0,
+            machine=socket.gethostname(),
+            token=secrets.token_hex(SPOOL_TOKEN_BYTES),
+        )
+        """Those of this host; there may be some from when it had them."""
+        self._waiting: tuple[Waiting, ...] = ()
         self._checkpoints = self._new_checkpoints()
 
     async def open(self) -> Secret | None:
@@ -124,6 +137,8 @@ class _Desk:
             on_orphan=self._end_orphan,
             on_taken_over=self._begin_anew,
             alone=self._is_alone,
+            spools=self._spools,
+            spool_s=config.ledger.spool_s,
         )
         await self._journal.open()
         stack.push_async_callback(self._journal.aclose)
@@ -151,7 +166,13 @@ class _Desk:
             return Ledger(self._journal, books, now_ns=time.time_ns, budget_wait_s=wait_s)
         authority = PostgresAuthority(self._address, lambda: self._journal.chain)
         worker = str(self._journal.chain)
-        self._leases = Leases(authority, worker, now_ms=_now_ms, now_ns=time.time_ns)
+        self._leases = Leases(
+            authority,
+            worker,
+            now_ms=_now_ms,
+            now_ns=time.time_ns,
+            is_away=lambda: self._journal.notice is not None,
+        )
         authority.on_heard = self._leases.hear
         self._leased = LeasedLedger(
             self._journal,
@@ -160,8 +181,20 @@ class _Desk:
             revision=lambda: self.rules.generation,
             now_ns=time.time_ns,
             budget_wait_s=wait_s,
+            serves_alone=self._opening.config.ledger.spool_s > 0,
         )
         return self._leased
+
+    def notices(self) -> dict[str, str]:
+        """Say what somebody should look at, though it stands against nothing yet."""
+        notices = {}
+        if (notice := self._journal.notice) is not None:
+            notices["ledger"] = notice
+        elif self.ledger.trouble is None and self._leases and self._leases.trouble is not None:
+            notices["ledger"] = self._leases.trouble
+        if self._waiting:
+            notices["chains"] = "\n".join(_told(each) for each in self._waiting)
+        return notices
 
     # ---- in the thread ----
 
@@ -201,10 +234,24 @@ class _Desk:
 
     def _read_books(self) -> Start:
         """Settle what dead servers left open; give what all closed chains add up to."""
-        for chain, left in take_over_dead(self._database, time.time_ns()).items():
+        dead = take_over_dead(self._database, time.time_ns(), self._spools)
+        for chain, left in dead.items():
             if left:
                 _log.warning("chain %d was left with %d open holds, now settled", chain, left)
+        self._waiting = self._find_waiting()
+        if self._is_alone and self._waiting:
+            # What they spent is in no sum yet, and nobody lends what is left.
+            raise StartError("\n".join(_told(each) for each in self._waiting))
         return start_books(self._database, time.time_ns())
+
+    def _find_waiting(self) -> tuple[Waiting, ...]:
+        """Give what only other hosts may end."""
+        return waiting(self._database, None if self._spools is None else self._spools.host)
+
+    def _post_left(self) -> None:
+        """Post what this host has of chains that were ended without it."""
+        if self._spools is not None:
+            post_left(self._database, time.time_ns(), self._spools)
 
     # ---- on the event loop ----
 
@@ -273,7 +320,10 @@ class _Desk:
         """
         found = await self._call(unlocked, self._database, self._journal.chain)
         for number in found & self._suspects:
-            await self._call(take_over, self._database, number, time.time_ns())
+            await self._call(take_over, self._database, number, time.time_ns(), self._spools)
+        await self._call(self._post_left)
+        still = self._suspects & found if found else frozenset()
+        self._waiting = await self._call(self._find_waiting) if still else ()
         self._suspects = found
 
     async def _prune(self) -> None:
@@ -290,11 +340,24 @@ class _Desk:
         await self.ledger.aclose()
         reached = self._checkpoints.position()
         chain = self._journal.chain
+        ended = False
         with contextlib.suppress(LedgerUnavailable):
             if reached.books.open_holds:
                 await self._call(save_checkpoint, self._database, chain, reached)
             else:
-                await self._call(end_chain, self._database, chain, reached, time.time_ns())
+                now_ns = time.time_ns()
+                ended = await self._call(end_chain, self._database, chain, reached, now_ns)
+        await self._journal.leave_spool(ended=ended)
+
+
+def _told(found: Waiting) -> str:
+    """Write what becomes of chains that wait for their host."""
+    some = "a chain" if len(found.writers) == 1 else f"{len(found.writers)} chains"
+    return (
+        f"The host {found.host} left {some} ({', '.join(found.writers)}), and may have entries of "
+        "it in its spool. Start entente there, and it ends them; if its disk is gone, give it up "
+        f"with `entente db release {found.host}`."
+    )
 
 
 def _limits_of(book: RuleBook) -> dict[str, int | None]:

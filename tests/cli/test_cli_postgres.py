@@ -94,3 +94,37 @@ def test_the_doctor_sees_what_breaks_promises(tmp_path: Path, postgres_url: str)
     assert "PostgreSQL" in found
     down = _program(tmp_path, postgres_server().url("not_there")).cli("doctor")
     assert (down.returncode, "createdb" in down.stdout) == (1, True)
+
+
+def test_a_host_is_given_up(tmp_path: Path, postgres_url: str) -> None:
+    """Who waits for a host is told its name; giving it up says what that means."""
+    program = WorkersServer(tmp_path, PROVIDER, postgres_url, workers=1, ledger="spool_s = 60\n")
+    assert program.cli("db", "release").stdout == "no chain waits for a host\n"
+    with program:
+        program.kill()
+        (host,) = json.loads(program.cli("db", "release", "--json").stdout)
+        name = host["host"]
+        listed = program.cli("db", "release").stdout
+        assert listed.startswith(f"{name}  left by {host['writers'][0]}\n")
+        assert f"chains that wait for the host {name}: 1" in program.cli("doctor").stdout
+        assert f"waits for its host {name}" in program.cli("ledger", "verify").stderr
+        wrong = program.cli("db", "release", "nobody")
+        assert (wrong.returncode, "No chain waits for the host nobody" in wrong.stderr) == (1, True)
+        (tmp_path / "elsewhere").mkdir()
+        elsewhere = _program(tmp_path / "elsewhere", postgres_url)
+        elsewhere.launch()
+        assert elsewhere.wait() == 1
+        assert f"`entente db release {name}`" in elsewhere.err_log.read_text()
+        done = program.cli("db", "release", name)
+        assert (done.returncode, done.stdout[: len(name) + 5]) == (0, f"gave {name}"), done.stderr
+        assert "is not recorded" in done.stdout
+        assert program.cli("db", "release").stdout == "no chain waits for a host\n"
+        assert program.cli("ledger", "verify").returncode == 0
+        program.start()
+
+
+def test_there_is_nothing_to_give_up_in_a_file(tmp_path: Path) -> None:
+    """A SQLite ledger has no other host."""
+    done = EntenteServer(tmp_path, PROVIDER).cli("db", "release")
+    assert done.returncode == 1
+    assert "nothing to give up" in done.stderr

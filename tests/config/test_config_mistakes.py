@@ -44,6 +44,7 @@ MISTAKES = {
     "empty text": Mistake('[server]\nhost = ""\n', 2, "server.host", ("1 to",)),
     "not a table": Mistake("server = 1\n", 1, "server", ("a table of settings",)),
     "models not a table": Mistake("models = 1\n", 1, "models", ("a table of tables",)),
+    "spool": Mistake("[ledger]\nspool_s = 60\n", 2, "ledger.spool_s", ("PostgreSQL", "url")),
     "shared": Mistake("[ledger]\nshared = true\n", 2, "ledger.shared", ("PostgreSQL", "url")),
     "workers": Mistake("[server]\nworkers = 2\n", 2, "server.workers", ("PostgreSQL", "ledger")),
     "path": Mistake("[server]\ndata_dir = 3\n", 2, "server.data_dir", ("a path in quotes",)),

@@ -17,8 +17,10 @@ from entente.ledger.model import AnyEntry, Hold
 from entente.ledger.places import rows
 from entente.ledger.postgres import PostgresJournal
 from entente.ledger.postgres_chain import CHAIN_LOCKS
+from entente.ledger.postgres_ending import post_left
 from entente.ledger.postgres_reader import start_books
 from entente.ledger.reader import Position
+from entente.ledger.spool import SpoolFolder
 from entente.ledger.store import Durability
 from tests.kit.entries import AT_NS, held, now_ns, settled
 
@@ -26,8 +28,17 @@ from tests.kit.entries import AT_NS, held, now_ns, settled
 class Desk:
     """A ledger on PostgreSQL, and what it was told."""
 
-    def __init__(self, url: str, durability: Durability, *, alone: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        durability: Durability,
+        *,
+        alone: bool,
+        spools: SpoolFolder | None = None,
+        spool_s: float = 60.0,
+    ) -> None:
         """Put the parts together; nothing is connected yet."""
+        self.spools = spools
         self.address = address_of(Secret(url))
         self.database = PostgresDatabase(self.address)
         self.orphans: list[Hold] = []
@@ -42,6 +53,8 @@ class Desk:
             on_orphan=self.orphans.append,
             on_taken_over=self._begin_anew,
             alone=alone,
+            spools=spools,
+            spool_s=spool_s,
         )
         self.ledger = Ledger(self.journal, Books(), now_ns=now_ns, budget_wait_s=1000.0)
 
@@ -51,6 +64,8 @@ class Desk:
     async def _begin_anew(self) -> None:
         self.taken_over += 1
         self.checkpoints = Checkpoints(Position(0, GENESIS, Books()), lambda _: None)
+        if self.spools is not None:
+            post_left(self.database, AT_NS, self.spools)
         self.ledger.restart(start_books(self.database, AT_NS).books)
 
     def names(self) -> list[str]:
@@ -75,14 +90,19 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    url: str, durability: Durability = Durability.FULL, *, alone: bool = True
+    url: str,
+    durability: Durability = Durability.FULL,
+    *,
+    alone: bool = True,
+    spools: SpoolFolder | None = None,
 ) -> AsyncIterator[Desk]:
     """Open a desk on a migrated database, and close it."""
-    opened = Desk(url, durability, alone=alone)
+    opened = Desk(url, durability, alone=alone, spools=spools)
     migrate_postgres(opened.database, AT_NS)
     await opened.journal.open()
     try:
         yield opened
     finally:
         await opened.ledger.aclose()
+        await opened.journal.leave_spool(ended=False)
         opened.database.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from entente.domain.errors import LedgerUnavailable
 from entente.ledger.memory import MemoryJournal
@@ -46,6 +47,8 @@ class TickJournal(MemoryJournal):
         """Start with no entry."""
         super().__init__()
         self.broken = broken
+        self.on_written: Callable[[list[AnyEntry]], None] = lambda _: None
+        """Told of what stands."""
 
     def append(self, entry: AnyEntry) -> asyncio.Future[None]:
         """Put an entry in line, two turns away from being written."""
@@ -60,5 +63,6 @@ class TickJournal(MemoryJournal):
             done.exception()
             return
         super().append(entry)
+        self.on_written([entry])
         if not done.done():
             done.set_result(None)

@@ -73,6 +73,7 @@ class Workers:
             now_ns=lambda: self.at_ns,
             budget_wait_s=self._wait_s,
         )
+        journal.on_written = ledger.wrote
         self.ledgers.append(ledger)
         self.leases.append(leases)
         self.journals.append(journal)

@@ -12,7 +12,7 @@ import pytest
 from entente.db import postgres_async
 from entente.db.address import Address
 from entente.domain.errors import LedgerUnavailable
-from entente.ledger import postgres, postgres_watch
+from entente.ledger import postgres, postgres_session, postgres_watch
 from entente.ledger.appending import append_now
 from entente.ledger.places import verify
 from entente.ledger.postgres_chain import Chain, Line
@@ -76,9 +76,9 @@ def test_a_silent_loss_is_noticed_without_traffic(postgres_url: str) -> None:
 
     async def scenario() -> None:
         async with desk(postgres_url) as open_desk:
-            before = open_desk.journal._pid
+            before = open_desk.journal._sessions.pid
             open_desk.end_session()
-            await until(lambda: open_desk.journal._pid != before)
+            await until(lambda: open_desk.journal._sessions.pid != before)
             await open_desk.serve("r")
             assert open_desk.journal.trouble is None
             assert len(chains(open_desk.database)) == 1
@@ -137,7 +137,7 @@ def test_a_long_absence_is_said_once(
 
         return count
 
-    monkeypatch.setattr(postgres, "open_session", counting("journal"))
+    monkeypatch.setattr(postgres_session, "open_session", counting("journal"))
     monkeypatch.setattr(postgres_watch, "open_session", counting("watch"))
 
     async def scenario() -> None:
@@ -281,7 +281,7 @@ def test_a_refused_hold_that_stands_is_told(
     async def scenario() -> None:
         async with desk(postgres_url) as open_desk:
             monkeypatch.setattr(Chain, "append", lose)
-            monkeypatch.setattr(postgres, "open_session", fail_once)
+            monkeypatch.setattr(postgres_session, "open_session", fail_once)
             hold = held("r", 5, bounded=False)
             with pytest.raises(LedgerUnavailable, match="no route to host"):
                 await open_desk.ledger.hold(hold)
@@ -307,7 +307,7 @@ def test_what_the_database_refuses_is_refused_until_it_no_longer_does(
         sessions += 1
         return await connect(address)
 
-    monkeypatch.setattr(postgres, "open_session", count)
+    monkeypatch.setattr(postgres_session, "open_session", count)
 
     async def scenario() -> None:
         async with desk(postgres_url) as open_desk:

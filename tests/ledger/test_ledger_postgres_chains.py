@@ -13,20 +13,13 @@ from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.errors import LedgerUnavailable, StartError
 from entente.domain.secret import Secret
-from entente.ledger import postgres
+from entente.ledger import postgres_session
 from entente.ledger.appending import append_now
 from entente.ledger.model import AnyEntry
 from entente.ledger.places import verify
 from entente.ledger.postgres import LINGER_TURNS
-from entente.ledger.postgres_reader import (
-    chains,
-    end_chain,
-    save_checkpoint,
-    side_entries,
-    start_books,
-    take_over,
-    take_over_dead,
-)
+from entente.ledger.postgres_ending import end_chain, take_over, take_over_dead
+from entente.ledger.postgres_reader import chains, save_checkpoint, side_entries, start_books
 from entente.ledger.store import Durability
 from tests.kit.desks import Desk, desk
 from tests.kit.entries import AT_NS, KEY, USD, granted, held, settled
@@ -144,7 +137,7 @@ def test_a_worker_that_was_held_for_dead_begins_anew(
             first = open_desk.journal.chain
             cut_off = held("cut-off", 5, bounded=False)
             await open_desk.ledger.hold(cut_off)
-            monkeypatch.setattr(postgres, "open_session", wait)
+            monkeypatch.setattr(postgres_session, "open_session", wait)
             open_desk.end_session()
             await until(lambda: bool(take_over_dead(open_desk.database, AT_NS)))
             late = open_desk.ledger.settle(settled(cut_off, 1))

@@ -43,16 +43,18 @@ class WorkersServer(EntenteServer):
         host: str = "127.0.0.1",
         workers: int = WORKERS,
         before: Path | None = None,
+        ledger: str = "",
     ) -> None:
         """Write the configuration, and bring the database forward.
 
-        `before` is a folder with a `sitecustomize.py` for every process of it.
+        `ledger` is what else stands in its table; `before` is a folder with a
+        `sitecustomize.py` for every process of it.
         """
         path = os.environ.get("PYTHONPATH", "")  # noqa: TID251
         shifted = {} if before is None else {"PYTHONPATH": f"{before}{os.pathsep}{path}"}
         super().__init__(
             folder,
-            f'[ledger]\nurl = "env:ENTENTE_TEST_URL"\n{config}',
+            f'[ledger]\nurl = "env:ENTENTE_TEST_URL"\n{ledger}{config}',
             server=f"workers = {workers}\n{server}",
             host=host,
             environ={"ENTENTE_TEST_URL": url, **shifted},

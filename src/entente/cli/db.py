@@ -1,4 +1,4 @@
-"""`entente db migrate | check | backup | restore | copy`: care of the database."""
+"""`entente db migrate | check | backup | restore | copy | release`: care of the database."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from entente.db.archive import Manifest
+    from entente.ledger.postgres_ending import Waiting
 
 app = typer.Typer(help="Care for the database.", no_args_is_help=True)
 
@@ -164,6 +165,59 @@ def copy(
         f"copied to {address}: {report.entries} entries, {report.requests} requests, head "
         f"{report.head[:16]}, verified; name it as ledger.url"
     )
+
+
+@app.command()
+def release(
+    host: Annotated[
+        str | None, typer.Argument(metavar="HOST", help="The host; without it they are listed.")
+    ] = None,
+    *,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give up a host whose disk is gone, so that its chains of the ledger can end.
+
+    Without a host: list those for which chains wait.
+    """
+    chosen = settings(config)
+    if chosen.ledger.url is None:
+        message = "A SQLite ledger is on one host, which has no spool: there is nothing to give up."
+        raise InvalidParameter(message, param="HOST", code=None)
+    if host is None:
+        _list_waiting(_work().waiting(chosen.ledger.url), as_json=as_json)
+        return
+    ended = _work().release(chosen.ledger.url, host)
+    if not ended:
+        message = (
+            f"No chain waits for the host {host}: it has ended its own, or its workers are "
+            "connected. `entente db release` lists the hosts for which some do."
+        )
+        raise InvalidParameter(message, param="HOST", code=None)
+    if as_json:
+        say_json({"host": host, "chains": list(ended), "settled_holds": sum(ended.values())})
+        return
+    say(
+        f"gave {host} up: chains ended: {len(ended)}, open holds settled at their bounds: "
+        f"{sum(ended.values())}; its loans are back. What it spent in its last `spool_s` without "
+        "the database is not recorded, unless entente starts there once more with its data folder"
+    )
+
+
+def _list_waiting(found: tuple[Waiting, ...], *, as_json: bool) -> None:
+    """Show hosts, with the writers of their chains."""
+    if as_json:
+        say_json(
+            [
+                {"host": each.host, "writers": each.writers, "since": utc(each.opened_ns)}
+                for each in found
+            ]
+        )
+        return
+    for each in found:
+        say(f"{each.host}  left by {', '.join(each.writers)}")
+    if not found:
+        say("no chain waits for a host")
 
 
 def _work() -> ModuleType:

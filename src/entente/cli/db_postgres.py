@@ -10,7 +10,7 @@ from entente.db import postgres_backup
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres, schema_version
 from entente.db.postgres_schema import MIGRATIONS
-from entente.ledger import moving, postgres_verify
+from entente.ledger import moving, postgres_ending, postgres_verify
 from entente.ledger.rollups.schema import NAMES
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from entente.db.address import Address
     from entente.db.archive import Manifest
     from entente.ledger.journal import Report
+    from entente.ledger.postgres_ending import Waiting
 
 
 def migrate(address: Address) -> tuple[int, int]:
@@ -56,3 +57,15 @@ def move(source: Path, address: Address) -> Report:
     """Move a SQLite file into an empty database."""
     with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
         return moving.move(source, database, time.time_ns())
+
+
+def waiting(address: Address) -> tuple[Waiting, ...]:
+    """Give the hosts for which chains wait."""
+    with closing(PostgresDatabase(address)) as database:
+        return postgres_ending.waiting(database)
+
+
+def release(address: Address, host: str) -> dict[int, int]:
+    """Give a host up; give the chains that are ended by it, and how many holds each had open."""
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
+        return postgres_ending.release(database, host, time.time_ns())

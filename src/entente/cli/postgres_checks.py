@@ -96,10 +96,18 @@ def _journal(database: Database) -> Iterator[Finding]:
     if strays:
         remedy = "see that clocks are right: docs/postgres.md, Partitions"
         yield _finding(State.WARN, "entries_default has entries of a month without one", remedy)
-    dead = sum(is_dead(database, each.number) for each in chains(database, only_open=True))
+    found = [each for each in chains(database, only_open=True) if is_dead(database, each.number)]
+    dead = sum(each.spool is None for each in found)
     if dead:
         remedy = "start `entente serve`: it settles what they held"
         yield _finding(State.WARN, f"{dead} chains were left by servers that died", remedy)
+    for host in sorted({each.spool for each in found if each.spool is not None}):
+        count = sum(each.spool == host for each in found)
+        remedy = (
+            "start `entente serve` there: it ends them; if its disk is gone, "
+            f"`entente db release {host}`"
+        )
+        yield _finding(State.WARN, f"chains that wait for the host {host}: {count}", remedy)
 
 
 def _newest_ns(database: Database) -> int | None:

@@ -35,6 +35,7 @@ INFLIGHT_MAX_DEFAULT: Final = 8192
 INFLIGHT_MAX_MAX: Final = 1_000_000
 SHUTDOWN_S_DEFAULT: Final = 30.0
 DRAIN_S_DEFAULT: Final = 30.0
+SPOOL_S_MAX: Final = 3600
 BUDGET_WAIT_S_DEFAULT: Final = 30.0
 SESSION_IDLE_S_DEFAULT: Final = 900.0
 SESSION_S_DEFAULT: Final = 3600.0
@@ -149,6 +150,7 @@ class LedgerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     durability: Durability = Durability.FULL
     url: Address | None = None
     shared: bool = False
+    spool_s: Annotated[float, Meta(ge=0, le=SPOOL_S_MAX)] = 0.0
 
 
 class LimitsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -41,6 +41,12 @@ def check(config: Config, document: Mapping[str, object], problems: Problems) ->
             ("ledger", "shared"),
             "servers share a ledger through PostgreSQL: name it as `url`, or leave `shared` out",
         )
+    if config.ledger.spool_s and config.ledger.url is None:
+        problems.add(
+            ("ledger", "spool_s"),
+            "the spool stands in for a PostgreSQL database that is away: name that as `url`, or "
+            "leave `spool_s` out; a SQLite ledger is on this host's disk anyhow",
+        )
     if config.ledger.url is not None and not all(map(find_spec, DRIVERS)):
         problems.add(
             ("ledger", "url"),

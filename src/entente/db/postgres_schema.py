@@ -239,4 +239,6 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # A meter's name says of which rule it is; thresholds ask for those of some rules.
     ("CREATE INDEX meters_by_rule ON meters (split_part(name, '|', 2))",),
+    # The host that may have entries of a chain in its spool: only there can it be ended.
+    ("ALTER TABLE chains ADD COLUMN spool text",),
 )

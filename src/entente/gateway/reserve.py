@@ -11,7 +11,7 @@ there, and nothing is passed on to it until that hold is durable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -57,11 +57,13 @@ class Accounts(NamedTuple):
     monitor: Monitor
     now_ns: NowNs
     agreed: InForce | None = None
+    recorded: Callable[[], Mapping[str, str]] = dict
+    """What somebody should look at of the records."""
 
     def notices(self) -> dict[str, str]:
         """Say what somebody should look at, though it stands against nothing yet."""
         notice = "" if self.agreed is None else self.agreed.notice
-        return {"agreement": notice} if notice else {}
+        return {**({"agreement": notice} if notice else {}), **self.recorded()}
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,9 +8,7 @@ a meter like any other here: its hold stands in the entry as a draw, and not as 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -51,11 +49,16 @@ class LeasedLedger(Ledger):
         revision: Callable[[], int],
         now_ns: NowNs,
         budget_wait_s: float,
+        serves_alone: bool = False,
     ) -> None:
-        """Continue `books`. `revision` is that of the rules from which draws have their limits."""
+        """Continue `books`. `revision` is that of the rules from which draws have their limits.
+
+        `serves_alone`: what fits what is on loan is worth serving without the authority, too.
+        """
         super().__init__(journal, books, now_ns=now_ns, budget_wait_s=budget_wait_s)
         self._leases = leases
         self._revision = revision
+        self._serves_alone = serves_alone
         self._terms: dict[tuple[str, int | None], Terms] = {}
         self._terms_of = -1
         """The revision that they are of."""
@@ -64,17 +67,20 @@ class LeasedLedger(Ledger):
     @property
     def trouble(self) -> str | None:
         """Why no hold can be made now, None where one can."""
-        return self.journal.trouble or self._leases.trouble
+        return self.journal.trouble or (None if self._serves_alone else self._leases.trouble)
 
-    def _closed(self, opened: Hold, entry: Settlement, written: asyncio.Future[None]) -> None:
-        """Put what was used in the place of what was taken from leases."""
+    def _closed(self, opened: Hold, entry: Settlement) -> None:
+        """Put what was used in the place of what was taken from leases; `wrote` follows."""
         if opened.draws:
             taken = Taken(entry.cost_nano or 0, entry.usage)
             self._leases.settle(entry.id, _costs(opened.draws, taken))
-            written.add_done_callback(partial(self._when_written, entry.id))
 
     def wrote(self, entries: Iterable[AnyEntry]) -> None:
-        """Take note of entries that stand in the journal, however long that took."""
+        """Take note of entries that stand in the journal, however long that took.
+
+        Only then may what they freed go to others. That who waited for an entry was told that it
+        is durable says less: it may be in a spool.
+        """
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._leases.written(entry.id)
@@ -150,11 +156,6 @@ class LeasedLedger(Ledger):
         """Take back a hold that is not in the journal."""
         super()._retract(hold)
         self._leases.cancel(hold.id)
-
-    def _when_written(self, id: str, written: asyncio.Future[None]) -> None:
-        """Take note that a settlement stands; one that does not yet is told of by `wrote`."""
-        if not written.cancelled() and written.exception() is None:
-            self._leases.written(id)
 
     def _claims(self, draws: Iterable[Draw]) -> list[Claim]:
         """Say what draws take, and what limits it."""

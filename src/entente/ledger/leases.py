@@ -35,6 +35,10 @@ _NO_ANSWER: Final = (
     f"The database with all limits and budgets has not answered within {ANSWER_S_MAX:g} s."
     " It is asked again; see that it runs: `entente doctor`."
 )
+_AWAY: Final = (
+    "This request needs more than this worker has on loan, and limits and budgets cannot be asked"
+    " for. {}"
+)
 _TAKEN_OVER: Final = (
     "This worker was cut off from the database, and another one settled its requests. Try again."
 )
@@ -107,11 +111,16 @@ class Leases:
         *,
         now_ms: Callable[[], int],
         now_ns: Callable[[], int],
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Borrow as `worker`, a name that no other has ever had. `now_ms` never goes back."""
+        """Borrow as `worker`, a name that no other has ever had. `now_ms` never goes back.
+
+        `is_away`: it is known that the authority cannot be asked, so what is idle is kept.
+        """
         self._authority = authority
         self._worker = worker
         self._now_ms, self._now_ns = now_ms, now_ns
+        self._is_away = is_away
         self._names = 0
         self._desk = Desk(self._name)
         self._terms: dict[str, Terms] = {}
@@ -144,7 +153,7 @@ class Leases:
             return
         if self.trouble is not None:
             self.cancel(id)
-            raise LedgerUnavailable(self.trouble)
+            raise LedgerUnavailable(_AWAY.format(self.trouble))
         waiting = asyncio.get_running_loop().create_future()
         self._waiting[id] = waiting
         self._news.set()
@@ -321,7 +330,8 @@ class Leases:
         if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
             self._sweep(now_ms)
-        statements = self._desk.statements(now_ms)
+        keeps = self.trouble is not None or self._is_away()
+        statements = self._desk.statements(now_ms, keeps=keeps)
         return [Said(meter, self._terms[meter], each) for meter, each in statements.items()]
 
     def _sweep(self, now_ms: int) -> None:
@@ -342,4 +352,4 @@ class Leases:
     def _away(self, text: str) -> None:
         """Note that the authority is away, which refuses who waits."""
         self._outage.begin(text)
-        self._refuse(text)
+        self._refuse(_AWAY.format(text))

@@ -124,14 +124,14 @@ class Ledger:
         self.books.apply(entry)
         written = self.journal.append(entry)
         if opened is not None:
-            self._closed(opened, entry, written)
+            self._closed(opened, entry)
             if self._queue:
                 self._admit(_waits_for(opened))
             if self.watcher is not None:
                 self._tell(self.watcher, opened, entry)
         return written
 
-    def _closed(self, opened: Hold, entry: Settlement, written: asyncio.Future[None]) -> None:
+    def _closed(self, opened: Hold, entry: Settlement) -> None:
         """Do what else belongs to the end of a hold; here nothing does."""
 
     def unpriced(self, model: str) -> None:

@@ -4,39 +4,36 @@ A worker writes its own chain (`postgres_chain`) over one session, one statement
 When the session is lost, another one is made; what of the last batch is in the chain is
 seen by the chain's end, and all the rest goes on from there. What is waited for is refused
 only once the first try to connect again has failed; settlements are kept until they can be
-written. A chain that was taken over meanwhile, because we were held for dead, is left to
-whoever did: its holds are settled, and a new chain begins.
+written. Where there is a spool, it stands in for the database for a time: what it has on our
+own disk is as durable, so holds go on, and everything goes to the chain once it can.
+
+A chain that was taken over meanwhile, because we were held for dead, is left to whoever did:
+its holds are settled, and a new chain begins.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from entente.db.address import Address
-from entente.db.postgres_async import FAILURES, close_session, open_session, said_by
+from entente.db.postgres_async import FAILURES, close_session, said_by
 from entente.domain.errors import IdempotencyConflict, LedgerUnavailable, StartError
-from entente.ledger.journal import encode
 from entente.ledger.model import AnyEntry, Hold, Settlement
-from entente.ledger.postgres_chain import (
-    ALONE_LOCK,
-    CHAIN_LOCKS,
-    REPEATABLE,
-    Chain,
-    Line,
-    open_chain,
-    take_lock,
-)
+from entente.ledger.postgres_chain import REPEATABLE, Chain, open_chain
+from entente.ledger.postgres_line import End, Item, Soon
+from entente.ledger.postgres_session import Sessions
+from entente.ledger.spooling import StandIn
 from entente.ledger.store import Durability, OnWritten
 from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from entente.db.postgres_async import Session
     from entente.domain.ids import NowNs
+    from entente.ledger.spool import SpoolFolder
 
 BATCH_ENTRIES_MAX: Final = 512
 LINGER_TURNS: Final = 5
@@ -49,8 +46,6 @@ CLOSE_S_MAX: Final = 10.0
 """How long the end waits for a database that is away; then others settle what is open."""
 RETRY_S: Final = 0.1
 RETRY_S_MAX: Final = 2.0
-SOON_S: Final = 5.0
-"""Longer than a commit that does not wait for the disk takes to be there."""
 
 _log = logging.getLogger("entente.ledger")
 
@@ -64,42 +59,6 @@ OnOrphan = Callable[[Hold], None]
 """Told of a hold that was refused, because nothing was known of it, and stands all the same."""
 OnTakenOver = Callable[[], Awaitable[None]]
 """Asked to read the books anew, before anything is written to a new chain."""
-
-
-class _Item:
-    """An entry in line, and who waits for it."""
-
-    __slots__ = ("done", "entry", "fsync", "line", "told")
-
-    def __init__(self, entry: AnyEntry, done: asyncio.Future[None], *, fsync: bool) -> None:
-        self.entry = entry
-        self.line = Line(entry.at_ns, entry.idempotency_key, encode(entry))
-        self.done = done
-        self.fsync = fsync
-        self.told = False
-        """It stood in the chain once, and who waited knows."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it is still to be written."""
-        return isinstance(self.entry, Settlement) or self.told or not self.is_refused
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether who waited was told that it is not written."""
-        done = self.done
-        return done.done() and not done.cancelled() and done.exception() is not None
-
-    def fail(self, error: Exception) -> None:
-        """Tell who waits that it is not written."""
-        if not self.done.done():
-            self.done.set_exception(error)
-            self.done.exception()  # who waited may have been cancelled
-
-    def succeed(self) -> None:
-        """Tell who waits that it stands."""
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 class PostgresJournal:
@@ -116,33 +75,39 @@ class PostgresJournal:
         on_orphan: OnOrphan,
         on_taken_over: OnTakenOver,
         alone: bool,
+        spools: SpoolFolder | None = None,
+        spool_s: float = 0.0,
     ) -> None:
         """Write to a new chain that is called `name`; `open` begins it.
 
         `alone`: no other server may write at the same time. On the running event loop
-        `on_written` is told of what stands in the chain.
+        `on_written` is told of what stands in the chain. With `spools` a file there stands
+        in for the database, for up to `spool_s` after it was lost.
         """
         self._loop = asyncio.get_running_loop()
         self._address = address
         self._name, self._alone = name, alone
+        self._news = asyncio.Event()
+        self._sessions = Sessions(address, self._news.set, alone=alone)
         self._now_ns = now_ns
         self._fsync = durability is not Durability.ASYNC
         self._fsync_holds = durability is Durability.FULL
         self._on_written, self._on_orphan = on_written, on_orphan
         self._on_taken_over = on_taken_over
-        self._line: deque[_Item] = deque()
-        self._doubtful: list[_Item] = []
+        self._line: deque[Item] = deque()
+        self._doubtful: list[Item] = []
         """The batch that was on its way when the session was lost."""
-        self._soft: deque[tuple[float, int, list[_Item]]] = deque()
-        """Batches that the disk may not have yet: when, behind which entry, what."""
+        self._soon = Soon()
+        self._stand_in = StandIn(spools, spool_s, self._spool_failed)
+        self._is_away = False
+        """There is no session, or it is not known yet what of the line stands."""
         self._chain: Chain | None = None
-        self._pid: int | None = None
-        self._news = asyncio.Event()
         self._closing_s: float | None = None
         self._must_reload = False
         """Our chain was taken over, and the books are not read anew yet."""
         self._task: asyncio.Task[None] | None = None
-        self.trouble: str | None = None
+        self._reason: str | None = None
+        """Why the chain could not be written the last time."""
         self._outage = Trouble(
             _log,
             "the journal cannot be written: %s",
@@ -154,20 +119,16 @@ class PostgresJournal:
 
     async def open(self) -> None:
         """Begin a chain. Raises LedgerUnavailable, and StartError where another server is."""
+        session: Session | None = None
         try:
-            session = await open_session(self._address)
-            if not await self._fence(session):
-                await close_session(session)
-                message = (
-                    f"Another entente serves from the database {self._address.place}. Stop it, or "
-                    "name another database as ledger.url; servers share one only with `--workers` "
-                    "of 2 or more each."
-                )
-                raise StartError(message)
-            self._chain = await open_chain(session, self._name, self._now_ns())
+            session = await self._sessions.connect()
+            self._chain = await self._new_chain(session)
         except FAILURES as error:
             raise LedgerUnavailable(said_by(self._address, error)) from None
-        self._watch(session)
+        finally:
+            if self._chain is None:
+                await close_session(session)
+        self._sessions.watch(session)
         self._task = self._loop.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
@@ -176,17 +137,27 @@ class PostgresJournal:
         """The number of the chain that is written."""
         return 0 if self._chain is None else self._chain.number
 
+    @property
+    def trouble(self) -> str | None:
+        """Why no hold can be written now, to the chain or to the spool."""
+        return self._stand_in.trouble(self._reason)
+
+    @property
+    def notice(self) -> str | None:
+        """What is to be said while the spool stands in for the database."""
+        return self._stand_in.notice(self._reason)
+
     def append(self, entry: AnyEntry) -> asyncio.Future[None]:
         """Put an entry in line; see `Journal.append`."""
         done = self._loop.create_future()
         fsync = self._fsync_holds if isinstance(entry, Hold) else self._fsync
-        item = _Item(entry, done, fsync=fsync)
+        item = Item(entry, done, fsync=fsync)
         if self._must_reload:
             # It counts on what the chain had, or closes a hold of it: that is settled elsewhere.
             item.fail(LedgerUnavailable(_TAKEN_OVER))
             return done
-        if self.trouble is not None:
-            item.fail(LedgerUnavailable(self.trouble))
+        if self._reason is not None and not self._is_spooled(item):
+            item.fail(LedgerUnavailable(self.trouble or self._reason))
         if item.is_kept:
             self._line.append(item)
             self._news.set()
@@ -199,6 +170,11 @@ class PostgresJournal:
         self._news.set()
         if self._task is not None:
             await asyncio.shield(self._task)
+            await self._stand_in.flush()
+
+    async def leave_spool(self, *, ended: bool) -> None:
+        """Let go of the chain's spool, behind `aclose`; delete it where the chain is `ended`."""
+        await self._stand_in.aclose(ended=ended and not self._line)
 
     # ---- writing ----
 
@@ -213,8 +189,11 @@ class PostgresJournal:
                     await self._linger()
                     await self._write(chain)
             except FAILURES as error:
+                self._is_away = True
+                self._stand_in.begin()
                 await self._lost(error)
                 going_on = await self._reconnect()
+                self._is_away = not going_on
         await close_session(self._chain.session if self._chain else None)
 
     async def _wait(self) -> bool:
@@ -244,7 +223,7 @@ class PostgresJournal:
         """Commit the next batch, and tell of it."""
         batch, fsync = self._gather()
         self._doubtful = batch
-        seq = chain.seq
+        behind = End(chain.seq, chain.head)
         if batch[0].line.name.startswith(REPEATABLE):
             try:
                 await chain.append_once(batch[0].line)
@@ -254,15 +233,15 @@ class PostgresJournal:
             await chain.append([item.line for item in batch], fsync=fsync)
         self._doubtful = []
         if fsync:
-            self._soft.clear()
+            self._soon.clear()
         else:
-            self._remember(batch, seq)
-        self._tell(batch if chain.seq > seq else [])
+            self._soon.add(batch, behind)
+        self._tell(batch if chain.seq > behind.seq else [])
         for item in batch:
             item.succeed()
-        self.trouble = None
+        self._is_written()
 
-    def _gather(self) -> tuple[list[_Item], bool]:
+    def _gather(self) -> tuple[list[Item], bool]:
         """Take a batch from the line: what needs no fsync goes ahead of the first that does.
 
         Nothing overtakes: a hold may count on a settlement before it. What can be said twice
@@ -282,7 +261,7 @@ class PostgresJournal:
             batch.append(line.popleft())
         return batch, first.fsync
 
-    def _tell(self, written: Iterable[_Item]) -> None:
+    def _tell(self, written: Iterable[Item]) -> None:
         """Tell of entries that stand in the chain, each once."""
         assert self._chain is not None  # noqa: S101
         entries = [item.entry for item in written if not item.told]
@@ -291,23 +270,31 @@ class PostgresJournal:
         self._on_written(entries, self._chain.seq, self._chain.head)
         self._outage.end()
 
-    def _remember(self, batch: list[_Item], seq: int) -> None:
-        """Keep what the disk may not have yet, as long as it may not."""
-        now_s = time.monotonic()
-        self._soft.append((now_s, seq, batch))
-        while self._soft and now_s - self._soft[0][0] > SOON_S:
-            self._soft.popleft()
+    def _is_written(self) -> None:
+        """Take note that the chain can be written; empty the spool once all of it stands."""
+        self._reason = None
+        if not (self._line and self._line[0].is_spooled):  # what is spooled is first in line
+            self._stand_in.end()
+
+    async def _new_chain(self, session: Session) -> Chain:
+        """Begin a chain."""
+        spooler = self._stand_in.spooler
+        return await open_chain(session, self._name, self._now_ns(), spooler)
+
+    # ---- the spool ----
+
+    def _is_spooled(self, item: Item) -> bool:
+        """Say whether the spool has an entry, or takes it now."""
+        chain = self._chain
+        assert chain is not None  # noqa: S101  (there are no entries before)
+        return self._stand_in.put(item, chain, self._soon)
+
+    def _spool_failed(self) -> None:
+        """Refuse what was to be spooled, unless it is on its way to the chain."""
+        if self._is_away and self._reason is not None:
+            self._refuse(self._reason)
 
     # ---- a session that is lost ----
-
-    def _watch(self, session: Session) -> None:
-        """Have the end of a session be known at once, not at the next write."""
-        self._pid = session.get_server_pid()
-        session.add_termination_listener(self._wake)
-
-    def _wake(self, _: object) -> None:
-        """Look at the session."""
-        self._news.set()
 
     async def _lost(self, error: BaseException) -> None:
         """Let go of the session. What the database says no to is refused at once."""
@@ -330,11 +317,14 @@ class PostgresJournal:
                 await self._resume()
             except FAILURES as error:
                 self._refuse(said_by(self._address, error))
-            except (LedgerUnavailable, StartError) as error:
+            except LedgerUnavailable as error:
+                self._refuse(error.message)
+            except StartError as error:  # we were given up, so that nothing is ours to spend
+                self._stand_in.give_up()
                 self._refuse(error.message)
             else:
                 if not self._line:
-                    self.trouble = None
+                    self._is_written()
                 if not self._is_refusing:
                     self._outage.end()
                 return True
@@ -345,15 +335,21 @@ class PostgresJournal:
 
     def _gives_up(self) -> bool:
         """Say whether closing has waited long enough for the database."""
+        unwritten = sum(not item.is_spooled for item in self._line)
         if self._closing_s is None or (
-            self._line and self._loop.time() - self._closing_s < CLOSE_S_MAX
+            unwritten and self._loop.time() - self._closing_s < CLOSE_S_MAX
         ):
             return False
-        if self._line:
+        if unwritten:
             _log.error(
                 "%d settlements are not written; the next server settles their requests at "
                 "their bounds",
-                len(self._line),
+                unwritten,
+            )
+        if len(self._line) > unwritten:
+            _log.warning(
+                "%d entries are in the spool; the next server here writes them to the ledger",
+                len(self._line) - unwritten,
             )
         return True
 
@@ -362,43 +358,38 @@ class PostgresJournal:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             _log.critical("the journal has failed", exc_info=error)
+        self._stand_in.give_up()
         self._refuse("The journal is closed." if error is None else f"The journal failed: {error}.")
 
     def _refuse(self, text: str) -> None:
-        """Tell who waits that nothing can be written now; settlements stay in line."""
+        """Have the spool stand in; tell who waits for what it does not take.
+
+        Settlements stay in line.
+        """
         if self._closing_s is None:
             self._outage.begin(text)
-        self.trouble = text
-        error = LedgerUnavailable(text)
+        self._reason = text
         for item in (*self._doubtful, *self._line):
-            item.fail(error)
+            if not self._is_spooled(item):
+                item.fail(LedgerUnavailable(self.trouble or text))
         self._line = deque(item for item in self._line if item.is_kept)
-
-    async def _fence(self, session: Session) -> bool:
-        """See that no other server writes that is alone, or none at all if we are."""
-        return await take_lock(session, ALONE_LOCK, self._pid, shared=not self._alone)
 
     async def _resume(self) -> None:
         """Go on with our chain over a new session, or with a new chain."""
-        session = await open_session(self._address)
+        session = await self._sessions.connect()
         try:
             await self._go_on(session)
         except BaseException:
             session.terminate()
             raise
-        self._watch(session)
+        self._sessions.watch(session)
 
     async def _go_on(self, session: Session) -> None:
-        """Take the locks, see that writing works, and find out what stands."""
+        """Take the chain's lock, see that writing works, and find out what stands."""
         former = self._chain
         assert former is not None  # noqa: S101
-        if not await self._fence(session):
-            message = f"Another entente serves from the database {self._address.place}."
-            raise StartError(message)
-        if not await take_lock(session, CHAIN_LOCKS + former.number, self._pid):
-            message = "The journal's chain is being taken over by another worker."
-            raise LedgerUnavailable(message)
-        chain = Chain(session, former.number, former.seq, former.head)
+        await self._sessions.hold(session, former.number)
+        chain = Chain(session, former.number, former.opened_ns, former.seq, former.head)
         await chain.prepare()
         await chain.try_to_write()
         if await chain.is_closed():
@@ -436,9 +427,7 @@ class PostgresJournal:
 
     def _recall(self, count: int, last: int) -> None:
         """Put back in line what a crash of the database has taken, as it was not on its disk."""
-        lost: list[_Item] = []
-        while self._soft and self._soft[-1][1] >= last:
-            lost[:0] = self._soft.pop()[2]
+        lost = self._soon.recall(last)
         _log.error(
             "the database lost %d entries that its disk did not have; %d are written again",
             count,
@@ -447,13 +436,17 @@ class PostgresJournal:
         self._doubtful[:0] = lost
 
     async def _begin_anew(self, session: Session) -> None:
-        """Begin another chain: ours was taken over, and what it held is settled there."""
+        """Begin another chain: ours was taken over, and what it held is settled there.
+
+        What of it is in our spool only is posted by `on_taken_over`, as of a dead server.
+        """
+        self._must_reload = True
+        await self._stand_in.leave()
         dropped = [*self._doubtful, *self._line]
         for item in dropped:
             item.fail(LedgerUnavailable(_TAKEN_OVER))
-            if isinstance(item.entry, Settlement):
+            if isinstance(item.entry, Settlement) and not item.is_spooled:
                 _log.warning("%s is settled by another worker, at its bound", item.entry.id)
         self._doubtful, self._line = [], deque()
-        self._soft.clear()
-        self._must_reload = True
-        self._chain = await open_chain(session, self._name, self._now_ns())
+        self._soon.clear()
+        self._chain = await self._new_chain(session)

@@ -15,11 +15,13 @@ from entente.db.postgres_schema import CHANGES_LOCK
 from entente.domain.errors import IdempotencyConflict
 from entente.ledger.journal import GENESIS
 from entente.ledger.journal import chain as hash_of
+from entente.ledger.spool import ChainId
 
 if TYPE_CHECKING:
     import asyncpg
 
     from entente.db.postgres_async import Session
+    from entente.ledger.spooling import Spooler
 
 CHAIN_LOCKS: Final = 0x656E7465 << 32
 """`ente`, then the number of the chain."""
@@ -43,7 +45,7 @@ _INSERT_SOON: Final = (
     f" {_INSERT}, mode"
 )
 """As above, but the commit does not wait for the disk."""
-_OPEN: Final = "INSERT INTO chains (name, opened_ns) VALUES ($1, $2) RETURNING id"
+_OPEN: Final = "INSERT INTO chains (name, opened_ns, spool) VALUES ($1, $2, $3) RETURNING id"
 _END: Final = "SELECT name, line, hash, seq FROM entries WHERE chain = $1 AND seq > $2 ORDER BY seq"
 _LAST: Final = "SELECT seq, hash FROM entries WHERE chain = $1 ORDER BY seq DESC LIMIT 1"
 _HOLDER: Final = (
@@ -65,10 +67,12 @@ class Line(NamedTuple):
 class Chain:
     """The chain that a session writes; `seq` and `head` are of its last entry."""
 
-    def __init__(self, session: Session, number: int, seq: int, head: bytes) -> None:
+    def __init__(
+        self, session: Session, number: int, opened_ns: int, seq: int, head: bytes
+    ) -> None:
         """Go on behind entry `seq`, whose hash is `head`."""
         self.session = session
-        self.number = number
+        self.number, self.opened_ns = number, opened_ns
         self.seq, self.head = seq, head
         self._now: asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record] | None = None
         self._soon: asyncpg.prepared_stmt.PreparedStatement[asyncpg.Record] | None = None
@@ -140,12 +144,17 @@ class Chain:
         return bool(await self.session.fetchval(closed, self.number))
 
 
-async def open_chain(session: Session, name: str, now_ns: int) -> Chain:
-    """Begin a chain of our own, and hold its lock."""
+async def open_chain(
+    session: Session, name: str, now_ns: int, spooler: Spooler | None = None
+) -> Chain:
+    """Begin a chain of our own, and hold its lock; with a spool, its file is there before."""
     async with session.transaction():
-        number = int(await session.fetchval(_OPEN, name, now_ns))
+        host = None if spooler is None else spooler.folder.host
+        number = int(await session.fetchval(_OPEN, name, now_ns, host))
         await session.execute("SELECT pg_advisory_lock($1)", CHAIN_LOCKS + number)
-    opened = Chain(session, number, 0, GENESIS)
+        if spooler is not None:
+            spooler.begin(ChainId(number, now_ns))
+    opened = Chain(session, number, now_ns, 0, GENESIS)
     await opened.prepare()
     return opened
 

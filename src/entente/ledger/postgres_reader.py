@@ -1,4 +1,4 @@
-"""Reading the journal's chains in PostgreSQL, and ending those whose writers are dead.
+"""Reading the journal's chains in PostgreSQL.
 
 Everything here blocks: it is for the command line, for starts, and for threads.
 """
@@ -12,15 +12,11 @@ from typing import Final, NamedTuple
 import msgspec
 
 from entente.db import Database
-from entente.domain.chat import Status
 from entente.domain.errors import LedgerCorrupt
-from entente.domain.usage import Usage
-from entente.ledger.appending import close_chain
 from entente.ledger.books import Books
-from entente.ledger.journal import GENESIS, Row, chain, decode, encode
+from entente.ledger.journal import GENESIS, Row, chain, decode
 from entente.ledger.meters import METER, Counter
-from entente.ledger.model import AnyEntry, Hold, Settlement, available, held, settlement
-from entente.ledger.postgres_chain import CHAIN_LOCKS
+from entente.ledger.model import AnyEntry, available, held
 from entente.ledger.reader import Position
 
 PAGE_ENTRIES: Final = 5000
@@ -38,6 +34,8 @@ class ChainRow(NamedTuple):
     seq: int
     """Its last entry if it is closed, that of its last checkpoint else."""
     head: bytes
+    spool: str | None = None
+    """The host that alone may end it, as it may have more of it in its spool."""
 
 
 class Start(NamedTuple):
@@ -48,10 +46,15 @@ class Start(NamedTuple):
 
 
 def chains(database: Database, *, only_open: bool = False) -> tuple[ChainRow, ...]:
-    """Give the chains, oldest first."""
+    """Give the chains, oldest first; also of a schema from before there were spools."""
     where = "WHERE closed_ns IS NULL" if only_open else ""
+    has_spools = database.execute(
+        "SELECT 1 FROM pg_attribute WHERE attrelid = 'chains'::regclass AND attname = 'spool'"
+    ).fetchone()
+    spool = "spool" if has_spools else "NULL"
     rows = database.execute(
-        f"SELECT id, name, opened_ns, closed_ns, seq, head FROM chains {where} ORDER BY id"  # noqa: S608
+        f"SELECT id, name, opened_ns, closed_ns, seq, head, {spool} FROM chains {where}"  # noqa: S608
+        " ORDER BY id"
     ).fetchall()
     return tuple(ChainRow(*row) for row in rows)
 
@@ -143,15 +146,6 @@ def save_checkpoint(database: Database, number: int, position: Position) -> None
     )
 
 
-def end_chain(database: Database, number: int, position: Position, now_ns: int) -> None:
-    """Close our own chain, with nothing open in it, unless somebody was first."""
-    with database.transaction():
-        row = database.execute("SELECT closed_ns FROM chains WHERE id = ?", (number,)).fetchone()
-        if row is None or row[0] is not None:
-            return
-        close_chain(database, number, position.seq, position.head, position.books, now_ns)
-
-
 def load_chain(database: Database, number: int) -> Position:
     """Fold a chain from its last checkpoint on. Raises LedgerCorrupt where it does not hold."""
     seq, head, state = database.execute(
@@ -174,69 +168,3 @@ def load_chain(database: Database, number: int) -> Position:
         position.books.apply(decode(row.line))
         position.seq, position.head = row.seq, row.hash
     return position
-
-
-def recovery(opened: Hold, now_ns: int) -> Settlement:
-    """Settle a hold that nobody will settle any more, at its upper bound, marked."""
-    return settlement(
-        opened,
-        at_ns=now_ns,
-        status=Status.TRUNCATED,
-        usage=Usage(input=opened.input_tokens, output=opened.output_tokens),
-        cost_nano=opened.nano if opened.priced else None,
-        provider="unknown",
-        estimated=True,
-        recovered=True,
-    )
-
-
-def take_over(database: Database, number: int, now_ns: int) -> int | None:
-    """End the chain of a dead writer: settle what it left open, at the upper bound.
-
-    Gives how many holds that were; None where the writer lives, or somebody else was first.
-    """
-    with database.transaction():
-        (ours,) = database.execute(
-            "SELECT pg_try_advisory_xact_lock(?)", (CHAIN_LOCKS + number,)
-        ).fetchone()
-        row = database.execute("SELECT closed_ns FROM chains WHERE id = ?", (number,)).fetchone()
-        if not ours or row is None or row[0] is not None:
-            return None
-        position = load_chain(database, number)
-        left = list(position.books.open_holds.values())
-        for opened in left:
-            entry = recovery(opened, now_ns)
-            line = encode(entry)
-            position.seq += 1
-            position.head = chain(position.head, line)
-            position.books.apply(entry)
-            database.execute(
-                "INSERT INTO entries (chain, seq, at_ns, name, line, hash)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (number, position.seq, now_ns, entry.idempotency_key, line, position.head),
-            )
-        close_chain(database, number, position.seq, position.head, position.books, now_ns)
-    return len(left)
-
-
-def unlocked(database: Database, ours: int) -> frozenset[int]:
-    """Give the chains that are open and that no session holds, but for `ours`."""
-    found = set()
-    for row in chains(database, only_open=True):
-        key = CHAIN_LOCKS + row.number
-        (free,) = database.execute("SELECT pg_try_advisory_lock_shared(?)", (key,)).fetchone()
-        if free:
-            database.execute("SELECT pg_advisory_unlock_shared(?)", (key,))
-        if free and row.number != ours:
-            found.add(row.number)
-    return frozenset(found)
-
-
-def take_over_dead(database: Database, now_ns: int) -> dict[int, int]:
-    """End every chain whose writer is dead; give how many holds each had left open."""
-    found = {}
-    for row in chains(database, only_open=True):
-        left = take_over(database, row.number, now_ns)
-        if left is not None:
-            found[row.number] = left
-    return found

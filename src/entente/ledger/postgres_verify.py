@@ -106,12 +106,24 @@ def _verify_chain(database: Database, each: ChainRow, report: Report, totals: _T
             problems.append(f"was closed at entry {each.seq}, and ends at {found.entries}")
         if found.open_holds:
             problems.append(f"is closed with {found.open_holds} open holds")
-    elif found.open_holds and is_dead(database, each.number):
-        problems.append(
-            f"was left by a server that died with {found.open_holds} open holds: `entente serve` "
+    elif is_dead(database, each.number):
+        problems += _left(each, found.open_holds)
+    report.problems += [f"chain {each.number}, {problem}" for problem in problems]
+
+
+def _left(each: ChainRow, open_holds: int) -> Iterator[str]:
+    """Say what becomes of a chain that nobody writes."""
+    if each.spool is not None:
+        yield (
+            f"waits for its host {each.spool}, which may have more of it in its spool: start "
+            "`entente serve` there, or give the host up with "
+            f"`entente db release {each.spool}`"
+        )
+    elif open_holds:
+        yield (
+            f"was left by a server that died with {open_holds} open holds: `entente serve` "
             "settles them"
         )
-    report.problems += [f"chain {each.number}, {problem}" for problem in problems]
 
 
 def is_dead(database: Database, number: int) -> bool:

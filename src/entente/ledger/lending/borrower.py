@@ -162,15 +162,18 @@ class Borrower:
 
     # ---- what to say, and what is said ----
 
-    def statement(self, now_ms: int) -> Statement | None:
-        """Say what is to be said now, if anything. One statement at a time is under way."""
+    def statement(self, now_ms: int, *, keeps: bool = False) -> Statement | None:
+        """Say what is to be said now, if anything. One statement at a time is under way.
+
+        `keeps`: what is idle does not go back for that alone.
+        """
         if now_ms - self._spoke_ms < (LOST_MS if self._in_flight else PACE_MS):
             return None
         if self._in_flight:
             self.lost()
         need = self._line[0].amount if self._line else 0
         back = max(0, self.room - self._unsure_free)
-        idle = now_ms - self._took_ms >= IDLE_MS
+        idle = not keeps and now_ms - self._took_ms >= IDLE_MS
         if not (need or self.scarce or self.ended or idle):
             back = 0
         want = self._want(need, now_ms)

@@ -132,15 +132,18 @@ class Desk:
             self.borrower(meter).written(amount, basket.costs[meter])
             self._touch(meter)
 
-    def statements(self, now_ms: int) -> dict[str, Statement]:
-        """Say what is to be said now, by meter. Call it again within `RETRY_MS`."""
+    def statements(self, now_ms: int, *, keeps: bool = False) -> dict[str, Statement]:
+        """Say what is to be said now, by meter. Call it again within `RETRY_MS`.
+
+        `keeps`: what is idle does not go back, as nobody is there to take it.
+        """
         if now_ms - self._swept_ms >= RETRY_MS:
             self._swept_ms = now_ms
             self._touched.update(dict.fromkeys(self.borrowers))
         said = {}
         for meter in list(self._touched):
             borrower = self.borrowers.get(meter)
-            statement = borrower.statement(now_ms) if borrower else None
+            statement = borrower.statement(now_ms, keeps=keeps) if borrower else None
             if statement is not None:
                 said[meter] = statement
             if borrower is None or not borrower.has_to_pause(now_ms):
