@@ -6,6 +6,7 @@ import asyncio
 from contextlib import closing
 
 import pytest
+from msgspec.structs import replace
 
 from entente.db import postgres_async
 from entente.db.address import Address, address_of
@@ -15,7 +16,7 @@ from entente.domain.errors import LedgerUnavailable, StartError
 from entente.domain.secret import Secret
 from entente.ledger import postgres_session
 from entente.ledger.appending import append_now
-from entente.ledger.model import AnyEntry
+from entente.ledger.model import AnyEntry, payable
 from entente.ledger.places import verify
 from entente.ledger.postgres import LINGER_TURNS
 from entente.ledger.postgres_ending import end_chain, take_over, take_over_dead
@@ -93,7 +94,10 @@ def test_a_living_chain_is_not_taken_over(postgres_url: str) -> None:
 
 @pytest.mark.parametrize("checkpoint", [False, True])
 def test_a_dead_chain_is_ended_once(postgres_url: str, checkpoint: bool) -> None:
-    """Its holds are settled at their bound; its sums are the next start's."""
+    """Its holds are settled at their bound, what the provider has of that included.
+
+    Its sums are the next start's.
+    """
 
     async def scenario() -> None:
         dead = Desk(postgres_url, Durability.FULL, alone=True)
@@ -102,7 +106,7 @@ def test_a_dead_chain_is_ended_once(postgres_url: str, checkpoint: bool) -> None
         await dead.serve("done")
         if checkpoint:
             save_checkpoint(dead.database, dead.journal.chain, dead.checkpoints.position())
-        await dead.ledger.hold(held("open", 7, bounded=False))
+        await dead.ledger.hold(replace(held("open", 10, bounded=False), price_factor="5/4"))
         dead.journal._task.cancel()  # type: ignore[union-attr]
         dead.end_session()
         with closing(dead.database) as other:
@@ -112,7 +116,8 @@ def test_a_dead_chain_is_ended_once(postgres_url: str, checkpoint: bool) -> None
             assert take_over_dead(other, AT_NS) == {}
             assert verify(other).problems == []
             books = start_books(other, AT_NS).books
-            assert books.balance(f"available:{KEY}", USD) == -8
+            assert books.balance(f"available:{KEY}", USD) == -11
+            assert books.balance(payable("unknown"), USD) == 8
             assert books.held(KEY, USD) == 0
             # Late, as one that lives a moment longer might.
             end_chain(other, dead.journal.chain, dead.checkpoints.position(), AT_NS)

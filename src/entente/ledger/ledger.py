@@ -20,10 +20,17 @@ from entente.domain.ids import NowNs
 from entente.domain.usage import NOTHING, Usage
 from entente.ledger.books import Books
 from entente.ledger.meters import Counter, Draw, Taken
-from entente.ledger.model import SPEND, AnyEntry, Hold, Settlement, available, settlement
+from entente.ledger.model import (
+    SPEND,
+    AnyEntry,
+    Hold,
+    Settlement,
+    available,
+    recovery,
+    settlement,
+)
 from entente.ledger.queue import Queue, Waiter
 from entente.ledger.refusals import RETRY_AFTER_MS, budget_refusal, draw_refusal
-from entente.ledger.sales import implied
 from entente.ledger.store import Journal
 
 COUNTERS_KEPT: Final = 1024
@@ -201,21 +208,7 @@ class Ledger:
         Gives the number of holds settled. Call it before the first request.
         """
         closings = [
-            self.settle(
-                settlement(
-                    opened,
-                    at_ns=self._now_ns(),
-                    status=Status.TRUNCATED,
-                    usage=Usage(input=opened.input_tokens, output=opened.output_tokens),
-                    cost_nano=opened.nano if opened.priced else None,
-                    provider="unknown",
-                    estimated=True,
-                    recovered=True,
-                    sale=implied(opened.price_factor, opened.rates, opened.asset, opened.nano)
-                    if opened.priced
-                    else None,
-                )
-            )
+            self.settle(recovery(opened, self._now_ns()))
             for opened in list(self.books.open_holds.values())
         ]
         await asyncio.gather(*closings)

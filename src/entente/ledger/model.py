@@ -33,7 +33,7 @@ from entente.domain.origin import USUAL, Origin
 from entente.domain.rules import Unit
 from entente.domain.usage import Usage
 from entente.ledger.meters import Draw
-from entente.ledger.sales import Sale, moves
+from entente.ledger.sales import Sale, implied, moves
 
 FUNDING = "funding"
 ADJUSTMENTS: Final = "adjustments"
@@ -358,6 +358,24 @@ def settlement(
             origin=opened.origin,
         )
     return entry
+
+
+def recovery(opened: Hold, at_ns: int) -> Settlement:
+    """Make the entry that closes a hold whose process is gone: at its upper bound, marked."""
+    sale = None
+    if opened.priced:
+        sale = implied(opened.price_factor, opened.rates, opened.asset, opened.nano)
+    return settlement(
+        opened,
+        at_ns=at_ns,
+        status=Status.TRUNCATED,
+        usage=Usage(input=opened.input_tokens, output=opened.output_tokens),
+        cost_nano=opened.nano if opened.priced else None,
+        provider="unknown",
+        estimated=True,
+        recovered=True,
+        sale=sale,
+    )
 
 
 def _sold(opened: Hold, cost: int, sale: Sale, owed: str) -> tuple[Posting, ...]:

@@ -14,13 +14,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from entente.db import Database
-from entente.domain.chat import Status
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
-from entente.domain.usage import Usage
 from entente.ledger.appending import close_chain
 from entente.ledger.books import Books
 from entente.ledger.journal import GENESIS, chain, decode, encode
-from entente.ledger.model import AnyEntry, Hold, Settlement, settlement
+from entente.ledger.model import AnyEntry, Hold, Settlement, recovery
 from entente.ledger.postgres_chain import CHAIN_LOCKS
 from entente.ledger.postgres_reader import ChainRow, chains, load_chain
 from entente.ledger.reader import Position
@@ -54,20 +52,6 @@ def end_chain(database: Database, number: int, position: Position, now_ns: int) 
             return False
         close_chain(database, number, position.seq, position.head, position.books, now_ns)
     return True
-
-
-def recovery(opened: Hold, now_ns: int) -> Settlement:
-    """Settle a hold that nobody will settle any more, at its upper bound, marked."""
-    return settlement(
-        opened,
-        at_ns=now_ns,
-        status=Status.TRUNCATED,
-        usage=Usage(input=opened.input_tokens, output=opened.output_tokens),
-        cost_nano=opened.nano if opened.priced else None,
-        provider="unknown",
-        estimated=True,
-        recovered=True,
-    )
 
 
 def take_over(
