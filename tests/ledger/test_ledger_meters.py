@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pytest
@@ -372,9 +373,11 @@ def test_who_listens_hears_where_meters_stand() -> None:
     class Hearing:
         """Notes what it is told."""
 
-        def used(self, meter: str, counter: Counter) -> None:
-            """Note where a meter stands."""
-            heard.append((meter, counter.used, counter.pending))
+        def settled(self, draws: Iterable[Draw], standing: Callable[[str], Counter]) -> None:
+            """Note where meters stand."""
+            for draw in draws:
+                counter = standing(draw.meter)
+                heard.append((draw.meter, counter.used, counter.pending))
 
         def refused(self, hold: Hold, draw: Draw | None, counter: Counter | None) -> None:
             """Note what did not fit into what."""

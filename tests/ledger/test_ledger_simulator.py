@@ -70,9 +70,13 @@ class Simulation:
             left = books.available(KEY, USD)
             if not error.retry_after_ms:
                 left += books.held(KEY, USD)
-            fits = books.meters.fits if error.retry_after_ms else books.meters.can_ever_fit
+            meters = books.meters
             money = [draw for draw in draws if draw.meter in BUDGETS]
-            self.refused_though_it_fits += nano <= left and all(fits(draw) for draw in money)
+            if error.retry_after_ms:
+                fits = not meters.full(money)
+            else:
+                fits = all(meters.can_ever_fit(draw) for draw in money)
+            self.refused_though_it_fits += nano <= left and fits
             return
         except RateLimited:
             self.outcomes["limited"] += 1

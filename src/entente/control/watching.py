@@ -18,7 +18,7 @@ from entente.domain.rules import Unit
 from entente.ledger.meters import Meter, read_meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from entente.domain.ids import NowNs
     from entente.domain.rules import Rule
@@ -58,17 +58,21 @@ class Watch:
         self._told: OrderedDict[str, None] = OrderedDict()
         self._trouble: str | None = None
 
+    def settled(self, draws: Iterable[Draw], standing: Callable[[str], Counter]) -> None:
+        """Look whether what a request used has made its meters reach anything."""
+        self._renew()
+        for draw in draws:
+            ahead = self._ahead.get(draw.meter)
+            if ahead is None:
+                ahead = self._look(draw.meter)
+            if ahead:
+                self._compare(draw.meter, standing(draw.meter), ahead)
+
     def used(self, meter: str, counter: Counter) -> None:
         """Look whether what is used of a meter has reached anything."""
-        book = self._rules()
-        if book is not self._book:
-            self._book = book
-            self._ahead.clear()
+        self._renew()
         ahead = self._ahead.get(meter)
-        if ahead is None:
-            ahead = self._look(meter)
-        while ahead and counter.used >= ahead[-1].amount:
-            self._reached(meter, counter, ahead.pop())
+        self._compare(meter, counter, self._look(meter) if ahead is None else ahead)
 
     def telling(self) -> list[str]:
         """Name the rules that tell of something, however much is used of them."""
@@ -102,6 +106,18 @@ class Watch:
         self._trouble = text
         data = {"trouble": text, "over": text is None}
         self._tell(Event(type=EventType.LEDGER_TROUBLE, at_ns=self._now_ns(), data=data))
+
+    def _renew(self) -> None:
+        """Begin anew where the rules have changed."""
+        book = self._rules()
+        if book is not self._book:
+            self._book = book
+            self._ahead.clear()
+
+    def _compare(self, meter: str, counter: Counter, ahead: list[Step]) -> None:
+        """Tell of the steps that are reached."""
+        while ahead and counter.used >= ahead[-1].amount:
+            self._reached(meter, counter, ahead.pop())
 
     def _look(self, name: str) -> list[Step]:
         """Find what a meter may reach, in the order from last to first."""

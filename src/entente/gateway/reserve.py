@@ -37,8 +37,8 @@ from entente.gateway.outcome import Outcome, closing
 from entente.gateway.pricing import Quote
 from entente.gateway.ruling import Ruling, ruling_of
 from entente.ledger.ledger import Ledger, Place
-from entente.ledger.meters import Draw
-from entente.ledger.model import SPEND, Hold, hold
+from entente.ledger.meters import SPEND, Draw
+from entente.ledger.model import Hold, hold
 from entente.metering.bounds import Bound
 from entente.policy.rules import RuleBook
 from entente.routing.catalog import Target

@@ -166,7 +166,7 @@ def _check_hold(entry: Hold, seq: int, books: Books, report: Report, *, covered:
     if entry.id in books.open_holds:
         report.problem(seq, f"{entry.id} is held twice")
     for draw in entry.draws:
-        if draw.amount < 0 or not books.meters.fits(draw):
+        if draw.amount < 0 or books.meters.full((draw,)):
             report.problem(seq, f"the hold of {entry.id} exceeds the limit of {draw.meter}")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -19,9 +19,8 @@ from entente.domain.errors import LedgerError, LimitError
 from entente.domain.ids import NowNs
 from entente.domain.usage import NOTHING, Usage
 from entente.ledger.books import Books
-from entente.ledger.meters import Counter, Draw, Taken
+from entente.ledger.meters import SPEND, Counter, Draw, Taken
 from entente.ledger.model import (
-    SPEND,
     AnyEntry,
     Hold,
     Settlement,
@@ -40,8 +39,8 @@ COUNTERS_KEPT: Final = 1024
 class Watcher(Protocol):
     """Hears what comes of holds, on the event loop."""
 
-    def used(self, meter: str, counter: Counter) -> None:
-        """A request that drew on a meter was settled; it stands so now."""
+    def settled(self, draws: Iterable[Draw], standing: Callable[[str], Counter]) -> None:
+        """A request that drew so was settled; `standing` says where a meter stands now."""
 
     def refused(self, hold: Hold, draw: Draw | None, counter: Counter | None) -> None:
         """A hold did not fit into a meter, or, where that is None, its key's granted budget."""
@@ -148,8 +147,8 @@ class Ledger:
 
     def _tell(self, watcher: Watcher, opened: Hold, entry: Settlement) -> None:
         """Tell of a settlement."""
-        for draw in opened.draws:
-            watcher.used(draw.meter, self.standing(draw.meter))
+        if opened.draws:
+            watcher.settled(opened.draws, self.standing)
         if entry.cost_nano is None:
             watcher.unpriced(entry.model)
 
@@ -165,10 +164,9 @@ class Ledger:
     def check(self, draws: tuple[Draw, ...], model: str, at_ns: int) -> None:
         """Refuse what would be refused a place now, as far as that is known. Raises LimitError."""
         meters = self.books.meters
-        for draw in draws:
-            if not meters.fits(draw):
-                counter = meters.of(draw.meter)
-                raise draw_refusal(draw, counter, model=model, asset="", at_ns=at_ns)
+        for draw in meters.full(draws):
+            counter = meters.of(draw.meter)
+            raise draw_refusal(draw, counter, model=model, asset="", at_ns=at_ns)
 
     def release(self, place: Place) -> None:
         """Give back a place that was taken with `admit`."""
@@ -260,16 +258,15 @@ class Ledger:
     def _obstacle(self, hold: Hold) -> _Obstacle | None:
         """Say what stands in the way of a hold now, first of all what no waiting helps against."""
         found: _Obstacle | None = None
+        books = self.books
         if hold.bounded:
-            books = self.books
             left = books.available(hold.key, hold.asset)
             if hold.nano > left:
                 passes = hold.nano <= left + books.held(hold.key, hold.asset)
                 found = _Obstacle(None, passes=passes)
-        for draw in hold.draws:
-            if not self.books.meters.fits(draw) and (found is None or found.passes):
-                is_spend = draw.meter.startswith(SPEND)
-                passes = is_spend and self.books.meters.can_ever_fit(draw)
+        for draw in books.meters.full(hold.draws):
+            if found is None or found.passes:
+                passes = draw.meter.startswith(SPEND) and books.meters.can_ever_fit(draw)
                 found = _Obstacle(draw, passes=passes)
         return found
 

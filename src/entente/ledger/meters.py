@@ -19,6 +19,8 @@ from entente.domain.rules import Level, Unit
 from entente.domain.usage import Usage
 from entente.domain.windows import LIFETIME_KEY, end_ns
 
+SPEND: Final = f"{Unit.SPEND}|"
+"""How the names of meters begin that count money."""
 NAMES_KEPT_MAX: Final = 16_384
 GRANT_RULE: Final = "grant:"
 """In the place of a rule's id: the budget that a key was granted, in the asset behind it."""
@@ -114,14 +116,20 @@ class Meters(msgspec.Struct):
         """Give the counter of a meter, an empty one where nothing was drawn yet."""
         return self.counters.get(name) or Counter()
 
-    def fits(self, draw: Draw) -> bool:
-        """Say whether there is room for a draw."""
-        if draw.limit is None:
-            return True
-        counter = self.counters.get(draw.meter)
-        if counter is None:
-            return draw.amount <= draw.limit
-        return counter.used + counter.pending + draw.amount <= draw.limit
+    def full(self, draws: Iterable[Draw]) -> list[Draw]:
+        """Give the draws for which there is no room, each by itself."""
+        counters = self.counters
+        found = []
+        for draw in draws:
+            limit = draw.limit
+            if limit is None:
+                continue
+            counter = counters.get(draw.meter)
+            if counter is not None:
+                limit -= counter.used + counter.pending
+            if draw.amount > limit:
+                found.append(draw)
+        return found
 
     def can_ever_fit(self, draw: Draw) -> bool:
         """Say whether there would be room if all that is pending came back whole."""
@@ -143,10 +151,15 @@ class Meters(msgspec.Struct):
 
     def settle(self, draws: Iterable[Draw], taken: Taken) -> None:
         """Put the truth in the place of upper bounds."""
+        counters = self.counters
         for draw in draws:
-            counter = self.counters[draw.meter]
+            meter = draw.meter
+            counter = counters[meter]
             counter.pending -= draw.amount
-            counter.used += taken.of(read_meter(draw.meter).unit)
+            if meter.startswith(SPEND):  # most are
+                counter.used += taken.cost_nano
+            else:
+                counter.used += taken.of(read_meter(meter).unit)
 
     def copy(self) -> Meters:
         """Make meters of their own that stand the same."""

@@ -30,15 +30,12 @@ import msgspec
 
 from entente.domain.chat import Status
 from entente.domain.origin import USUAL, Origin
-from entente.domain.rules import Unit
 from entente.domain.usage import Usage
-from entente.ledger.meters import Draw
+from entente.ledger.meters import SPEND, Draw
 from entente.ledger.sales import Sale, implied, moves
 
 FUNDING = "funding"
 ADJUSTMENTS: Final = "adjustments"
-SPEND: Final = f"{Unit.SPEND}|"
-"""How the names of meters begin that count money."""
 NAMES_KEPT_MAX: Final = 4096
 """Names of accounts that are not written anew each time."""
 

@@ -16,8 +16,7 @@ from entente.domain.principal import Principal
 from entente.domain.quota import Quota
 from entente.domain.rules import DEPLOYMENT_RULE, EACH, KEY_RULE, Level, Rule, Unit
 from entente.domain.windows import LIFETIME_KEY, Window, end_ns, span_of
-from entente.ledger.meters import Counter, Draw, meter_name, read_meter
-from entente.ledger.model import SPEND
+from entente.ledger.meters import SPEND, Counter, Draw, meter_name, read_meter
 
 SETS_KEPT_MAX: Final = 4096
 """Kinds of requests whose rules are not looked for anew each time."""
@@ -199,4 +198,4 @@ def standings(
         remaining = max(draw.limit - counter.used - counter.pending, 0)
         if unit not in least or remaining < least[unit].remaining:
             least[unit] = Standing(unit, draw.limit, remaining, reset_ms)
-    return tuple(least[unit] for unit in ("requests", "tokens") if unit in least)
+    return tuple([least[unit] for unit in ("requests", "tokens") if unit in least])
