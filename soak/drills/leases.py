@@ -2,10 +2,11 @@
 
 Each run has a budget of its own, and every kind of fault at random instants while clients spend
 it. Each host has an address of its own, and a line to the database that loses answers and says
-notices twice. Then everything is mended, and clients ask for three times as much again. What the
-upstream was asked, what the entries say, what reports add up to and what the meter has used must
-be the same, to the nano-unit; at no instant may more have been spent and held than there was,
-nobody may have been refused before all of it was spent, and nothing may be held or on loan.
+notices twice; one of them has a spool, and goes on without its database. Then everything is
+mended, and clients ask for three times as much again. What the upstream was asked, what the
+entries say, what reports add up to and what the meter has used must be the same, to the
+nano-unit; at no instant may more have been spent and held than there was, nobody may have been
+refused before all of it was spent, and nothing may be held or on loan.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ SKEWS_S: Final = (-300, 300)
 """Of the clocks of the two hosts: ten minutes lie between them."""
 CREATED: Final = 201
 CONNECTIONS: Final = 48
+SPOOL: Final = "spool_s = 600\n"
 TIMES: Final = 3
 ASKED_MAX: Final = 1_000_000
 """While things break: who is told that the database is away asks again."""
@@ -163,8 +165,13 @@ class _Once:
         text = _SHIFTED.format(offset_s=SKEWS_S[number])
         (shifted / "sitecustomize.py").write_text(text)
         config = CONFIG.format(self._upstream.upstream.base_url)
+        ledger = SPOOL if (number + self._number) % len(HOSTS) else ""
         server = WorkersServer(
-            folder, config, line.through(url), host=host, workers=WORKERS, before=shifted
+            *(folder, config, line.through(url)),
+            host=host,
+            workers=WORKERS,
+            before=shifted,
+            ledger=ledger,
         )
         stack.callback(_end, server)
         return server

@@ -171,7 +171,7 @@ class _Desk:
             worker,
             now_ms=_now_ms,
             now_ns=time.time_ns,
-            is_away=lambda: self._journal.notice is not None,
+            away=lambda: self._journal.notice or self._journal.trouble,
         )
         authority.on_heard = self._leases.hear
         self._leased = LeasedLedger(
@@ -342,7 +342,7 @@ class _Desk:
         chain = self._journal.chain
         ended = False
         with contextlib.suppress(LedgerUnavailable):
-            if reached.books.open_holds:
+            if reached.books.open_holds or self._journal.is_behind:
                 await self._call(save_checkpoint, self._database, chain, reached)
             else:
                 now_ns = time.time_ns()

@@ -20,6 +20,7 @@ from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.errors import LedgerUnavailable
 from entente.domain.secret import Secret
 from entente.ledger.leases import Claim, Leases, Refused, Terms
+from entente.ledger.lending.borrower import IDLE_MS
 from entente.ledger.lending.messages import Verdict
 from entente.ledger.meters import grant_meter
 from entente.ledger.postgres_leases import PostgresAuthority
@@ -244,6 +245,38 @@ def test_without_the_authority_only_what_is_on_loan_is_served() -> None:
             site.lenders.broken = False
             await until(lambda: worker.trouble is None)
             assert await serve(worker, "e", [claim(SPEND, 998, 1_000)], [998]) == "served"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_what_is_idle_is_kept_while_nobody_can_take_it_back(is_known: bool) -> None:
+    """Where it is known that the authority is away; else it is given back, heard or not."""
+
+    async def scenario() -> None:
+        lenders, at_ms = Lenders(), [0]
+        leases = Leases(
+            MemoryAuthority(lenders, "w"),
+            "w",
+            now_ms=lambda: at_ms[0],
+            now_ns=time.time_ns,
+            away=lambda: "It is away." if is_known and lenders.broken else None,
+        )
+        claim = [Claim(SPEND, 1, Terms(1_000, 1))]
+        await leases.take("a", claim, wait_s=WAIT_S)
+        leases.settle("a", {SPEND: 1})
+        leases.written("a")
+        lenders.broken = True
+        at_ms[0] += IDLE_MS
+        await until(lambda: leases._outage.text is not None)
+        if is_known:
+            with pytest.raises(LedgerUnavailable, match=r"on loan.*away"):
+                await leases.take("much", [Claim(SPEND, 999, Terms(1_000, 1))], wait_s=WAIT_S)
+            await leases.take("b", claim, wait_s=WAIT_S)
+        else:
+            with pytest.raises(LedgerUnavailable, match=r"more than this worker has on loan.*away"):
+                await leases.take("b", claim, wait_s=WAIT_S)
+        await leases.aclose()
 
     run(scenario())
 

@@ -111,16 +111,17 @@ class Leases:
         *,
         now_ms: Callable[[], int],
         now_ns: Callable[[], int],
-        is_away: Callable[[], bool] = lambda: False,
+        away: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Borrow as `worker`, a name that no other has ever had. `now_ms` never goes back.
 
-        `is_away`: it is known that the authority cannot be asked, so what is idle is kept.
+        `away` says why the authority cannot be asked, where that is known without asking it.
+        Then nothing is given back that nobody can take.
         """
         self._authority = authority
         self._worker = worker
         self._now_ms, self._now_ns = now_ms, now_ns
-        self._is_away = is_away
+        self._known_away = away
         self._names = 0
         self._desk = Desk(self._name)
         self._terms: dict[str, Terms] = {}
@@ -205,7 +206,7 @@ class Leases:
     @property
     def trouble(self) -> str | None:
         """Say why the authority cannot be asked now; None where it can."""
-        return self._outage.text
+        return self._outage.text or self._known_away()
 
     @property
     def meters(self) -> Iterable[str]:
@@ -330,8 +331,7 @@ class Leases:
         if now_ms - self._swept_ms >= SWEEP_MS:
             self._swept_ms = now_ms
             self._sweep(now_ms)
-        keeps = self.trouble is not None or self._is_away()
-        statements = self._desk.statements(now_ms, keeps=keeps)
+        statements = self._desk.statements(now_ms, keeps=self.trouble is not None)
         return [Said(meter, self._terms[meter], each) for meter, each in statements.items()]
 
     def _sweep(self, now_ms: int) -> None:

@@ -138,6 +138,11 @@ class PostgresJournal:
         return 0 if self._chain is None else self._chain.number
 
     @property
+    def is_behind(self) -> bool:
+        """Whether there are entries that the chain does not have yet."""
+        return bool(self._line or self._doubtful)
+
+    @property
     def trouble(self) -> str | None:
         """Why no hold can be written now, to the chain or to the spool."""
         return self._stand_in.trouble(self._reason)
@@ -174,7 +179,7 @@ class PostgresJournal:
 
     async def leave_spool(self, *, ended: bool) -> None:
         """Let go of the chain's spool, behind `aclose`; delete it where the chain is `ended`."""
-        await self._stand_in.aclose(ended=ended and not self._line)
+        await self._stand_in.aclose(ended=ended and not self.is_behind)
 
     # ---- writing ----
 
@@ -441,6 +446,7 @@ class PostgresJournal:
         What of it is in our spool only is posted by `on_taken_over`, as of a dead server.
         """
         self._must_reload = True
+        self._stand_in.give_up()
         await self._stand_in.leave()
         dropped = [*self._doubtful, *self._line]
         for item in dropped:

@@ -13,6 +13,8 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+import msgspec
+
 from entente.db import Database
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable
 from entente.ledger.appending import close_chain
@@ -29,7 +31,13 @@ ENTRIES_AT_ONCE: Final = 1000
 LEFT_NAME: Final = "spool of chain {}"
 """What a chain is called that posts what came too late for its own."""
 
-_INSERT: Final = "INSERT INTO entries (chain, seq, at_ns, name, line, hash) VALUES "
+_INSERT: Final = (
+    "INSERT INTO entries (chain, seq, at_ns, name, line, hash)"
+    " SELECT ?::bigint, (row->>0)::bigint, (row->>1)::bigint, row->>2,"
+    " decode(row->>3, 'base64'), decode(row->>4, 'base64')"
+    " FROM json_array_elements(?::json) AS row"
+)
+"""One value for many rows: a statement with a place for each would take longer to read."""
 
 _log = logging.getLogger("entente.ledger")
 
@@ -264,18 +272,16 @@ def _append(
     database: Database, number: int, position: Position, entries: Iterable[AnyEntry]
 ) -> None:
     """Write entries behind a position, and move it there."""
-    rows: list[tuple[int, int, int, str, bytes, bytes]] = []
+    rows: list[tuple[int, int, str, bytes, bytes]] = []
     for entry in entries:
         line = encode(entry)
         position.seq += 1
         position.head = chain(position.head, line)
         position.books.apply(entry)
-        where = (number, position.seq, entry.at_ns)
-        rows.append((*where, entry.idempotency_key, line, position.head))
+        rows.append((position.seq, entry.at_ns, entry.idempotency_key, line, position.head))
     for start in range(0, len(rows), ENTRIES_AT_ONCE):
-        some = rows[start : start + ENTRIES_AT_ONCE]
-        places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
-        database.execute(_INSERT + places, [value for row in some for value in row])
+        some = msgspec.json.encode(rows[start : start + ENTRIES_AT_ONCE])
+        database.execute(_INSERT, (number, some.decode()))
 
 
 def _fitting(entries: Iterable[AnyEntry], position: Position) -> Iterator[AnyEntry]:
