@@ -18,6 +18,7 @@ from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.errors import LedgerUnavailable, StartError
 from entente.domain.secret import Secret
 from entente.ledger import postgres, postgres_chain, spooling
+from entente.ledger.journal import chain, decode
 from entente.ledger.places import verify
 from entente.ledger.postgres_ending import (
     LEFT_NAME,
@@ -28,7 +29,7 @@ from entente.ledger.postgres_ending import (
     unlocked,
     waiting,
 )
-from entente.ledger.postgres_reader import chains, start_books
+from entente.ledger.postgres_reader import chains, load_chain, start_books
 from entente.ledger.spool import ChainId, SpoolFolder, open_folder, parse
 from entente.ledger.store import Durability
 from tests.kit.desks import Desk, desk
@@ -167,7 +168,10 @@ def test_what_waited_when_it_was_lost_goes_on(
 
 
 def test_it_stands_in_for_a_time(
-    own_server: PostgresServer, own_url: str, spools: SpoolFolder
+    own_server: PostgresServer,
+    own_url: str,
+    spools: SpoolFolder,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Then holds are refused with the reason; settlements go on into it, and all recovers."""
 
@@ -185,7 +189,11 @@ def test_it_stands_in_for_a_time(
             with pytest.raises(LedgerUnavailable, match=r"cannot be used now.*has stood in"):
                 await opened.ledger.hold(held("refused", 5, bounded=False))
             await opened.ledger.settle(settled(running, 2))
+            over = "the spool does not stand in for the database any more"
+            await until(lambda: over in caplog.text)
             await find(opened, own_server)
+            assert caplog.text.count(over) == 1
+            assert "the spool has stood in for the database, which has all of it" in caplog.text
             await opened.serve("after")
             assert opened.names() == [
                 *("hold:running", "settle:running"),
@@ -371,10 +379,22 @@ def test_what_stands_already_is_not_written_again(
         dead = await killed(own_url, own_server, spools)
         spooled = path_of(dead).read_bytes()
         with closing(dead.database) as database:
+            end = load_chain(database, dead.journal.chain)
+            lines = parse(spooled).lines
+            for number, line in enumerate(lines[:2], end.seq + 1):
+                end.head = chain(end.head, line)
+                row = (dead.journal.chain, number, AT_NS, decode(line).idempotency_key)
+                database.execute(
+                    "INSERT INTO entries (chain, seq, at_ns, name, line, hash)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (*row, line, end.head),
+                )
+            assert len(dead.names()) == 3 + 2 < 3 + len(lines)
             assert take_over_dead(database, AT_NS, spools) == {dead.journal.chain: 1}
             path_of(dead).write_bytes(spooled)  # killed before it deleted the file
             assert take_over_dead(database, AT_NS, spools) == {}
             assert len(chains(database)) == 1
+            assert len(dead.names()) == 3 + len(lines) + 1
             assert verify(database).problems == []
         assert spools.chains() == []
 

@@ -24,7 +24,7 @@ from entente.db.postgres_async import FAILURES, close_session, said_by
 from entente.domain.errors import IdempotencyConflict, LedgerUnavailable, StartError
 from entente.ledger.model import AnyEntry, Hold, Settlement
 from entente.ledger.postgres_chain import REPEATABLE, Chain, open_chain
-from entente.ledger.postgres_line import End, Item, Soon
+from entente.ledger.postgres_line import End, Item, Soon, gather
 from entente.ledger.postgres_session import Sessions
 from entente.ledger.spooling import StandIn
 from entente.ledger.store import Durability, OnWritten
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from entente.domain.ids import NowNs
     from entente.ledger.spool import SpoolFolder
 
-BATCH_ENTRIES_MAX: Final = 512
 LINGER_TURNS: Final = 5
 """Several that write have little each, and every commit costs the database, and all of them,
 the same: a batch waits so many turns of the event loop for more."""
@@ -226,7 +225,7 @@ class PostgresJournal:
 
     async def _write(self, chain: Chain) -> None:
         """Commit the next batch, and tell of it."""
-        batch, fsync = self._gather()
+        batch, fsync = gather(self._line)
         self._doubtful = batch
         behind = End(chain.seq, chain.head)
         if batch[0].line.name.startswith(REPEATABLE):
@@ -245,26 +244,6 @@ class PostgresJournal:
         for item in batch:
             item.succeed()
         self._is_written()
-
-    def _gather(self) -> tuple[list[Item], bool]:
-        """Take a batch from the line: what needs no fsync goes ahead of the first that does.
-
-        Nothing overtakes: a hold may count on a settlement before it. What can be said twice
-        goes alone.
-        """
-        line = self._line
-        first = line.popleft()
-        batch = [first]
-        if first.line.name.startswith(REPEATABLE):
-            return batch, True
-        while line and len(batch) < BATCH_ENTRIES_MAX:
-            following = line[0]
-            if following.line.name.startswith(REPEATABLE):
-                break
-            if following.fsync and not first.fsync:
-                break
-            batch.append(line.popleft())
-        return batch, first.fsync
 
     def _tell(self, written: Iterable[Item]) -> None:
         """Tell of entries that stand in the chain, each once."""
@@ -371,9 +350,10 @@ class PostgresJournal:
 
         Settlements stay in line.
         """
-        if self._closing_s is None:
-            self._outage.begin(text)
         self._reason = text
+        if self._closing_s is None:
+            self._outage.begin(self.notice or text)
+            self._stand_in.tell(self.trouble)
         for item in (*self._doubtful, *self._line):
             if not self._is_spooled(item):
                 item.fail(LedgerUnavailable(self.trouble or text))

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 
 from entente.ledger.journal import encode
 from entente.ledger.model import AnyEntry, Settlement
-from entente.ledger.postgres_chain import Line
+from entente.ledger.postgres_chain import REPEATABLE, Line
 
+BATCH_ENTRIES_MAX: Final = 512
 SOON_S: Final = 5.0
 """Longer than a commit that does not wait for the disk takes to be there."""
 
@@ -53,6 +54,26 @@ class Item:
         """Tell who waits that it is as durable as it has to be."""
         if not self.done.done():
             self.done.set_result(None)
+
+
+def gather(line: deque[Item]) -> tuple[list[Item], bool]:
+    """Take a batch from a line, and whether it needs an fsync; what needs none goes ahead.
+
+    Nothing overtakes: a hold may count on a settlement before it. What can be said twice
+    goes alone.
+    """
+    first = line.popleft()
+    batch = [first]
+    if first.line.name.startswith(REPEATABLE):
+        return batch, True
+    while line and len(batch) < BATCH_ENTRIES_MAX:
+        following = line[0]
+        if following.line.name.startswith(REPEATABLE):
+            break
+        if following.fsync and not first.fsync:
+            break
+        batch.append(line.popleft())
+    return batch, first.fsync
 
 
 class End(NamedTuple):

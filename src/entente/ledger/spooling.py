@@ -8,6 +8,7 @@ so that an outage without requests costs nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from entente.domain.errors import StartError
 from entente.ledger.model import Hold, Settlement
 from entente.ledger.spool import FRAME_HEAD_BYTES, ChainId, Header, SpoolFile, SpoolFolder
+from entente.telemetry.trouble import Trouble
 
 if TYPE_CHECKING:
     from entente.ledger.postgres_chain import Chain
@@ -25,6 +27,8 @@ SPOOL_BYTES_MAX: Final = 64 * 1024 * 1024
 """Of one chain. What is in the spool is in memory, too, in several times as much."""
 SETTLEMENTS_BYTES_MAX: Final = 16 * 1024 * 1024
 """So much more is for the settlements of holds that were let in."""
+
+_log = logging.getLogger("entente.ledger")
 
 
 class Spooler:
@@ -178,6 +182,12 @@ class StandIn:
         self._since_s: float | None = None
         """When the database was lost; None while it is there."""
         self._has_given_up = False
+        self._outage = Trouble(
+            _log,
+            "the spool does not stand in for the database any more: %s",
+            "the spool has stood in for the database, which has all of it",
+            logging.ERROR,
+        )
 
     @property
     def serves(self) -> bool:
@@ -208,6 +218,11 @@ class StandIn:
             f"{self._spool_s:g} s; what is in it goes to the ledger by itself."
         )
 
+    def tell(self, trouble: str | None) -> None:
+        """Say in the log, once, that it has to serve and does not."""
+        if self.spooler is not None and trouble is not None:
+            self._outage.begin(trouble)
+
     def begin(self) -> None:
         """Take note that the database is lost, perhaps before it had been back for good."""
         if self._since_s is None:
@@ -216,6 +231,7 @@ class StandIn:
     def end(self) -> None:
         """Take note that it is there, and has all that was spooled."""
         self._since_s, self._has_given_up = None, False
+        self._outage.end()
         if self.spooler is not None and self.spooler.is_used:
             self.spooler.clear()
 
