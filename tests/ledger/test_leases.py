@@ -249,6 +249,24 @@ def test_without_the_authority_only_what_is_on_loan_is_served() -> None:
     run(scenario())
 
 
+def test_who_begins_anew_finds_the_authority_by_itself() -> None:
+    """Without a request: what there was to say went with the chain, and readiness waits for it."""
+
+    async def scenario() -> None:
+        lenders = Lenders()
+        leases = Leases(MemoryAuthority(lenders, "w"), "w", now_ms=now_ms, now_ns=time.time_ns)
+        lenders.broken = True
+        with pytest.raises(LedgerUnavailable, match="on loan"):
+            await leases.take("a", [Claim(SPEND, 1, Terms(1_000, 1))], wait_s=WAIT_S)
+        assert leases.trouble is not None
+        leases.restart("anew")
+        lenders.broken = False
+        await until(lambda: leases.trouble is None)
+        await leases.aclose()
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("is_known", [True, False])
 def test_what_is_idle_is_kept_while_nobody_can_take_it_back(is_known: bool) -> None:
     """Where it is known that the authority is away; else it is given back, heard or not."""

@@ -295,12 +295,16 @@ class Leases:
                 waiting.set_exception(LedgerUnavailable(text))
 
     async def _run(self) -> None:
-        """Say what there is to say, one exchange after the other."""
+        """Say what there is to say, one exchange after the other.
+
+        While the authority is away it is asked even with nothing to say: what there was may be
+        gone with the chain that it was of, and nobody would find that it is back.
+        """
         retry_s = RETRY_S
         while True:
             self._news.clear()
             said = self._to_say()
-            if not said:
+            if not said and self._outage.text is None:
                 await self._until_news()
                 continue
             desk = self._desk
@@ -310,7 +314,8 @@ class Leases:
             except (LedgerUnavailable, TimeoutError) as error:
                 for each in said:
                     desk.lost(each.meter)
-                self._away(str(error) or _NO_ANSWER)
+                if self._desk is desk:  # else it was not we, as we are now, who were refused
+                    self._away(str(error) or _NO_ANSWER)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, RETRY_S_MAX)
                 continue
