@@ -5,7 +5,8 @@
     python -m soak report --check            fail if that page is not what the raw data says
 
 A whole run writes docs/soak/raw.json and the page. A quick one, or one of some drills only,
-leaves both alone: its raw data goes to a cache folder and its page to the terminal. The
+leaves both alone: its raw data goes to a cache folder and its page to the terminal; unless
+--into puts those drills in the place of what the whole run says of them, with their commit. The
 exit status says whether every drill passed.
 """
 
@@ -31,7 +32,7 @@ from bench.machine import alone, raise_limits
 from bench.peers import CACHE
 from entente.domain.errors import EntenteError
 from soak import machine, report
-from soak.model import RAW, Outcome, Results, save
+from soak.model import RAW, Outcome, Results, merged, save
 from soak.plan import FULL, QUICK, Plan
 from soak.progress import Watch
 from soak.registry import DRILLS
@@ -63,12 +64,17 @@ def main() -> None:
     parser.add_argument("what", nargs="?", default="run", choices=["run", "report"])
     parser.add_argument("--quick", action="store_true", help="a little of everything")
     parser.add_argument("--only", nargs="+", choices=DRILLS, help="these drills only")
+    parser.add_argument(
+        "--into", action="store_true", help="put the drills of --only into the page's raw data"
+    )
     parser.add_argument("--seed", type=int, default=SEED, help="any other number is another run")
     parser.add_argument("--kills", type=int, help="kills of the server under load")
     parser.add_argument("--requests", type=int, help="requests of the drill that watches memory")
     parser.add_argument("--check", action="store_true", help="fail if the page is not current")
     parser.add_argument("--raw", type=Path, help="where the raw data is, or goes")
     options = parser.parse_args()
+    if options.into and (options.quick or not options.only or not RAW.exists()):
+        parser.error("--into is for --only, beside a whole run, and at full length")
     if options.what == "report":
         _report(options.raw or RAW, check=options.check)
         return
@@ -100,7 +106,10 @@ def _run(options: argparse.Namespace) -> int:
         results = Results(machine.describe(place), options.seed, plan.name)
         console.print(f"Seed {options.seed}, plan {plan.name}")
         _drill(results, plan, options.only or list(DRILLS), place, raw, console)
-    if partial or options.raw:
+    if options.into:
+        save(merged(RAW, results), RAW)
+        report.write(RAW)
+    elif partial or options.raw:
         sys.stdout.write(report.page(results))
         console.print(f"Raw data: {raw}")
     else:

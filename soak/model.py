@@ -83,6 +83,18 @@ class Results(msgspec.Struct):
     seed: int
     plan: str
     outcomes: list[Outcome] = []
+    runs: dict[str, str] = {}
+    """Date and commit of drills that were run again apart."""
+
+
+def merged(path: Path, new: Results) -> Results:
+    """Put drills that were run apart in the place of what is there of them."""
+    results = load(path)
+    fresh = {outcome.drill: outcome for outcome in new.outcomes}
+    results.outcomes = [fresh.get(each.drill, each) for each in results.outcomes]
+    run = f"{new.machine.date}, commit {new.machine.commit}, seed {new.seed}"
+    results.runs |= dict.fromkeys(fresh, run)
+    return results
 
 
 def load(path: Path) -> Results:

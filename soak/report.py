@@ -132,6 +132,7 @@ def _conditions(results: Results) -> str:
         f"commit {machine.commit}, plan `{results.plan}`, seed {results.seed}",
         f"4 KB written and synced to disk: {p50_ms:.2f} ms (p50), {p99_ms:.2f} ms (p99)",
     ]
+    lines += [f"{drill} run again apart: {run}" for drill, run in sorted(results.runs.items())]
     return "## Conditions\n\n" + "".join(f"- {text}\n" for text in lines)
 
 

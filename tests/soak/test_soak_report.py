@@ -6,10 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from soak import report
 from soak.line import REQUESTS_MIN, effective_share, growth
-from soak.model import Machine, Outcome, Results, Sample, load, save
+from soak.model import Machine, Outcome, Results, Sample, load, merged, save
 
 BASE = 50_000_000
 MACHINE = Machine(
@@ -109,3 +110,16 @@ def test_page_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     report.write(raw)
     assert report.stale(raw) == []
     assert (tmp_path / "soak.md").read_text() == report.page(results())
+
+
+def test_a_drill_that_was_run_again_apart(tmp_path: Path) -> None:
+    """It stands in its place, with its day and commit; the others stay as they were."""
+    raw = tmp_path / "raw.json"
+    save(results(), raw)
+    again = Results(replace(MACHINE, commit="later"), 8, "full", [Outcome("clock", 8, answered=3)])
+    both = merged(raw, again)
+    assert [each.drill for each in both.outcomes] == ["endurance", "kills", "disk", "clock"]
+    assert both.outcomes[:3] == results().outcomes[:3]
+    page = report.page(both)
+    assert "2 of 3 drills passed. Not: kills." in page
+    assert f"- clock run again apart: {MACHINE.date}, commit later, seed 8\n" in page
