@@ -58,6 +58,16 @@ targets = [{{ provider = "stream", model = "{stream_model}" }}]
 price = {{ currency = "USD", per = "1M tokens", input = "0.15", output = "0.60" }}
 """
 
+_COMMANDS: Final = """\
+[server]
+data_dir = "{folder}/data"
+[providers.unary]
+kind = "scripted"
+[models.{model}]
+targets = [{{ provider = "unary", model = "{model}" }}]
+"""
+"""Enough for commands: where the data is, and which model there is."""
+
 
 @contextlib.contextmanager
 def entente(
@@ -105,7 +115,7 @@ def entente(
 def command(folder: Path, *arguments: str) -> None:
     """Run a command on the data of a product that runs in `folder`, or will. Exits if it fails."""
     settings = folder / "commands.toml"
-    settings.write_text(f'[server]\ndata_dir = "{folder}/data"\n')
+    settings.write_text(_COMMANDS.format(folder=folder, model=MODEL))
     line = [_program(), *arguments, "--config", str(settings)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -144,7 +144,7 @@ def _parts(results: Results) -> Iterator[Target]:
         what = rows[0].what if rows else ""
         text = f"under {what}, 32 connections: at least {least} of the throughput without"
         yield from _line(text, views.ratios(*views.beside(rows)), least=least)
-    for connections in (32, 128):
+    for connections in (32, 128, 512):
         one = views.shared(results, 1, connections)
         for workers, over, least, against in (
             (1, views.shared(results, 0, connections), 0.5, "one on SQLite"),
