@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,21 +26,6 @@ from tests.support.postgres_line import PostgresLine, postgres_line
 
 if TYPE_CHECKING:
     from entente.db.postgres_async import Session
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[PostgresServer]:
-    """Give a server that tests may stop and kill."""
-    server = PostgresServer()
-    server.start()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def own_url(own_server: PostgresServer) -> str:
-    """Give an empty database on it."""
-    return own_server.new_database()
 
 
 def test_a_lost_session_is_not_noticed_by_those_who_wait(postgres_url: str) -> None:
