@@ -319,11 +319,11 @@ class _Desk:
         A server whose session was lost has till then to come back to its chain.
         """
         found = await self._call(unlocked, self._database, self._journal.chain)
-        for number in found & self._suspects:
+        dead = found & self._suspects
+        for number in dead:
             await self._call(take_over, self._database, number, time.time_ns(), self._spools)
         await self._call(self._post_left)
-        still = self._suspects & found if found else frozenset()
-        self._waiting = await self._call(self._find_waiting) if still else ()
+        self._waiting = await self._call(self._find_waiting) if dead else ()
         self._suspects = found
 
     async def _prune(self) -> None:
