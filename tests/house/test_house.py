@@ -144,6 +144,13 @@ def test_every_test_file_checks_something() -> None:
     ) == ["a/test_a.py"]
 
 
+def test_every_test_file_has_a_name_of_its_own() -> None:
+    """The test runner takes a file for another one of the same name, whatever their folders."""
+    names = [Path(path).name for path in house.sources(house.TESTS)]
+    tests = [name for name in names if name.startswith("test_")]
+    assert [name for name in set(tests) if tests.count(name) > 1] == []
+
+
 def _page(name: str) -> str:
     return (house.DOCS / name).read_text(encoding="utf-8")
 
