@@ -37,7 +37,15 @@ from entente.gateway.pricing import Pricing
 from entente.gateway.realtime import Realtime
 from entente.gateway.reserve import Accounts
 from entente.gateway.running import Running
-from entente.host import Around, Host, LocalRuntime, allow_open_files, listener, start_runtime
+from entente.host import (
+    Around,
+    Host,
+    LocalRuntime,
+    allow_open_files,
+    leave_alone_what_stays,
+    listener,
+    start_runtime,
+)
 from entente.http.counting import Counts
 from entente.http.data_plane import STOPPING, DataPlane, FindBearer
 from entente.http.exchange import Exchange
@@ -124,6 +132,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with platform(config, environ, port, host, say, openers):
+        leave_alone_what_stays()
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
 

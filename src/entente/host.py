@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import resource
 import socket
 from collections.abc import Iterator
@@ -85,6 +86,16 @@ def allow_open_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def leave_alone_what_stays() -> None:
+    """Look for garbage no more among what starting has made; it will stay as long as we do.
+
+    A full collection halts every stream while it lasts: with all of it some 50 ms, without a
+    sixth of that.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def start_runtime(config: Config, stack: contextlib.AsyncExitStack) -> Runtime | None:

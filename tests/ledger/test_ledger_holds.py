@@ -48,7 +48,7 @@ def _assert_at_rest(ledger: Ledger) -> None:
     assert ledger.books.open_holds == {}
     assert ledger.books.held(KEY, USD) == books.held(KEY, USD) == 0
     assert ledger.books.available(KEY, USD) == books.available(KEY, USD)
-    assert not ledger._queue
+    assert not ledger._queue.lines
     assert ledger._abandoned == set()
 
 

@@ -16,7 +16,7 @@ from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.journal import GENESIS, verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.memory import MemoryJournal
-from entente.ledger.meters import Counter, Draw, Meters, meter_name, read_meter
+from entente.ledger.meters import Counter, Draw, Meters, Taken, meter_name, read_meter
 from entente.ledger.model import AnyEntry, Hold
 from entente.ledger.reader import Position
 from entente.ledger.refusals import WITHIN
@@ -308,6 +308,19 @@ def test_a_journal_that_passes_a_limit_does_not_verify(draws: tuple[Draw, ...]) 
     """In one entry or in two, which is where a gateway would go wrong unseen."""
     report, _ = verify(rows_of(_drawing(f"r{n}", draw) for n, draw in enumerate(draws)))
     assert [f"exceeds the limit of {ORG}" in problem for problem in report.problems] == [True]
+
+
+def test_what_was_held_and_settled_unseen_counts_the_same() -> None:
+    """A checkpoint looks at requests when they are over; each unit counts its own."""
+    draws = [Draw(name, 7, 100) for name in (ORG, CALLS, TOKENS, ATONCE)]
+    taken = Taken(5, Usage(input=2, output=1))
+    watched, unseen = Meters(), Meters()
+    for _ in range(2):
+        watched.hold(draws)
+        watched.settle(draws, taken)
+        unseen.add(draws, taken)
+    assert unseen == watched
+    assert [counter.used for counter in unseen.counters.values()] == [10, 2, 6, 0]
 
 
 def test_windows_that_are_over_are_forgotten() -> None:

@@ -121,7 +121,7 @@ class Simulation:
                     await asyncio.sleep(0)
         while not all(task.done() for task in tasks) or self.journal.line:
             self.journal.write(works=True)
-            lines = self.ledger._queue._lines.values()
+            lines = self.ledger._queue.lines.values()
             waiting = [each for line in lines for each in line if not each.turn.done()]
             assert not waiting or self.ledger.books.open_holds, "it waits for nobody"
             await asyncio.sleep(0)
@@ -147,7 +147,7 @@ def test_any_course_of_events_keeps_the_budget(seed: int) -> None:
         assert ledger.books.open_holds == {}
         assert ledger.books.held(KEY, USD) == 0
         assert ledger.books.available(KEY, USD) == books.available(KEY, USD)
-        assert not ledger._queue
+        assert not ledger._queue.lines
         assert ledger.books.meters == books.meters
         assert all(not counter.pending for counter in books.meters.counters.values())
         assert ledger._abandoned == set()

@@ -134,6 +134,7 @@ def test_the_tighter_standing_is_told() -> None:
     """For each unit the limit that leaves least, at the end of its window."""
     book = RuleBook([_rule(Level.PROJECT, "alpha", Unit.TOKENS, amount=60)])
     rules = book.of(_who(rpm=3, tpm=1000), SUBJECT, Quota("D", 10, 50))
+    assert rules.are_told
     meters = Meters()
     draws = rules.draws(1_000_000, tokens=20, nano=0, asset="USD")
     meters.hold(draws)
@@ -141,6 +142,15 @@ def test_the_tighter_standing_is_told() -> None:
         Standing("requests", 3, 2, 59_999),
         Standing("tokens", 50, 30, 59_999),
     )
+
+
+def test_money_and_what_is_soft_is_told_nobody() -> None:
+    """Only a hard limit of requests or tokens has a header; without one nobody looks for it."""
+    hard = _rule(Level.PROJECT, "alpha", Unit.TOKENS)
+    soft = _rule(Level.PROJECT, "alpha", Unit.TOKENS, hard=False)
+    others = [_rule(Level.KEY, "key_1", unit) for unit in (Unit.SPEND, Unit.CONCURRENCY)]
+    told = [RuleBook(rules).of(_who(), SUBJECT).are_told for rules in (others, [soft], [hard])]
+    assert told == [False, False, True]
 
 
 def test_many_kinds_of_requests_are_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

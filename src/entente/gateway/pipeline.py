@@ -44,7 +44,7 @@ from entente.ledger.meters import read_meter
 from entente.ledger.model import Hold, Settlement, hold
 from entente.metering.bounds import Bound, bound
 from entente.policy.access import may_use
-from entente.policy.rules import RuleBook, standings
+from entente.policy.rules import RuleBook
 from entente.providers.base import Answer, Ask, Provider
 from entente.routing.catalog import Catalog, Model, Target, plan, retriable, retriable_status
 from entente.telemetry.metrics import Monitor
@@ -111,7 +111,7 @@ class Gateway:
         )
         opened = quote.marked(self._make_hold(who, model, quote, most, request_id, origin, ruling))
         await self._ledger.hold(opened)
-        stands = standings(opened.draws, self._ledger.standing, opened.at_ns)
+        stands = ruling.standings(opened, self._ledger.standing)
         outcome = Outcome(most)
         error: EntenteError | None = None
         last: Reply | Tail | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from entente.domain.errors import Unpriced
@@ -9,8 +10,9 @@ from entente.domain.origin import Origin
 from entente.domain.principal import Principal
 from entente.domain.quota import Quota
 from entente.gateway.pricing import BUDGET_ASSET
-from entente.ledger.meters import Draw
-from entente.policy.rules import RuleBook, Rules, Subject
+from entente.ledger.meters import Counter, Draw
+from entente.ledger.model import Hold
+from entente.policy.rules import RuleBook, Rules, Standing, Subject, standings
 
 _OWN: Final = frozenset({BUDGET_ASSET})
 """What a key's own budget is counted in."""
@@ -59,6 +61,12 @@ class Ruling(NamedTuple):
         """Give what the request draws at most."""
         applied = self.rules.applied
         return self.rules.draws(at_ns, tokens=tokens, nano=nano, asset=asset) if applied else ()
+
+    def standings(self, opened: Hold, counter_of: Callable[[str], Counter]) -> tuple[Standing, ...]:
+        """Say where the limits stand that clients are told of, now that a request is held."""
+        if not self.rules.are_told:
+            return ()
+        return standings(opened.draws, counter_of, opened.at_ns)
 
 
 def ruling_of(

@@ -61,9 +61,8 @@ class Checkpoints:
             else:
                 opened = self._open.pop(entry.id, None)
                 if opened is not None and opened.draws:
-                    meters = self._settled.meters
-                    meters.hold(opened.draws)
-                    meters.settle(opened.draws, Taken(entry.cost_nano or 0, entry.usage))
+                    taken = Taken(entry.cost_nano or 0, entry.usage)
+                    self._settled.meters.add(opened.draws, taken)
                 self._settled.post(_net(entry))
 
     def position(self) -> Position:

@@ -131,7 +131,7 @@ class Ledger:
         written = self.journal.append(entry)
         if opened is not None:
             self._closed(opened, entry)
-            if self._queue:
+            if self._queue.lines:
                 self._admit(_waits_for(opened))
             if self.watcher is not None:
                 self._tell(self.watcher, opened, entry)
@@ -217,7 +217,7 @@ class Ledger:
     async def _make_room(self, hold: Hold) -> Hold:
         """Apply a hold that something limits, now or when it is its turn; give what is applied."""
         obstacle = self._obstacle(hold)
-        if obstacle is None and not self._queue:
+        if obstacle is None and not self._queue.lines:
             self._apply(hold)
             return hold
         names = _waits_for(hold)

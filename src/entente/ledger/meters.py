@@ -21,6 +21,8 @@ from entente.domain.windows import LIFETIME_KEY, end_ns
 
 SPEND: Final = f"{Unit.SPEND}|"
 """How the names of meters begin that count money."""
+_S: Final = SPEND[0]
+"""With this no other unit begins, and one letter is seen faster than a beginning."""
 NAMES_KEPT_MAX: Final = 16_384
 GRANT_RULE: Final = "grant:"
 """In the place of a rule's id: the budget that a key was granted, in the asset behind it."""
@@ -53,6 +55,10 @@ class Meter(NamedTuple):
     """A key, as `domain.windows` writes it."""
     subject: str
     """`LEVEL:NAME`."""
+
+
+_NOTHING_DRAWN: Final = Counter()
+"""Where a meter stands that is not counted yet; never changed."""
 
 
 def meter_name(unit: Unit, rule: str, window: str, subject: str) -> str:
@@ -124,10 +130,8 @@ class Meters(msgspec.Struct):
             limit = draw.limit
             if limit is None:
                 continue
-            counter = counters.get(draw.meter)
-            if counter is not None:
-                limit -= counter.used + counter.pending
-            if draw.amount > limit:
+            counter = counters.get(draw.meter, _NOTHING_DRAWN)
+            if counter.used + counter.pending + draw.amount > limit:
                 found.append(draw)
         return found
 
@@ -151,15 +155,22 @@ class Meters(msgspec.Struct):
 
     def settle(self, draws: Iterable[Draw], taken: Taken) -> None:
         """Put the truth in the place of upper bounds."""
-        counters = self.counters
+        counters, cost_nano = self.counters, taken.cost_nano
         for draw in draws:
             meter = draw.meter
             counter = counters[meter]
             counter.pending -= draw.amount
-            if meter.startswith(SPEND):  # most are
-                counter.used += taken.cost_nano
-            else:
-                counter.used += taken.of(read_meter(meter).unit)
+            counter.used += cost_nano if meter[0] == _S else taken.of(read_meter(meter).unit)
+
+    def add(self, draws: Iterable[Draw], taken: Taken) -> None:
+        """Count what was held and settled between two looks at these meters."""
+        counters, cost_nano = self.counters, taken.cost_nano
+        for draw in draws:
+            meter = draw.meter
+            counter = counters.get(meter)
+            if counter is None:
+                counter = counters[meter] = Counter()
+            counter.used += cost_nano if meter[0] == _S else taken.of(read_meter(meter).unit)
 
     def copy(self) -> Meters:
         """Make meters of their own that stand the same."""

@@ -36,33 +36,30 @@ class Queue:
 
     def __init__(self) -> None:
         """Start with nobody waiting."""
-        self._lines: dict[str, deque[Waiter]] = {}
-
-    def __bool__(self) -> bool:
-        """Say whether anybody waits."""
-        return bool(self._lines)
+        self.lines: dict[str, deque[Waiter]] = {}
+        """By name; empty when nobody waits."""
 
     def is_taken(self, names: Iterable[str]) -> bool:
         """Say whether somebody waits in one of these lines."""
-        lines = self._lines
+        lines = self.lines
         return bool(lines) and any(name in lines for name in names)
 
     def join(self, waiter: Waiter) -> None:
         """Stand at the end of each of its lines."""
         for name in waiter.names:
-            self._lines.setdefault(name, deque()).append(waiter)
+            self.lines.setdefault(name, deque()).append(waiter)
 
     def names(self) -> tuple[str, ...]:
         """Give the names of all lines."""
-        return tuple(self._lines)
+        return tuple(self.lines)
 
     def first(self, name: str) -> Waiter | None:
         """Give who is first in a line, if it is also first wherever else it stands."""
-        line = self._lines.get(name)
+        line = self.lines.get(name)
         if not line:
             return None
         waiter = line[0]
-        if any(self._lines[other][0] is not waiter for other in waiter.names):
+        if any(self.lines[other][0] is not waiter for other in waiter.names):
             return None
         return waiter
 
@@ -70,11 +67,11 @@ class Queue:
         """Step out of all lines; say whether it stood in any."""
         stood = False
         for name in waiter.names:
-            line = self._lines.get(name)
+            line = self.lines.get(name)
             if line is None or waiter not in line:
                 continue
             stood = True
             line.remove(waiter)
             if not line:
-                del self._lines[name]
+                del self.lines[name]
         return stood

@@ -46,14 +46,15 @@ class Standing(msgspec.Struct, frozen=True):
 class Applied:
     """A rule, and the subject that it counts a request for; remembers its meter of now."""
 
-    __slots__ = ("asset", "ends_ns", "limit", "meter", "rule", "subject", "unit")
+    __slots__ = ("asset", "by_token", "ends_ns", "limit", "meter", "rule", "spends", "subject")
 
     def __init__(self, rule: Rule, subject: str) -> None:
         """Begin with the meter of no window."""
         self.rule = rule
         self.subject = subject
-        self.unit = rule.unit
         self.asset = rule.asset
+        self.spends = rule.unit is Unit.SPEND
+        self.by_token = rule.unit is Unit.TOKENS
         self.limit = rule.amount if rule.hard else None
         self.meter = ""
         self.ends_ns = 0
@@ -74,18 +75,19 @@ class Rules(msgspec.Struct, frozen=True):
     applied: tuple[Applied, ...] = ()
     assets: frozenset[str] = frozenset()
     """What the hard budgets among them are counted in."""
+    are_told: bool = False
+    """Clients are told where some of them stand."""
 
     def draws(self, at_ns: int, *, tokens: int, nano: int, asset: str) -> tuple[Draw, ...]:
         """Give what a request draws at most: so many tokens, so much of an asset."""
         draws = []
         for applied in self.applied:
-            unit = applied.unit
-            if unit is Unit.SPEND:
-                if applied.asset != asset:
-                    continue
+            if not applied.spends:
+                amount = tokens if applied.by_token else 1
+            elif applied.asset == asset:
                 amount = nano
             else:
-                amount = tokens if unit is Unit.TOKENS else 1
+                continue
             if at_ns >= applied.ends_ns:
                 applied.turn(at_ns)
             draws.append(Draw(applied.meter, amount, applied.limit))
@@ -152,8 +154,12 @@ class RuleBook:
                 quota.tokens_per_minute,
             )
         found += _per_minute(KEY_RULE, who.key_id, who.requests_per_minute, who.tokens_per_minute)
-        assets = {a.rule.asset for a in found if a.rule.hard and a.unit is Unit.SPEND}
-        return Rules(tuple(found), frozenset(assets))
+        hard = [applied for applied in found if applied.rule.hard]
+        return Rules(
+            tuple(found),
+            frozenset(applied.asset for applied in hard if applied.spends),
+            are_told=any(applied.rule.unit in (Unit.REQUESTS, Unit.TOKENS) for applied in hard),
+        )
 
 
 _NEVER: Final = 2**63
