@@ -229,6 +229,10 @@ async def _open_records(
     A key that is revoked is news; one whose time has come is not, so it is looked for as well.
     """
     records = await open_records(config, environ, around.host, around.news, stack, open_database)
+    if records.spooled is not None:
+        around.monitor.gauge(
+            "entente_spooled_entries", "Entries that only the spool has.", records.spooled
+        )
 
     def keep() -> None:
         around.running.keep(lambda key: _is_valid(records.ring(), key))

@@ -80,6 +80,8 @@ class Records(NamedTuple):
     shared: Shared
     notices: Callable[[], Mapping[str, str]]
     """What somebody should look at, though it stands against nothing yet."""
+    spooled: Callable[[], int] | None
+    """How many entries only our spool has; None where there is no spool."""
 
 
 class Opened(NamedTuple):
@@ -91,6 +93,8 @@ class Opened(NamedTuple):
     admin_key: Secret | None
     shared: Shared
     notices: Callable[[], Mapping[str, str]] = _nothing
+    spooled: Callable[[], int] | None = None
+    """How many entries only our spool has; None where there is no spool."""
 
 
 class Opening(NamedTuple):
@@ -133,6 +137,7 @@ async def open_records(
         opened.admin_key,
         opened.shared,
         opened.notices,
+        opened.spooled,
     )
 
 

@@ -85,7 +85,13 @@ async def open_postgres_records(opening: Opening) -> Opened:
 
     shared = Shared(another, another, lambda: desk.side)
     return Opened(
-        desk.ledger, lambda: desk.ring, lambda: desk.rules, admin_key, shared, desk.notices
+        desk.ledger,
+        lambda: desk.ring,
+        lambda: desk.rules,
+        admin_key,
+        shared,
+        desk.notices,
+        desk.spooled if opening.config.ledger.spool_s else None,
     )
 
 
@@ -195,6 +201,10 @@ class _Desk:
         if self._waiting:
             notices["chains"] = "\n".join(_told(each) for each in self._waiting)
         return notices
+
+    def spooled(self) -> int:
+        """Say how many entries only our spool has."""
+        return self._journal.spooled
 
     # ---- in the thread ----
 

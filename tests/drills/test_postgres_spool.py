@@ -12,11 +12,11 @@ import pytest
 from entente.ledger.model import Settlement
 from entente.ledger.places import verify
 from tests.support.budgets import CONFIG, COST_NANO, Budget
-from tests.support.hosts import WorkersServer, kill_process
+from tests.support.hosts import FRESH, WorkersServer, counter, kill_process
 from tests.support.load import Load, assert_nothing_is_lost, until_calls
 from tests.support.loops import run, until
 from tests.support.postgres import PostgresServer
-from tests.support.server import wait_until
+from tests.support.server import ADMIN_KEY, wait_until
 from tests.support.upstream import Upstream, UpstreamThread, config, play_words
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SEED: Final = 20261122
 SPOOL: Final = "spool_s = 600\n"
 REQUESTS: Final = 600
+SPOOLED: Final = "entente_spooled_entries "
 
 
 @pytest.fixture
@@ -61,6 +62,10 @@ class Spooling(WorkersServer):
     def spooled(self) -> list[str]:
         """Name the files of chains that are there, but for the host's name."""
         return sorted(each.name for each in (self.data_dir / "spool").glob("chain-*"))
+
+    def waiting(self) -> float:
+        """Give how many entries only the spools have, as the metrics tell it."""
+        return counter(self.get("/metrics", key=ADMIN_KEY).body.decode(), SPOOLED)
 
     def told(self, name: str) -> str:
         """Give a notice; empty where there is none, or the server is not ready."""
@@ -144,6 +149,26 @@ def test_a_server_that_is_killed_without_its_database(
             assert_sums(server)
 
     run(drill())
+
+
+def test_what_is_in_the_spools_is_measured(tmp_path: Path, database: PostgresServer) -> None:
+    """Over all workers: a hold and a settlement a request, until the database has them."""
+    url = database.new_database()
+    with UpstreamThread() as upstream:
+        text = config(upstream.upstream.base_url)
+        with Spooling(tmp_path, text, url, workers=2) as server:
+            assert server.chat(max_tokens=7).status == 200
+            assert server.waiting() == 0
+            database.stop()
+            wait_until(lambda: bool(server.told("ledger")), "the spool to stand in")
+            statuses = [server.chat(max_tokens=7).status for _ in range(FRESH)]
+            assert statuses == [200] * FRESH
+            assert server.waiting() == 2 * FRESH
+            database.start()
+            wait_until(lambda: server.waiting() == 0, "the database to have all")
+            assert len(server.entries()) == 2 + 2 * FRESH
+        with Spooling(tmp_path, text, url, workers=1, ledger="") as server:
+            assert SPOOLED not in server.get("/metrics", key=ADMIN_KEY).body.decode()
 
 
 def test_workers_serve_what_is_on_loan_to_them(tmp_path: Path, database: PostgresServer) -> None:

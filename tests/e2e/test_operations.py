@@ -239,6 +239,7 @@ def test_metrics_agree_with_the_ledger(tmp_path: Path) -> None:
     assert 'entente_tokens_total{gen_ai_request_model="m",gen_ai_token_type="output"} 15.0' in text
     assert "entente_inflight_requests 1.0" in text  # the one that asks
     assert "\nentente_rollups_behind_seconds " in text
+    assert "entente_spooled_entries" not in text  # there is no spool
 
 
 def test_readiness_while_stopping(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def test_it_serves_while_the_database_is_away(
             assert opened.checkpoints.position().seq == seq
             spooled = parse(path_of(opened).read_bytes())
             assert len(spooled.lines) >= 101
+            assert opened.journal.spooled == 101  # not those that the disk might not have
             await find(opened, own_server)
+            assert opened.journal.spooled == 0
             await opened.serve("after")
             names = opened.names()
             assert names[:2] == ["hold:running", "settle:running"]

@@ -142,6 +142,11 @@ class PostgresJournal:
         return bool(self._line or self._doubtful)
 
     @property
+    def spooled(self) -> int:
+        """How many entries the chain does not have yet, and the spool does."""
+        return sum(each.is_spooled for line in (self._doubtful, self._line) for each in line)
+
+    @property
     def trouble(self) -> str | None:
         """Why no hold can be written now, to the chain or to the spool."""
         return self._stand_in.trouble(self._reason)
