@@ -154,6 +154,7 @@ def test_limits_and_overloads_are_waited_out(client: openai.OpenAI) -> None:
         (b"\n \n", "empty_file", None),
         (b"{\n", "invalid_json_line", 1),
         (jsonl(line("a")) + b"\n\xff\n", "invalid_json_line", 3),
+        (b'{"body":' + b"[" * 128 + b"]" * 128 + b"}\n", "invalid_json_line", 1),
         (b"[]\n", "invalid_request", 1),
         (jsonl({"custom_id": "a"}), "missing_required_parameter", 1),
         (jsonl(line("")), "missing_required_parameter", 1),

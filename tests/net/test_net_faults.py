@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 PEER = "api.example.com:443"
 
 OURS = {
-    asyncio.InvalidStateError: "a future used wrongly, a defect of this code",
-    asyncio.BrokenBarrierError: "no barrier is used",
-    asyncio.LimitOverrunError: "no stream reader is used",
-    asyncio.QueueEmpty: "no queue is used",
-    asyncio.QueueFull: "no queue is used",
-    asyncio.SendfileNotAvailableError: "no file is sent",
+    "InvalidStateError": "a future used wrongly, a defect of this code",
+    "BrokenBarrierError": "no barrier is used",
+    "LimitOverrunError": "no stream reader is used",
+    "QueueEmpty": "no queue is used",
+    "QueueFull": "no queue is used",
+    "QueueShutDown": "no queue is used",
+    "SendfileNotAvailableError": "no file is sent",
 }
-"""Exceptions of the modules below which no connection raises, each with the reason."""
+"""Exceptions of asyncio that no connection raises, each with the reason.
+
+By name: the later ones are not in every Python.
+"""
 
 
 def exceptions_of(module: ModuleType) -> set[type[Exception]]:
@@ -47,7 +51,8 @@ def foreign() -> list[type[Exception]]:
     found |= {error for error in exceptions_of(builtins) if issubclass(error, OSError)}
     for module in (socket, ssl, asyncio, httptools.parser.errors):
         found |= exceptions_of(module)
-    return sorted(found - set(OURS), key=lambda error: error.__qualname__)
+    ours = {value for name, value in vars(asyncio).items() if name in OURS}
+    return sorted(found - ours, key=lambda error: error.__qualname__)
 
 
 def an(error: type[Exception]) -> Exception:

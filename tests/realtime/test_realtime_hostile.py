@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.realtime.conftest import Stage
 
 MASK = b"\x01\x02\x03\x04"
+DEEP: Final = '{"type":"session.update","session":{"a":' + "[" * 127 + "]" * 127 + "}}"
 
 
 def frame(
@@ -187,6 +188,7 @@ def test_errors_for_what_is_no_event(stage: Stage) -> None:
                     ("{}", "invalid_event"),
                     ('{"type":7}', "invalid_event"),
                     ('{"type":"x","a":' + "[" * 5000, "invalid_json"),
+                    (DEEP, "invalid_json"),
                     (bytes(range(128, 228)), "invalid_json"),
                     ('{"Type":"response.create","type":"x"}', "unknown_parameter"),
                 ):

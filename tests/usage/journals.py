@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Final
 
 from entente.db import SqliteDatabase
@@ -90,18 +91,27 @@ class Memory:
 
 
 def in_memory() -> Rollups:
-    """Make empty rollups."""
+    """Make empty rollups, to be closed by who folds into them."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     database = SqliteDatabase(connection, "memory")
     make_tables(database)
     return Rollups(database)
 
 
-def folded(*entries: AnyEntry, now_s: int = NOW_S) -> Rollups:
-    """Fold entries."""
+@contextmanager
+def empty() -> Iterator[Rollups]:
+    """Make empty rollups, for a while."""
     rollups = in_memory()
-    Folding(rollups, Memory(one=list(entries))).run(lambda: now_s)
-    return rollups
+    with closing(rollups.database):
+        yield rollups
+
+
+@contextmanager
+def folded(*entries: AnyEntry, now_s: int = NOW_S) -> Iterator[Rollups]:
+    """Fold entries, for a while."""
+    with empty() as rollups:
+        Folding(rollups, Memory(one=list(entries))).run(lambda: now_s)
+        yield rollups
 
 
 def total(rollups: Rollups, width_s: int = DAY_S) -> Sums:

@@ -38,7 +38,7 @@ from entente.ledger.rollups.tally import (
 from entente.ledger.table import append_now
 from tests.kit.entries import granted
 from tests.kit.run import PROPERTY
-from tests.usage.journals import EVER, NOW_S, Memory, folded, in_memory, request, total
+from tests.usage.journals import EVER, NOW_S, Memory, empty, folded, request, total
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,36 +99,36 @@ def plainly(
 @given(requests(), st.integers(1, 5))
 def test_sums_are_exact(entries: list[AnyEntry], most: int) -> None:
     """By the hour and by the day, whatever the size of the steps."""
-    rollups = in_memory()
-    Folding(rollups, Memory(one=entries)).run(lambda: NOW_S, most=most)
-    by = ("project", "key_id", "model", "api", "asset")
-    for width_s in (HOUR_S, DAY_S):
-        found = {
-            (line.start_s, *line.group): [
-                line.sums.requests,
-                sum(msgspec.structs.astuple(line.sums.usage)),
-                line.sums.estimated,
-                line.sums.unpriced,
-                Fraction(line.sums.nano, NANO_PER_UNIT),
-            ]
-            for line in rollups.sums(width_s, 0, EVER, by)
-        }
-        assert found == plainly(entries, width_s)
-    assert compare(rollups, Memory(one=entries))[1] == []
+    with empty() as rollups:
+        Folding(rollups, Memory(one=entries)).run(lambda: NOW_S, most=most)
+        by = ("project", "key_id", "model", "api", "asset")
+        for width_s in (HOUR_S, DAY_S):
+            found = {
+                (line.start_s, *line.group): [
+                    line.sums.requests,
+                    sum(msgspec.structs.astuple(line.sums.usage)),
+                    line.sums.estimated,
+                    line.sums.unpriced,
+                    Fraction(line.sums.nano, NANO_PER_UNIT),
+                ]
+                for line in rollups.sums(width_s, 0, EVER, by)
+            }
+            assert found == plainly(entries, width_s)
+        assert compare(rollups, Memory(one=entries))[1] == []
 
 
 @PROPERTY
 @given(requests(), requests())
 def test_chains_fold_in_any_order(ones: list[AnyEntry], others: list[AnyEntry]) -> None:
     """Two writers' chains add up to what one chain of both would."""
-    both, joined = in_memory(), in_memory()
-    Folding(both, Memory(a=ones, b=others)).run(lambda: NOW_S, most=3)
-    Folding(joined, Memory(one=[*ones, *others])).run(lambda: NOW_S)
-    for width_s in (HOUR_S, DAY_S):
-        assert list(both.sums(width_s, 0, EVER, Place._fields)) == list(
-            joined.sums(width_s, 0, EVER, Place._fields)
-        )
-    assert compare(both, Memory(a=ones, b=others))[1] == []
+    with empty() as both, empty() as joined:
+        Folding(both, Memory(a=ones, b=others)).run(lambda: NOW_S, most=3)
+        Folding(joined, Memory(one=[*ones, *others])).run(lambda: NOW_S)
+        for width_s in (HOUR_S, DAY_S):
+            assert list(both.sums(width_s, 0, EVER, Place._fields)) == list(
+                joined.sums(width_s, 0, EVER, Place._fields)
+            )
+        assert compare(both, Memory(a=ones, b=others))[1] == []
 
 
 def test_every_class_and_measure_has_a_column() -> None:
@@ -136,16 +136,17 @@ def test_every_class_and_measure_has_a_column() -> None:
     fields = Usage.__struct_fields__
     assert Sums._fields == ("requests", *fields, "estimated", "unpriced", "nano")
     counted = Usage(*range(1, len(fields) + 1))
-    assert total(folded(*request(1, usage=counted))).usage == counted
+    with folded(*request(1, usage=counted)) as rollups:
+        assert total(rollups).usage == counted
 
 
 def test_amounts_pass_64_bits() -> None:
     """A thousand requests of 10^12 dollars, to the nano."""
     nano = 10**12 * NANO_PER_UNIT + 1
     entries = [entry for number in range(1_000) for entry in request(number, cost=nano)]
-    rollups = folded(*entries)
-    assert total(rollups).nano == 1_000 * nano
-    assert compare(rollups, Memory(one=entries))[1] == []
+    with folded(*entries) as rollups:
+        assert total(rollups).nano == 1_000 * nano
+        assert compare(rollups, Memory(one=entries))[1] == []
 
 
 def test_adjustments_count_and_are_no_requests() -> None:
@@ -162,61 +163,61 @@ def test_adjustments_count_and_are_no_requests() -> None:
         reference="",
         actor="test",
     )
-    rollups = folded(*request(1, cost=7), less)
-    assert total(rollups)._replace(input=0, output=0) == Sums(requests=1, nano=-5)
-    lines = rollups.sums(DAY_S, 0, EVER, ("api", "target"), in_steps=False)
-    assert {line.group: line.sums.nano for line in lines} == {
-        ("chat.completions", "p/m"): 7,
-        (ADJUSTMENT, "p"): -12,
-    }
+    with folded(*request(1, cost=7), less) as rollups:
+        assert total(rollups)._replace(input=0, output=0) == Sums(requests=1, nano=-5)
+        lines = rollups.sums(DAY_S, 0, EVER, ("api", "target"), in_steps=False)
+        assert {line.group: line.sums.nano for line in lines} == {
+            ("chat.completions", "p/m"): 7,
+            (ADJUSTMENT, "p"): -12,
+        }
 
 
 def test_labels_have_a_table_of_their_own() -> None:
     """A request of two tags counts in each of them, and once in all."""
-    rollups = folded(
+    with folded(
         *request(1, origin=Origin(end_user="bob", tags=("x", "y"))),
         *request(2, origin=Origin(end_user="bob", tags=("x",))),
         *request(3),
-    )
-    tags = rollups.labelled("tag", 0, EVER, ("word",), in_steps=False)
-    assert {line.group[0]: line.sums.nano for line in tags} == {"x": 14, "y": 7}
-    users = rollups.labelled("end_user", 0, EVER, ("word",), in_steps=False)
-    assert {line.group[0]: line.sums.requests for line in users} == {"bob": 2}
-    assert total(rollups).requests == 3
+    ) as rollups:
+        tags = rollups.labelled("tag", 0, EVER, ("word",), in_steps=False)
+        assert {line.group[0]: line.sums.nano for line in tags} == {"x": 14, "y": 7}
+        users = rollups.labelled("end_user", 0, EVER, ("word",), in_steps=False)
+        assert {line.group[0]: line.sums.requests for line in users} == {"bob": 2}
+        assert total(rollups).requests == 3
 
 
 def test_words_of_clients_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past so many end users a day the rest is put together; tiers and sizes are the vendors'."""
     monkeypatch.setattr(table, "WORDS_PER_DAY_MAX", 3)
-    rollups = in_memory()
-    entries = [
-        entry
-        for number in range(9)
-        for entry in request(number, origin=Origin(end_user=f"u{number}", service_tier="mine"))
-    ]
-    Folding(rollups, Memory(one=entries)).run(lambda: NOW_S, most=4)
-    users = rollups.labelled("end_user", 0, EVER, ("word",), in_steps=False)
-    assert {line.group[0]: line.sums.requests for line in users} == {
-        "u0": 1,
-        "u1": 1,
-        "u2": 1,
-        OTHER: 6,
-    }
-    (line,) = rollups.sums(DAY_S, 0, EVER, ("tier",), in_steps=False)
-    assert line.group == (OTHER,)
-    assert compare(rollups, Memory(one=entries))[1] == []
+    with empty() as rollups:
+        entries = [
+            entry
+            for number in range(9)
+            for entry in request(number, origin=Origin(end_user=f"u{number}", service_tier="mine"))
+        ]
+        Folding(rollups, Memory(one=entries)).run(lambda: NOW_S, most=4)
+        users = rollups.labelled("end_user", 0, EVER, ("word",), in_steps=False)
+        assert {line.group[0]: line.sums.requests for line in users} == {
+            "u0": 1,
+            "u1": 1,
+            "u2": 1,
+            OTHER: 6,
+        }
+        (line,) = rollups.sums(DAY_S, 0, EVER, ("tier",), in_steps=False)
+        assert line.group == (OTHER,)
+        assert compare(rollups, Memory(one=entries))[1] == []
 
 
 def test_minutes_are_kept_for_some_days() -> None:
     """Older ones are not made, and those that have become old are forgotten."""
     since_s = kept_since_s(NOW_S)
     entries = [*request(1, at_s=since_s - 1), *request(2, at_s=since_s)]
-    rollups = folded(*entries)
-    assert [line.start_s for line in rollups.sums(MINUTE_S, 0, EVER, ())] == [since_s]
-    assert total(rollups).requests == 2
-    Folding(rollups, Memory(one=entries)).forget(NOW_S + DAY_S)
-    assert list(rollups.sums(MINUTE_S, 0, EVER, ())) == []
-    assert total(rollups).requests == 2
+    with folded(*entries) as rollups:
+        assert [line.start_s for line in rollups.sums(MINUTE_S, 0, EVER, ())] == [since_s]
+        assert total(rollups).requests == 2
+        Folding(rollups, Memory(one=entries)).forget(NOW_S + DAY_S)
+        assert list(rollups.sums(MINUTE_S, 0, EVER, ())) == []
+        assert total(rollups).requests == 2
 
 
 @pytest.fixture
@@ -262,7 +263,7 @@ def test_a_fold_that_breaks_off_goes_on(journal: Path, monkeypatch: pytest.Monke
     assert breaks > 5
     assert folding.behind() == 0
     assert total(folding.rollups).requests == 40
-    assert compare(folding.rollups, SqliteSource(journal / DATABASE_NAME))[1] == []
+    assert folding.compare()[1] == []
     folding.close()
 
 
@@ -277,7 +278,7 @@ def test_two_who_fold_at_once_have_their_turns(journal: Path) -> None:
     for thread in threads:
         thread.join()
     assert total(foldings[0].rollups).requests == 40
-    assert compare(foldings[0].rollups, SqliteSource(journal / DATABASE_NAME))[1] == []
+    assert foldings[0].compare()[1] == []
     for each in foldings:
         each.close()
 
@@ -293,16 +294,16 @@ def test_two_who_fold_at_once_have_their_turns(journal: Path) -> None:
 )
 def test_a_wrong_sum_is_found(journal: Path, change: str) -> None:
     """By comparing with the journal; folding anew mends it."""
-    folding, source = opened(journal), SqliteSource(journal / DATABASE_NAME)
+    folding = opened(journal)
     folding.run(lambda: NOW_S)
     folding.rollups.database.execute(change)
-    rows, faults = compare(folding.rollups, source)
+    rows, faults = folding.compare()
     assert rows > 3
     assert faults
     assert "rollup by" in faults[0]
     folding.clear()
     folding.run(lambda: NOW_S)
-    assert compare(folding.rollups, source)[1] == []
+    assert folding.compare()[1] == []
     folding.close()
 
 

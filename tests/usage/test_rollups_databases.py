@@ -60,16 +60,16 @@ def test_both_kinds_have_the_same(database: Database) -> None:
     """As a fold in memory has them: all columns, in the order of bytes, beyond 64 bits."""
     rollups, source = Rollups(database), journal()
     Folding(rollups, source).run(lambda: NOW_S, most=7)
-    expected = folded(*(entry for chain in source.entries.values() for entry in chain))
-    for width_s in (MINUTE_S, DAY_S):
-        assert list(rollups.sums(width_s, 0, EVER, Place._fields)) == list(
-            expected.sums(width_s, 0, EVER, Place._fields)
-        )
-    for kind in ("tag", "end_user"):
-        by = ("project", "model", "word", "asset")
-        assert list(rollups.labelled(kind, 0, EVER, by)) == list(
-            expected.labelled(kind, 0, EVER, by)
-        )
+    with folded(*(entry for chain in source.entries.values() for entry in chain)) as expected:
+        for width_s in (MINUTE_S, DAY_S):
+            assert list(rollups.sums(width_s, 0, EVER, Place._fields)) == list(
+                expected.sums(width_s, 0, EVER, Place._fields)
+            )
+        for kind in ("tag", "end_user"):
+            by = ("project", "model", "word", "asset")
+            assert list(rollups.labelled(kind, 0, EVER, by)) == list(
+                expected.labelled(kind, 0, EVER, by)
+            )
     where: Filters = {"model": ["é", "Z"], "batch": [0]}
     lines = rollups.sums(DAY_S, 0, EVER, ("model",), where, in_steps=False)
     assert [(line.group, line.sums.requests) for line in lines] == [(("Z",), 2), (("é",), 2)]

@@ -32,7 +32,9 @@ def schema() -> dict[str, Any]:
         [Document], schema_hook=_hook, ref_template="#/$defs/{name}"
     )
     kinds = _structs()
-    definitions = {name: _field_notes(kinds.get(name), part) for name, part in parts.items()}
+    definitions = {
+        name: _field_notes(kinds.get(name), _dedented(part)) for name, part in parts.items()
+    }
     definitions |= {name: schema_hook(kind) for kind, name in _SHARED.items()}
     definitions[PARAMETER] = {
         "type": "object",
@@ -52,6 +54,12 @@ def schema_text() -> str:
 
 def _hook(kind: type) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{_SHARED[kind]}"} if kind in _SHARED else schema_hook(kind)
+
+
+def _dedented(part: dict[str, Any]) -> dict[str, Any]:
+    """Take the source's indent out of a docstring: some Pythons have done so, others have not."""
+    text = part.get("description")
+    return part if text is None else {**part, "description": inspect.cleandoc(text)}
 
 
 def _field_notes(kind: type | None, part: dict[str, Any]) -> dict[str, Any]:

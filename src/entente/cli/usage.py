@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -134,8 +134,8 @@ def _summed(folder: Path, place: Place, wanted: Wanted) -> tuple[list[UsageLine]
         width_s = width_of(wanted, from_s=first_s, to_s=last_s)
         if width_s == QUARTER_S:
             _note("No sums are kept for this zone or time; every entry is read.")
-            with closing(_anew(folding)) as quarters:
-                return _both(Rollups(quarters), wanted, width_s)
+            with _anew(folding) as quarters:
+                return _both(quarters, wanted, width_s)
         return _both(rollups, wanted, width_s)
 
 
@@ -143,13 +143,15 @@ def _both(rollups: Rollups, wanted: Wanted, width_s: int) -> tuple[list[UsageLin
     return summary(rollups, wanted, width_s), total(rollups, wanted, width_s)
 
 
-def _anew(folding: Folding) -> SqliteDatabase:
+@contextmanager
+def _anew(folding: Folding) -> Iterator[Rollups]:
     """Fold the journal by quarters of an hour, into a file that ends with its connection."""
-    connection = sqlite3.connect("", isolation_level=None)
-    made = SqliteDatabase(connection, "the sums by quarters of an hour")
-    make_tables(made)
-    folding.into(Rollups(made), (QUARTER_S,)).run(now_s, most=REBUILD_STEP_ENTRIES)
-    return made
+    with closing(sqlite3.connect("", isolation_level=None)) as connection:
+        made = SqliteDatabase(connection, "the sums by quarters of an hour")
+        make_tables(made)
+        rollups = Rollups(made)
+        folding.into(rollups, (QUARTER_S,)).run(now_s, most=REBUILD_STEP_ENTRIES)
+        yield rollups
 
 
 def _span(rollups: Rollups) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -29,22 +29,25 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     path and the reason.
     """
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    try:
-        connection = sqlite3.connect(
-            uri,
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            cached_statements=STATEMENTS_CACHED_MAX,
-        )
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-    except sqlite3.Error as error:
-        message = f"Cannot open the database {path}: {error}. Check the folder's permissions."
-        raise LedgerUnavailable(message) from error
+    with ExitStack() as opening:
+        try:
+            connection = sqlite3.connect(
+                uri,
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=BUSY_TIMEOUT_MS / 1000,
+                cached_statements=STATEMENTS_CACHED_MAX,
+            )
+            opening.callback(connection.close)
+            if not read_only:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error as error:
+            message = f"Cannot open the database {path}: {error}. Check the folder's permissions."
+            raise LedgerUnavailable(message) from error
+        opening.pop_all()
     return connection
 
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from entente.domain.errors import BodyTimeout, BodyTooLarge, InvalidParameter
 from entente.gateway.client import Fail, Headers
 from entente.net.socket import Owner
+from entente.wire.nesting import check_depth
 
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
@@ -223,7 +224,8 @@ class Exchange:
         """Give the whole body.
 
         Raises BodyTooLarge as soon as that is known, BodyTimeout when the client stops in
-        the middle, ClientGone when it leaves, InvalidParameter for a compressed body.
+        the middle, ClientGone when it leaves, InvalidParameter for a compressed body,
+        MalformedJson for JSON that is nested too deep.
         """
         self._ask(in_pieces=False)
         self._read_on(0)
@@ -234,7 +236,9 @@ class Exchange:
         if self._body_error is not None:
             raise self._body_error
         pieces, self._body = self._body or [], None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        whole = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        check_depth(whole)
+        return whole
 
     async def pieces(self, bytes_max: int, setting: str) -> AsyncIterator[bytes]:
         """Give the body piece by piece; while nobody asks for the next, no more is read.

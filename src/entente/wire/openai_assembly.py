@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from entente.wire.nesting import is_deep
 from entente.wire.sse import Splitter, events, payload
 
 _DONE: Final = b"[DONE]"
@@ -58,6 +59,9 @@ class ChatAssembly:
         return msgspec.json.encode(written)
 
     def _chunk(self, said: bytes) -> None:
+        if is_deep(said):
+            self.failed = True
+            return
         try:
             chunk = _decoder.decode(said)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

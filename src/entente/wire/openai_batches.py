@@ -8,6 +8,7 @@ import msgspec
 
 from entente.domain.batches import Batch, Ending, Fault, Result, State
 from entente.domain.errors import InvalidParameter, ObjectNotFound
+from entente.wire.nesting import DEPTH_MAX, is_deep
 from entente.wire.openai_files import (
     BATCH_EXPIRES_S,
     read_expiry,
@@ -188,6 +189,9 @@ class Inspection:
 
 def _parsed(raw: bytes, number: int) -> tuple[_Written, str] | Fault:
     """Read a line and the model that it asks."""
+    if is_deep(raw):
+        message = f"The line is nested more than {DEPTH_MAX} levels deep. Send it flatter."
+        return Fault("invalid_json_line", message, None, number)
     try:
         line = msgspec.json.decode(raw, type=_Written)
         asked = msgspec.json.decode(bytes(line.body) or b"{}", type=_Body)

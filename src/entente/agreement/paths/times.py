@@ -103,4 +103,4 @@ def _ends(
     parts = until.earliest_of or until.latest_of
     ends = [_ends(part, columns, zone, occurred, count) for part in parts]
     join = np.minimum if until.earliest_of else np.maximum
-    return np.asarray(join.reduce(ends))
+    return np.asarray(join.reduce(np.stack(ends)))

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from entente.domain.errors import InvalidParameter, MalformedJson
+from entente.wire.nesting import check_depth
 
 T = TypeVar("T")
 
@@ -20,6 +21,7 @@ _NAME_CHARS_MAX: Final = 64
 
 def read_body(body: bytes, kind: type[T]) -> T:
     """Read a JSON object. Raises MalformedJson, and InvalidParameter with the member's name."""
+    check_depth(body)
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from entente.db import DATABASE_NAME
@@ -26,6 +27,11 @@ def open_folding(data_dir: Path, place: Place | None = None) -> Folding:
     """
     place = place or data_dir / DATABASE_NAME
     if isinstance(place, Path):
-        return Folding(Rollups(open_usage_file(data_dir / USAGE_NAME)), SqliteSource(place))
+        with ExitStack() as opening:
+            rollups = Rollups(open_usage_file(data_dir / USAGE_NAME))
+            opening.callback(rollups.database.close)
+            folding = Folding(rollups, SqliteSource(place))
+            opening.pop_all()
+        return folding
     make_tables(place)
     return Folding(Rollups(place), PostgresSource(place))

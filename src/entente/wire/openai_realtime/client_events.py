@@ -16,6 +16,7 @@ import msgspec
 from entente.domain.errors import InvalidParameter
 from entente.wire.carried import carried
 from entente.wire.members import hidden_names, misspelt, split
+from entente.wire.nesting import DEPTH_MAX, is_deep
 
 QUERY_FIELDS_MAX: Final = 64
 SPOKEN: Final = ("realtime",)
@@ -102,6 +103,9 @@ def hear(data: bytes) -> Heard:
         raise InvalidParameter(message, param=None, code="invalid_json") from None
     governs = seen.type == CREATE or seen.type in UPDATES
     if governs or b"response.create" in data or hidden_names(data):
+        if is_deep(data):  # what only passes by is taken apart by nobody
+            message = f"The message is nested more than {DEPTH_MAX} levels deep. Send it flatter."
+            raise InvalidParameter(message, param=None, code="invalid_json")
         members = split(data) or {}
         wrong = misspelt(members, _GOVERNING)
         if wrong is not None:
