@@ -119,6 +119,13 @@ def test_a_host_is_given_up(tmp_path: Path, postgres_url: str) -> None:
         assert (done.returncode, done.stdout[: len(name) + 5]) == (0, f"gave {name}"), done.stderr
         assert "is not recorded" in done.stdout
         assert program.cli("db", "release").stdout == "no chain waits for a host\n"
+        assert program.cli("db", "release", name).returncode == 1  # there is nothing more to end
+        (noted,) = program.cli("audit", "list", "--object", name, "--json").stdout.splitlines()
+        row = json.loads(noted)
+        assert (row["action"], row["actor"]["id"]) == ("host.release", "operator")
+        assert row["before"] is None
+        assert row["after"] == {"host": name, "chains": [1], "settled_holds": 0}
+        assert "nobody" not in program.cli("audit", "list").stdout
         assert program.cli("ledger", "verify").returncode == 0
         program.start()
 

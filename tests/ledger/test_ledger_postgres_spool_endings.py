@@ -7,12 +7,18 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from entente.auth import OPERATOR
+from entente.cli.base import base_of
+from entente.control.audit import Audit
+from entente.control.hosts import Hosts
 from entente.db.address import address_of
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres
-from entente.domain.errors import LedgerUnavailable
+from entente.domain.errors import LedgerUnavailable, PermissionDenied
+from entente.domain.principal import Role
 from entente.domain.secret import Secret
 from entente.ledger.journal import chain, decode
 from entente.ledger.places import verify
@@ -199,6 +205,39 @@ def test_a_host_is_given_up(own_server: PostgresServer, own_url: str, spools: Sp
             balance = start_books(database, AT_NS).books.balance(f"available:{KEY}", USD)
             assert balance == -(1 + 7 + 1 + 9)  # `across` was settled at its bound
         assert spools.chains() == []
+
+    run(scenario())
+
+
+def test_no_host_is_given_up_without_a_row_of_the_audit(
+    own_server: PostgresServer, own_url: str, spools: SpoolFolder
+) -> None:
+    """Both or neither, and by an admin only."""
+
+    async def scenario() -> None:
+        dead = await killed(own_url, own_server, spools)
+        with closing(dead.database) as database:
+            base = base_of(database)
+            audit = Audit(base)
+            hosts = Hosts(base, audit)
+            member = msgspec.structs.replace(OPERATOR, role=Role.MEMBER)
+            with pytest.raises(PermissionDenied):
+                hosts.release(member, spools.host)
+            database.execute("ALTER TABLE audit RENAME TO away")
+            with pytest.raises(LedgerUnavailable):
+                hosts.release(OPERATOR, spools.host)
+            database.execute("ALTER TABLE away RENAME TO audit")
+            assert [each.host for each in waiting(database)] == [spools.host]
+            assert len(dead.names()) == 3  # nothing of it is settled
+            assert hosts.release(OPERATOR, "nobody") is None
+            done = hosts.release(OPERATOR, spools.host)
+            assert done is not None
+            assert (done.chains, done.settled_holds) == ((dead.journal.chain,), 1)
+            assert (waiting(database), verify(database).problems) == ((), [])
+            (row,) = audit.list(OPERATOR, limit=9).found
+            assert (row.action, row.object) == ("host.release", spools.host)
+            assert row.actor == OPERATOR.key_id
+            assert row.after == msgspec.Raw(msgspec.json.encode(done))
 
     run(scenario())
 

@@ -34,6 +34,7 @@ from entente.objects import FOLDER_NAME, OBJECTS_NAME
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from entente.control.hosts import GivenUp
     from entente.db.archive import Manifest
     from entente.ledger.postgres_ending import Waiting
 
@@ -187,19 +188,19 @@ def release(
     if host is None:
         _list_waiting(_work().waiting(chosen.ledger.url), as_json=as_json)
         return
-    ended = _work().release(chosen.ledger.url, host)
-    if not ended:
+    done: GivenUp | None = _work().release(chosen.ledger.url, host)
+    if done is None:
         message = (
             f"No chain waits for the host {host}: it has ended its own, or its workers are "
             "connected. `entente db release` lists the hosts for which some do."
         )
         raise InvalidParameter(message, param="HOST", code=None)
     if as_json:
-        say_json({"host": host, "chains": list(ended), "settled_holds": sum(ended.values())})
+        say_json(done)
         return
     say(
-        f"gave {host} up: chains ended: {len(ended)}, open holds settled at their bounds: "
-        f"{sum(ended.values())}; its loans are back. What it spent in its last `spool_s` without "
+        f"gave {host} up: chains ended: {len(done.chains)}, open holds settled at their bounds: "
+        f"{done.settled_holds}; its loans are back. What it spent in its last `spool_s` without "
         "the database is not recorded, unless entente starts there once more with its data folder"
     )
 

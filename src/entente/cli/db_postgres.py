@@ -6,6 +6,10 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from entente.auth import OPERATOR
+from entente.cli.base import base_of
+from entente.control.audit import Audit
+from entente.control.hosts import Hosts
 from entente.db import postgres_backup
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres, schema_version
@@ -16,6 +20,7 @@ from entente.ledger.rollups.schema import NAMES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entente.control.hosts import GivenUp
     from entente.db.address import Address
     from entente.db.archive import Manifest
     from entente.ledger.journal import Report
@@ -65,7 +70,8 @@ def waiting(address: Address) -> tuple[Waiting, ...]:
         return postgres_ending.waiting(database)
 
 
-def release(address: Address, host: str) -> dict[int, int]:
-    """Give a host up; give the chains that are ended by it, and how many holds each had open."""
+def release(address: Address, host: str) -> GivenUp | None:
+    """Give a host up; None where no chain waits for it."""
     with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
-        return postgres_ending.release(database, host, time.time_ns())
+        base = base_of(database)
+        return Hosts(base, Audit(base)).release(OPERATOR, host)
