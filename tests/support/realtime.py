@@ -310,6 +310,7 @@ def dial(
     """Connect as a client that is none of ours does."""
     headers = {"authorization": f"Bearer {key}", **options.pop("headers", {})}
     options.setdefault("compression", None)
+    options.setdefault("open_timeout", None)  # `run` has the bound, for a machine that is busy
     return connect(
         url(server, path), additional_headers=headers, max_size=None, proxy=None, **options
     )

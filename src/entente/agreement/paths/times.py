@@ -101,6 +101,5 @@ def _ends(
     if until.event is not None:
         return occurred.get(until.event, np.full(count, len(columns)))
     parts = until.earliest_of or until.latest_of
-    ends = [_ends(part, columns, zone, occurred, count) for part in parts]
-    join = np.minimum if until.earliest_of else np.maximum
-    return np.asarray(join.reduce(np.stack(ends)))
+    ends = np.stack([_ends(part, columns, zone, occurred, count) for part in parts])
+    return np.asarray(ends.min(axis=0) if until.earliest_of else ends.max(axis=0))
