@@ -214,6 +214,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's)
         """Tell the exchanges that their client has left."""
+        del self._parser  # it holds our bound methods; end the cycle here
         self._shared.connections.discard(self)
         if not self._shared.connections:
             self._shared.emptied.set()
