@@ -19,7 +19,7 @@ DEPTH_MAX: Final = 128
 
 _BEGINS: Final = re.compile(rb"[ \t\n\r]*[\[{]")
 _STEPS: Final[Mapping[int, int]] = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_NO_BRACKETS: Final = bytes(set(range(256)) - set(_STEPS))
+_NO_MARKS: Final = bytes(set(range(256)) - set(_STEPS) - {ord('"')})
 
 
 def check_depth(text: bytes) -> None:
@@ -33,7 +33,7 @@ def is_deep(text: bytes) -> bool:
     """Say whether JSON is nested more than `DEPTH_MAX` levels deep."""
     if not _may_be_deep(text) or not _BEGINS.match(text):
         return False
-    brackets = _outside_strings(text).translate(None, _NO_BRACKETS)
+    brackets = _outside_strings(text)
     return max(accumulate(map(_STEPS.__getitem__, brackets))) > DEPTH_MAX
 
 
@@ -51,9 +51,10 @@ def _may_be_deep(text: bytes) -> bool:
 
 
 def _outside_strings(text: bytes) -> bytes:
-    """Give what stands between strings; a quote that is escaped ends none."""
+    """Give the brackets between strings; a quote that is escaped ends none."""
     if b"\\" in text:
         if b'\\\\"' in text:  # of two backslashes the second escapes nothing
             text = text.replace(b"\\\\", b"")
         text = text.replace(b'\\"', b"")
-    return b"".join(text.split(b'"')[::2])
+    marks = text.translate(None, _NO_MARKS)
+    return b"".join(marks.split(b'"')[::2])
