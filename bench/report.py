@@ -46,12 +46,15 @@ _METHOD: Final = """\
 - **Closed loop**: wrk with one thread. **Open loop**: a constant rate; each latency counts
   from when the request was due, so that waiting cannot hide (coordinated omission). A rate
   above 0.8 of what a subject reaches in a closed loop is left out for it (–).
-- **Paced streams**: one chunk each 20 ms. They begin evenly over two seconds; the time to the
-  first event counts from when a stream was due. A chunk's time is from its sending to its
-  arrival, for chunks sent after the last stream was due and before the first was over. Added
-  times are against the same streams taken directly in the same round. A subject that does not
-  serve all its streams to the end within five seconds of their due time has no times (–) and
-  is not asked for more.
+- **Paced streams**: one chunk each 20 ms; as an engine does, which computes a token of all its
+  streams in one step, the provider sends what is due a millisecond at a time. Provider and
+  client stay together on the last core and the subject may use both: else it is the system's
+  placing of three busy processes on two cores that is measured. They begin evenly over two
+  seconds; the time to the first event counts from when a stream was due. A chunk's time is from
+  its sending to its arrival, for chunks sent after the last stream was due and before the first
+  was over. Added times are against the same streams taken directly in the same round. A subject
+  that does not serve all its streams to the end within five seconds of their due time has no
+  times (–) and is not asked for more.
 - **Unpaced streams**: 8 connections take streams of 200 chunks, one after the other. The
   provider writes each chunk apart, which is its own limit too: see the line of the provider.
 - **Memory** is resident memory of a subject's processes: at rest after some requests; for

@@ -22,7 +22,7 @@ from typing import Final
 import msgspec
 
 from bench.numbers import percentile
-from bench.stream_server import STAMP_CHARS
+from bench.stream_server import STAMP_CHARS, stay_on_the_last_core
 from bench.traffic import Target, stream_body
 
 READ_BYTES: Final = 65_536
@@ -147,8 +147,7 @@ def _take(order: Order) -> list[Stream]:
             open_streams[stream.socket.fileno()] = stream
             epoll.register(stream.socket, select.EPOLLOUT)
         next_ns = start_ns + len(streams) * step_ns if len(streams) < order.streams else until_ns
-        select.select((epoll,), (), (), max((next_ns - time.monotonic_ns()) / NS_PER_S, 0.0))
-        for number, events in epoll.poll(0):
+        for number, events in epoll.poll(max((next_ns - time.monotonic_ns()) / NS_PER_S, 0.0)):
             stream = open_streams[number]
             with contextlib.suppress(BlockingIOError):
                 if events & select.EPOLLOUT:
@@ -188,6 +187,7 @@ def _read(stream: Stream) -> None:
 
 def main() -> None:
     """Read the order, write the outcome."""
+    stay_on_the_last_core()
     gc.disable()  # a collection would be a late chunk
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
     sys.stdout.buffer.write(msgspec.json.encode(run(order)))
