@@ -156,7 +156,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     """Give the plan that the options ask for."""
     plan = QUICK if options.quick else FULL
     if options.rounds:
-        kinds = ("rounds", "open_rounds", "paced_rounds", "unpaced_rounds", "start_rounds")
+        kinds = ("rounds", "turns", "open_rounds", "paced_rounds", "unpaced_rounds", "start_rounds")
         plan = msgspec.structs.replace(plan, **dict.fromkeys(kinds, options.rounds))
     if options.requests:
         plan = msgspec.structs.replace(plan, endurance_requests=options.requests)

@@ -87,11 +87,11 @@ def _beside(suite: Suite, what: str, rule: Callable[[Path], dict[str, str]]) -> 
     """Measure in turns; `rule` prepares a home, and says what its configuration has more."""
     plan = suite.plan
     with _pair(suite, what, rule) as pair:
-        for number in range(plan.rounds):
+        for number in range(plan.turns):
             loads = {}
             for name in sorted(pair, reverse=bool(number % 2)):
                 suite.meter.step(f"{name} {what}, {CONNECTIONS} connections")
-                loads[name] = suite.wrk.load(pair[name], chat_body(KB), CONNECTIONS, plan.unary_s)
+                loads[name] = suite.wrk.load(pair[name], chat_body(KB), CONNECTIONS, plan.turn_s)
             yield Beside(what, number, loads["with"], loads["without"])
 
 

@@ -20,6 +20,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """(bytes of the body, connections) of each closed loop."""
     unary_s: int
     warm_s: int
+    turns: int
+    """Of the product against itself: more and shorter ones, since less than half is to be seen."""
+    turn_s: int
     rates: tuple[int, ...]
     """Requests per second of the open loops."""
     open_rounds: int
@@ -49,6 +52,8 @@ FULL: Final = Plan(
     unary=((KB, 1), (KB, 32), (KB, 128), (100 * KB, 32), (400 * KB, 32)),
     unary_s=4,
     warm_s=2,
+    turns=25,
+    turn_s=1,
     rates=(50, 500, 2000, 4000),
     open_rounds=3,
     open_s=4.0,
@@ -76,6 +81,8 @@ QUICK: Final = Plan(
     unary=((KB, 1), (KB, 32), (400 * KB, 32)),
     unary_s=1,
     warm_s=1,
+    turns=1,
+    turn_s=1,
     rates=(500,),
     open_rounds=1,
     open_s=1.0,

@@ -43,6 +43,8 @@ _METHOD: Final = """\
 - **Subjects take turns** within a round, each round beginning with another one; between two
   measurements a subject has to come to rest. Ratios are taken round by round, and of those
   the median is given with the least and the most.
+- **The product against itself** (budgets, agreements, workers): 25 turns of a second each, so
+  that both sides of a pair meet the same machine, whose speed drifts within some seconds.
 - **Closed loop**: wrk with one thread. **Open loop**: a constant rate; each latency counts
   from when the request was due, so that waiting cannot hide (coordinated omission). A rate
   above 0.8 of what a subject reaches in a closed loop is left out for it (–).

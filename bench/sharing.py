@@ -27,11 +27,11 @@ def workers(suite: Suite) -> None:
     plan, results = suite.plan, suite.results
     with contextlib.ExitStack() as stack:
         running = _all_started(suite, stack)
-        for number in range(plan.rounds):
+        for number in range(plan.turns):
             for connections in CONNECTIONS:
                 for count in sorted(running, reverse=bool(number % 2)):
                     suite.meter.step(f"{name_of(count)}, {connections} connections")
-                    load = suite.wrk.load(running[count], chat_body(KB), connections, plan.unary_s)
+                    load = suite.wrk.load(running[count], chat_body(KB), connections, plan.turn_s)
                     results.shared.append(Shared(number, count, connections, load))
         for count in running:
             home = suite.folder / name_of(count)

@@ -200,9 +200,9 @@ def steps(plan: Plan, stand: Stand) -> dict[str, int]:
         "footprint": started,
         "endurance": 1,
         "crossings": plan.rounds * 4 + 3,
-        "agreements": plan.rounds * 2,
-        "budgets": plan.rounds * 2,
-        "workers": plan.rounds * 9,
+        "agreements": plan.turns * 2,
+        "budgets": plan.turns * 2,
+        "workers": plan.turns * 9,
         "works": 2,
         "usage": 1,
     }
