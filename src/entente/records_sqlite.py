@@ -16,7 +16,13 @@ from entente.domain.errors import LedgerUnavailable
 from entente.domain.ids import Ids
 from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.ledger import Ledger
-from entente.ledger.reader import Position, activate, load, save_checkpoint
+from entente.ledger.reader import (
+    Position,
+    activate,
+    granted_behind,
+    load,
+    save_checkpoint,
+)
 from entente.ledger.sqlite import SqliteJournal, launch_process
 from entente.records import Opened, Opening, Shared, random_bits
 
@@ -40,7 +46,10 @@ async def open_sqlite_records(opening: Opening) -> Opened:
     opening.prices.renew(*shelf.load(time.time_ns()))
 
     def reload() -> None:
-        rings[0] = store.load_ring()
+        ring = store.load_ring()
+        # A new key waits for its budget: the journal tells of that next, and of a change again.
+        granted = granted_behind(database, journal.seq)
+        rings[0] = ring.without({key for key in granted if rings[0].named(key) is None})
         books[0] = load_rules(database)
         opening.prices.renew(*shelf.load(time.time_ns()))
 

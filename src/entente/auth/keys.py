@@ -62,7 +62,7 @@ def hint_of(secret: Secret) -> str:
 class KeyRing:
     """All valid keys at one moment; never changed, only replaced by a newer one.
 
-    Two rings of the same `generation` hold the same keys.
+    Two rings of the same `generation` hold the same keys, unless some were left out.
     """
 
     __slots__ = ("_ends", "_named", "_now_ns", "_principals", "generation")
@@ -96,6 +96,13 @@ class KeyRing:
         """Give the holder of the key with this id or name; None for a name of several. O(1)."""
         who = self._named.get(handle)
         return None if who is None or self._has_passed(who.expires_ns) else who
+
+    def without(self, keys: Collection[str]) -> KeyRing:
+        """Leave out the keys of these ids."""
+        if not keys:
+            return self
+        kept = {d: who for d, who in self._principals.items() if who.key_id not in keys}
+        return KeyRing(kept, self.generation, self._ends, self._now_ns)
 
     def _has_passed(self, end_ns: int | None) -> bool:
         """Say whether an end has come."""

@@ -89,6 +89,19 @@ def load(connection: sqlite3.Connection) -> Position:
     return position
 
 
+def granted_behind(database: Database, seq: int) -> frozenset[str]:
+    """Give the keys whose budgets are changed by an entry behind `seq`.
+
+    Raises LedgerUnavailable. The plus keeps the search among the entries behind.
+    """
+    found = database.execute(
+        "SELECT line FROM entries WHERE seq > ?"
+        " AND +idempotency_key >= 'grant:' AND +idempotency_key < 'grant;'",
+        (seq,),
+    ).fetchall()
+    return frozenset(decode(line).key for (line,) in found)
+
+
 def _checkpoint(connection: sqlite3.Connection) -> Position | None:
     """Read the last checkpoint; None without one, or with one of another program's shape.
 

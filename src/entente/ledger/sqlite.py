@@ -328,8 +328,8 @@ class SqliteJournal:
         self.trouble = None
         if foreign:
             self._on_foreign(foreign)
-        self._on_change()  # it tells of changes from now on, not of those before
         self._tell_written(written, foreign, found.seq, found.head)
+        self._on_change()  # it tells of changes from now on, not of those before
         self._on_their_way = len(self._pending)
         for each in self._pending.values():
             each.on_its_way = True
