@@ -98,10 +98,14 @@ def test_few_facts_are_named_and_many_are_sealed(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_ledger(tmp_path: Path) -> None:
-    """Thirty times the requests take no more than a tenth more at the peak."""
+    """Thirty times the requests take less than a byte more for each; a reference has eight.
+
+    What the interpreter keeps for itself meanwhile is some KB, and not the same each time.
+    """
     made = deal(PLAIN)
     peaks = []
-    for name, count in (("small", 300), ("large", 9_000)):
+    few, many = 300, 9_000
+    for name, count in (("small", few), ("large", many)):
         (tmp_path / name).mkdir()
         path = ledger(tmp_path / name, (request(n, n) for n in range(count)))
         settle(made, traffic_log(path), period="2026-02", known_ns=LATER_NS)
@@ -109,7 +113,7 @@ def test_memory_does_not_grow_with_the_ledger(tmp_path: Path) -> None:
         settle(made, traffic_log(path), period="2026-02", known_ns=LATER_NS)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] * 1.1
+    assert peaks[1] - peaks[0] < many - few
 
 
 def test_requests_are_read_anew_each_time(tmp_path: Path) -> None:
