@@ -91,8 +91,8 @@ def allow_open_files() -> None:
 def leave_alone_what_stays() -> None:
     """Look for garbage no more among what starting has made; it will stay as long as we do.
 
-    A full collection halts every stream while it lasts: with all of it some 50 ms, without a
-    sixth of that.
+    A full collection halts every stream while it lasts: with all of it some 50 ms, without
+    at most a sixth of that.
     """
     gc.collect()
     gc.freeze()

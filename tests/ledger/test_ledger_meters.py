@@ -16,7 +16,7 @@ from entente.ledger.checkpoints import Checkpoints
 from entente.ledger.journal import GENESIS, verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.memory import MemoryJournal
-from entente.ledger.meters import Counter, Draw, Meters, Taken, meter_name, read_meter
+from entente.ledger.meters import SPEND, Counter, Draw, Meters, Taken, meter_name, read_meter
 from entente.ledger.model import AnyEntry, Hold
 from entente.ledger.reader import Position
 from entente.ledger.refusals import WITHIN
@@ -308,6 +308,11 @@ def test_a_journal_that_passes_a_limit_does_not_verify(draws: tuple[Draw, ...]) 
     """In one entry or in two, which is where a gateway would go wrong unseen."""
     report, _ = verify(rows_of(_drawing(f"r{n}", draw) for n, draw in enumerate(draws)))
     assert [f"exceeds the limit of {ORG}" in problem for problem in report.problems] == [True]
+
+
+def test_money_is_known_by_its_first_letter() -> None:
+    """What settles looks at no more of a meter's name."""
+    assert [unit for unit in Unit if unit[0] == SPEND[0]] == [Unit.SPEND]
 
 
 def test_what_was_held_and_settled_unseen_counts_the_same() -> None:
