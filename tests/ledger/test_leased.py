@@ -201,6 +201,30 @@ def test_a_request_that_cannot_be_written_gives_everything_back() -> None:
     run(scenario())
 
 
+def test_what_runs_already_is_held_beyond_every_limit() -> None:
+    """It is counted when it is settled, so that nobody has what it took."""
+
+    async def scenario() -> None:
+        async with Workers().open(2) as workers:
+            _grant(workers, 100)
+            one, other = workers.ledgers
+            assert await serve(one, drawing("a", Draw(ORG, 60, 100), nano=60, bounded=True), 60)
+            whole = drawing("b", Draw(ORG, 60, 100), nano=60, bounded=True)
+            with pytest.raises(BudgetExceeded):
+                await one.hold(whole)
+            await one.hold(whole, beyond=True)
+            await one.settle(settled(replace(whole, bounded=False), 30))
+            assert await serve(other, drawing("c", Draw(ORG, 11, 100), nano=11)) == "BudgetExceeded"
+            await until(lambda: workers.lenders.lenders[GRANT].free == 10)
+            assert await serve(other, held("d", 11)) == "BudgetExceeded"
+            assert (
+                await serve(other, drawing("e", Draw(ORG, 10, 100), nano=10, bounded=True), 10)
+                == "served"
+            )
+
+    run(scenario())
+
+
 def test_what_is_not_durable_goes_to_nobody_else() -> None:
     """A settlement frees what was held for other workers when it is written, and not before."""
 

@@ -172,7 +172,8 @@ class Reserve:
     async def _make(self) -> None:
         """Put aside what one response can cost."""
         try:
-            made = self._new_hold(bounded=self.who.budgeted)
+            self._check_price()
+            made = self._new_hold()
             await self._accounts.ledger.hold(made)
         except (LimitError, Unpriced, LedgerError) as error:
             self._trouble = error
@@ -182,9 +183,8 @@ class Reserve:
         finally:
             self._making = None
 
-    def _new_hold(self, *, bounded: bool) -> Hold:
+    def _new_hold(self) -> Hold:
         """Make a hold for one response."""
-        self._check_price()
         terms = self._terms
         quote, most = terms.quote, terms.most
         nano = self._dearest()
@@ -197,7 +197,7 @@ class Reserve:
             asset=quote.asset,
             model=terms.model,
             nano=nano or 0,
-            bounded=bounded,
+            bounded=self.who.budgeted,
             input_tokens=most.input_tokens,
             output_tokens=most.output_tokens,
             prices=quote.version,
@@ -262,6 +262,7 @@ class Reserve:
         if charge is None:
             return
         self._accounts.ledger.release(charge.place)
+        charge.place = _NOWHERE
         if self._spare is None:
             self._spare = charge.hold
         else:
@@ -280,20 +281,23 @@ class Reserve:
         refusal: LimitError | None = None
         if self._promised:
             charge = self._promised.pop(next(iter(self._promised)))
-        else:
-            try:
-                await self._try()
-            except (LimitError, Unpriced) as error:
-                refusal = error if isinstance(error, LimitError) else LimitError(error.message)
-                self._spare = self._new_hold(bounded=False)
-                await self._accounts.ledger.hold(self._spare)
+            charge.began_at = self._passed
+            self._running[id] = charge
+            return None
+        try:
+            await self._try()
             charge = self._spend(_NOWHERE)
-            try:
-                charge.place = await self._admit()
-            except LimitError as error:
-                refusal = refusal or error
+        except (LimitError, Unpriced) as error:
+            refusal = error if isinstance(error, LimitError) else LimitError(error.message)
+            beyond = self._new_hold()
+            await self._accounts.ledger.hold(beyond, beyond=True)
+            charge = _Charge(beyond)
         charge.began_at = self._passed
-        self._running[id] = charge
+        self._running[id] = charge  # from here on it is settled, whatever comes next
+        try:
+            charge.place = await self._admit()
+        except LimitError as error:
+            refusal = refusal or error
         return refusal
 
     def end(self, id: str, status: Status, usage: Usage | None) -> asyncio.Future[None] | None:

@@ -135,9 +135,7 @@ class LeasedLedger(Ledger):
 
     async def _make_room(self, hold: Hold) -> Hold:
         """Take from the leases of a hold's meters, and apply it; give what is applied."""
-        draws = hold.draws
-        if hold.bounded:
-            draws += (Draw(grant_meter(hold.key, hold.asset), hold.nano, 0),)
+        draws = _drawn(hold)
         try:
             await self._leases.take(hold.id, self._claims(draws), wait_s=self._budget_wait_s)
         except Refused as refused:
@@ -149,6 +147,15 @@ class LeasedLedger(Ledger):
             for draw in draws
         )
         taken = msgspec.structs.replace(hold, bounded=False, draws=lent)
+        self._apply(taken)
+        return taken
+
+    async def _take_beyond(self, hold: Hold) -> Hold:
+        """Apply a hold that nothing limits any more: what it costs is told when it is settled."""
+        draws = tuple(Draw(draw.meter, 0, draw.limit) for draw in _drawn(hold))
+        await self._leases.take(hold.id, self._claims(draws), wait_s=0.0)
+        draws = tuple(Draw(draw.meter, 0) for draw in draws)
+        taken = msgspec.structs.replace(hold, bounded=False, draws=draws)
         self._apply(taken)
         return taken
 
@@ -195,6 +202,13 @@ class LeasedLedger(Ledger):
             at_ns=hold.at_ns,
             retry_after_ms=waited,
         )
+
+
+def _drawn(hold: Hold) -> tuple[Draw, ...]:
+    """Give what a hold draws, the budget that its key was granted among it."""
+    if not hold.bounded:
+        return hold.draws
+    return (*hold.draws, Draw(grant_meter(hold.key, hold.asset), hold.nano, 0))
 
 
 def _costs(draws: Iterable[Draw], taken: Taken) -> dict[str, int]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from entente.domain.chat import Status
 from entente.domain.errors import LedgerError, LimitError
 from entente.domain.ids import NowNs
@@ -92,15 +94,17 @@ class Ledger:
         """Why no hold can be made now, None where one can."""
         return self.journal.trouble
 
-    async def hold(self, hold: Hold) -> None:
+    async def hold(self, hold: Hold, *, beyond: bool = False) -> None:
         """Set the amount aside, durably, before anything is sent to a provider.
 
         Where only money that other requests hold stands in the way, it waits for them, first
         come first served. Raises LimitError where it does not fit what is left, of money or of
         what else a rule counts, and LedgerUnavailable when it cannot be written; then nothing
-        is held.
+        is held. `beyond` is for what runs already: it is held though it does not fit.
         """
-        if hold.bounded or hold.draws:
+        if beyond:
+            hold = await self._take_beyond(hold)
+        elif hold.bounded or hold.draws:
             hold = await self._make_room(hold)
         else:
             self.books.apply(hold)
@@ -246,6 +250,13 @@ class Ledger:
             if self._queue.leave(waiter):
                 self._admit(names)
         return hold
+
+    async def _take_beyond(self, hold: Hold) -> Hold:
+        """Apply a hold that nothing limits any more; give what is applied."""
+        draws = tuple(Draw(draw.meter, draw.amount) for draw in hold.draws)
+        taken = msgspec.structs.replace(hold, bounded=False, draws=draws)
+        self._apply(taken)
+        return taken
 
     def _apply(self, hold: Hold) -> None:
         """Take what a hold sets aside."""
