@@ -19,9 +19,9 @@ from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.errors import LedgerUnavailable
 from entente.domain.secret import Secret
-from entente.ledger.leases import Claim, Leases, Refused, Terms
-from entente.ledger.lending.borrower import IDLE_MS
-from entente.ledger.lending.messages import Verdict
+from entente.ledger.leases import Claim, Heard, Leases, Refused, Terms
+from entente.ledger.lending.borrower import IDLE_MS, Borrower
+from entente.ledger.lending.messages import Verdict, Word
 from entente.ledger.meters import grant_meter
 from entente.ledger.postgres_leases import PostgresAuthority
 from entente.ledger.postgres_loans import end_loans, prune_meters
@@ -316,6 +316,78 @@ def test_a_wait_ends_with_patience_and_leaves_nothing_behind(site: Site) -> None
             await other.take("small", [claim(SPEND, 40, 100)], wait_s=WAIT_S)
 
     run(scenario())
+
+
+def test_what_was_taken_beyond_a_loan_is_told_at_once() -> None:
+    """The lender would lend it to others; a cost within the loan can wait."""
+    borrower = Borrower("w", patient=True)
+    borrower.request("a", 5, now_ms=0)
+    assert borrower.statement(0) is not None
+    borrower.hear(word_of("w", granted=10, limit=100, number=1), 1)
+    borrower.settle(5, 4, 1_000)
+    borrower.written(5, 4)
+    assert borrower.statement(1_000) is None
+    borrower.request("b", 5, now_ms=1_000)
+    borrower.settle(5, 9, 3_000)
+    said = borrower.statement(3_000)
+    assert said is not None
+    assert (said.used, said.overdrawn) == (4, 3)  # what is not written yet is not told as used
+
+
+@pytest.mark.parametrize("comes", ["room", "refusal", "restart"])
+def test_an_answer_in_the_moment_in_which_patience_ends(comes: str) -> None:
+    """The time is up and the answer there in one turn of the loop: nothing stays taken."""
+
+    async def scenario() -> None:
+        async with Site(None).open(1) as site:
+            (worker,) = site.workers
+            await worker.take("held", [claim(SPEND, 100, 100)], wait_s=WAIT_S)
+            waiting = asyncio.create_task(worker.take("late", [claim(SPEND, 60, 100)], wait_s=0.01))
+            await asyncio.sleep(0)
+            said = {
+                "room": lambda: worker.settle("held", {SPEND: 0}),
+                "refusal": lambda: worker.hear([_never(worker)]),
+                "restart": lambda: worker.restart("another"),
+            }
+            asyncio.get_running_loop().call_later(0.02, said[comes])
+            time.sleep(0.05)  # noqa: ASYNC251  (both are due in the turn that follows)
+            (ended,) = await asyncio.gather(waiting, return_exceptions=True)
+            if comes == "restart":
+                assert isinstance(ended, LedgerUnavailable)
+                return
+            if comes == "room":
+                assert ended is None
+                worker.settle("late", {SPEND: 0})
+            else:
+                assert isinstance(ended, Refused)
+                worker.settle("held", {SPEND: 0})
+            assert worker.standing(SPEND).pending == 0
+
+    run(scenario())
+
+
+def _never(worker: Leases) -> Heard:
+    """Say that nothing more of the budget is left for anybody."""
+    (borrower,) = worker._desk.borrowers.values()
+    return Heard(SPEND, word_of(borrower.name, granted=100, limit=100, used=100))
+
+
+def word_of(to: str, *, granted: int, limit: int, used: int = 0, number: int = 1_000) -> Word:
+    """Say how a lender stands that knows all that was said."""
+    return Word(
+        to=to,
+        version=1_000,
+        number=number,
+        granted=granted,
+        verdict=Verdict.NEVER if used else Verdict.SERVED,
+        round=0,
+        scarce=False,
+        free=0,
+        limit=limit,
+        used=used,
+        own=0,
+        left=limit - granted,
+    )
 
 
 def test_the_loans_of_a_closed_chain_come_back(postgres_url: str) -> None:

@@ -159,19 +159,19 @@ class Leases:
         self._waiting[id] = waiting
         self._news.set()
         try:
-            async with asyncio.timeout(wait_s):
-                await waiting
+            # It is not cancelled when the time is up: an answer may come in that very turn.
+            await asyncio.wait((waiting,), timeout=wait_s)
+            if not waiting.done():
+                meter, left = self._desk.stands_at(id)
+                self.cancel(id)
+                raise Refused(meter, Verdict.FULL, left)
+            waiting.result()
             if self._desk is not desk:  # what it was given was taken back meanwhile
                 raise LedgerUnavailable(_TAKEN_OVER)
-        except TimeoutError:
-            if waiting.done() and not waiting.cancelled():
-                waiting.result()
-                return
-            meter, left = self._desk.stands_at(id)
-            self.cancel(id)
-            raise Refused(meter, Verdict.FULL, left) from None
         except asyncio.CancelledError:
             self.cancel(id)
+            if waiting.done():
+                waiting.exception()  # nobody waits to hear it
             raise
         finally:
             self._waiting.pop(id, None)

@@ -144,7 +144,9 @@ class Borrower:
         self.used += cost
         self._unsure_used += cost
         self._unsure_free += max(0, held - cost)
-        self._overdrawn += max(0, -self.room)
+        if self.room < 0:
+            self._overdrawn -= self.room
+            self._unheard = True  # the lender would lend to others what is gone
         return self._admit_unless_scarce(now_ms)
 
     def written(self, held: int, cost: int) -> None:
