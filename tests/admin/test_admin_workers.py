@@ -89,3 +89,31 @@ def test_grants_reach_every_worker(server: WorkersServer) -> None:
         ("budget.grant", "bootstrap-admin"),
         ("key.create", "bootstrap-admin"),
     ]
+
+
+def test_zeros_in_names(server: WorkersServer) -> None:
+    """PostgreSQL keeps none: a client that sends one is counted, and harms nobody else."""
+    admin = Admin(server)
+    with Receiver() as receiver:
+        admin.post("/webhooks", {"url": receiver.url, "events": [THRESHOLD]})
+        admin.post(
+            "/rules",
+            {"level": "end_user", "name": "*", "unit": "requests", "amount": "2",
+             "window": "year", "thresholds": [100]},
+        )  # fmt: skip
+        wait_until(lambda: _is_full(server, "a\0b"), "the limit to be reached")
+        assert not _is_full(server, "another")
+        told = receiver.wait_for(THRESHOLD)
+        assert told[0]["data"]["name"] == "a\N{REPLACEMENT CHARACTER}b"
+    for name in ("keys", "projects", "rules", "webhooks", "deliveries"):
+        assert admin.ask("GET", f"/{name}/%00").status == 404
+        assert admin.ask("GET", f"/{name}?after=%00").status == 200
+    assert admin.get("/keys?project=%00")["data"] == []
+    assert admin.get("/audit?object=%00")["data"] == []
+
+
+def _is_full(server: WorkersServer, user: str) -> bool:
+    """Ask for an end user; say whether a limit is reached."""
+    got = server.chat(user=user)
+    assert got.status in (200, 429), got.body
+    return got.status == 429

@@ -71,6 +71,12 @@ def test_a_long_name_is_cut() -> None:
     assert chat(user="é" * (END_USER_CHARS_MAX + 9)).end_user == "é" * END_USER_CHARS_MAX
 
 
+def test_a_zero_in_a_name() -> None:
+    """No database need keep it, and another name is still another one."""
+    assert chat(user="a\0b").end_user == "a\N{REPLACEMENT CHARACTER}b"
+    assert messages(metadata={"user_id": "\0"}).end_user == "\N{REPLACEMENT CHARACTER}"
+
+
 def test_tags_are_sorted_and_single() -> None:
     """Spaces around them do not count."""
     assert read_tags(b"team:search , beta,team:search") == ("beta", "team:search")

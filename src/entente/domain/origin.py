@@ -13,6 +13,7 @@ END_USER_CHARS_MAX: Final = 256
 """A longer name of an end user is cut off there."""
 TAGS_MAX: Final = 16
 TAG_CHARS_MAX: Final = 64
+UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,3 +38,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 USUAL: Final = Origin()
 """A conversation in the default project of which nothing else is known."""
+
+
+def plain(text: str) -> str:
+    """Write a text as any database can hold it: without the zeros that a client may send."""
+    return text.replace("\0", UNKNOWN)

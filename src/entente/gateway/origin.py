@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from entente.domain.chat import Call
-from entente.domain.origin import USUAL, Origin
+from entente.domain.origin import USUAL, Origin, plain
 from entente.domain.principal import Principal
 
 
@@ -13,7 +13,7 @@ def origin_of(who: Principal, call: Call) -> Origin:
         api=call.surface.value,
         project=who.project,
         user=who.user or "",
-        end_user=call.end_user,
+        end_user=plain(call.end_user),
         tags=tags_of(who, call.tags),
         service_tier=call.service_tier,
         is_batch=call.is_batch,

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from entente.domain.errors import InvalidParameter, MalformedJson
+from entente.domain.origin import plain
 from entente.wire.nesting import check_depth
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ def read_query(fields: Mapping[str, Sequence[str]], kind: type[T]) -> T:
             message = f"`{name[:_NAME_CHARS_MAX]}` is there {len(values)} times: say it once."
             raise InvalidParameter(message, param=name[:_NAME_CHARS_MAX], code="invalid_value")
     try:
-        flat = {name: values[0] for name, values in fields.items()}
+        flat = {name: plain(values[0]) for name, values in fields.items()}
         return msgspec.convert(flat, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from None

@@ -12,6 +12,7 @@ import msgspec
 from entente.control.creations import NAME_CHARS_MAX
 from entente.control.desk import Clerk, Desk
 from entente.domain.errors import InvalidParameter
+from entente.domain.origin import plain
 from entente.domain.principal import Principal
 from entente.http.admin.description import describe
 from entente.http.admin.events import EVENT_OPERATIONS
@@ -74,7 +75,7 @@ class Administration:
         body = b"".join([piece async for piece in exchange.pieces(BODY_BYTES_MAX, _BOUND)])
         asked = Asked(
             actor=somebody(who),
-            place=match.parameters,
+            place={name: plain(value) for name, value in match.parameters.items()},
             body=_body(body, operation),
             query=read_query(fields_of(exchange.query), operation.query),
         )

@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from entente.db import Database, Kind
 from entente.domain.money import NANO_PER_UNIT
+from entente.domain.origin import plain
 from entente.ledger.rollups.schema import COUNTS, NAMES, SUMS
-from entente.ledger.rollups.tally import OTHER, At, AtLabel, Label, Place, Sums, plain
+from entente.ledger.rollups.tally import OTHER, At, AtLabel, Label, Place, Sums
 
 ROWS_AT_ONCE: Final = (256, 64, 16, 4, 1)
 """Rows of one statement: few sizes, so that both drivers keep them prepared."""

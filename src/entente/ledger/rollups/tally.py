@@ -14,14 +14,13 @@ from typing import Final, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from entente.domain.errors import LedgerCorrupt
-from entente.domain.origin import Origin
+from entente.domain.origin import Origin, plain
 from entente.domain.usage import Usage
 
 MINUTE_S: Final = 60
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 NS_PER_S: Final = 1_000_000_000
-UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"
 OTHER: Final = "other"
 """Stands for a word of a client's that no vendor has."""
 TIERS: Final = frozenset(
@@ -256,11 +255,6 @@ def _labels(group: _Group, origin: Origin) -> Iterator[Label]:
         yield Label(TAG, project, model, plain(tag), group.asset)
     if origin.end_user:
         yield Label(END_USER, project, model, plain(origin.end_user), group.asset)
-
-
-def plain(text: str) -> str:
-    """Write a text as any database can hold it: without the zeros that a client may send."""
-    return text.replace("\0", UNKNOWN)
 
 
 def wider(sums: Mapping[At, Sums], width_s: int) -> dict[At, Sums]:
