@@ -178,6 +178,32 @@ def test_chunks_of_one_byte_are_a_body(server: EntenteServer, key: Key) -> None:
     assert send(server, head + body + trailers).status == 200
 
 
+@pytest.mark.parametrize(
+    ("framing", "status"),
+    [
+        (b"Content-Length: " + b"0" * 5_000 + b"%d\r\n" % len(GOOD), 200),
+        (b"Content-Length: " + b"0" * 5_000 + b"999999999\r\n", 413),
+        (b"Content-Length: 0 \t\r\n", 400),
+        (b"Transfer-Encoding: gzip, chunked\r\n", 400),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", 400),
+        (b"Transfer-Encoding: Chunked \r\n", 200),
+    ],
+)
+def test_odd_framing(server: EntenteServer, key: Key, framing: bytes, status: int) -> None:
+    """A length is a number, however it is written; a coding that we do not undo is refused."""
+    head = post(b"", key.secret).replace(b"Content-Length: 0\r\n", framing)
+    coded = chunk(GOOD) + b"0\r\n\r\n" if b"Transfer" in framing else GOOD
+    assert send(server, head + coded).status == status
+
+
+def test_chunks_of_an_old_client_are_its_last_request(server: EntenteServer, key: Key) -> None:
+    """HTTP/1.0 has no chunks: what passed them on may see another request behind them."""
+    head = post(b"", key.secret, headers=b"Connection: keep-alive\r\n").replace(b"/1.1", b"/1.0")
+    chunked = head.replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    reply = send(server, chunked + chunk(GOOD) + b"0\r\n\r\n")
+    assert (reply.status, reply.headers["connection"]) == (200, "close")
+
+
 def test_body_over_the_bound_is_refused_before_it_comes(server: EntenteServer, key: Key) -> None:
     """`Expect: 100-continue` with a length past the bound is refused without the body."""
     head = post(b"", key.secret, headers=b"Expect: 100-continue\r\n")

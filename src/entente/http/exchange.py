@@ -23,6 +23,8 @@ _STATUS_LINES: Final = {
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _MS_PER_S: Final = 1_000
+_UNCODED: Final = {b"content-encoding": b"identity", b"transfer-encoding": b"chunked"}
+"""What these headers say of a body that comes as it is."""
 BUFFER_BYTES: Final = 256 * 1024
 """Of a body that is read in pieces, or of which nobody has asked for anything yet, so much is
 taken in advance."""
@@ -270,9 +272,9 @@ class Exchange:
         """Say how the body will be read; refuse one that is not read at all."""
         self._in_pieces = in_pieces
         for name, value in self.headers:
-            if name == b"content-length" and int(value) > self.body_bytes_max:
+            if name == b"content-length" and _length(value) > self.body_bytes_max:
                 raise self._too_large()
-            if name == b"content-encoding" and value.lower() != b"identity":
+            if name in _UNCODED and value.strip().lower() != _UNCODED[name]:
                 message = "Compressed request bodies are not supported. Send the body as it is."
                 raise InvalidParameter(message, param=None, code="unsupported_content_encoding")
         if self._came > self.body_bytes_max and self._body_error is None:
@@ -402,3 +404,8 @@ class Exchange:
 def timed_out(idle_s: float) -> BodyTimeout:
     """Say that the client stopped in the middle of its body."""
     return BodyTimeout(f"No byte of the request's body came for {idle_s:g} seconds.")
+
+
+def _length(value: bytes) -> int:
+    """Read the length of a body, which the parser has bounded; zeros before it are no digits."""
+    return int(value.lstrip(b"0 \t") or b"0")

@@ -329,6 +329,8 @@ class Connection(asyncio.Protocol):
         exchange.path = unquote(path) if "%" in path else path
         exchange.http_1_0 = self._parser.get_http_version() == "1.0"
         exchange.keep_alive = self._parser.should_keep_alive()
+        if exchange.http_1_0 and exchange.header(b"transfer-encoding"):
+            exchange.keep_alive = False  # whoever passed it on may frame it in another way
         self._incoming = exchange
         self._overhead = 0
         if self.current is None:
