@@ -45,7 +45,9 @@ def test_one_private_address_is_enough() -> None:
     "url",
     ["", "example.com", "ftp://example.com", "https://", "https:///x", "https://a.b:99999/",
      "https://a.b:0/", "https://a.b/#x", "https://u@a.b/", "https://a.b/ x", "https://a.b/\r\nx",
-     "https://ä.de/", "https://a.b/" + "x" * 3000, "javascript:alert(1)", "https://[::1/"],
+     "https://ä.de/", "https://a.b/" + "x" * 3000, "javascript:alert(1)", "https://[::1/",
+     "https://a..b/", "https://.com/", f"https://{'a' * 64}.de/", "https://a%41.de/",
+     'https://a"b.de/', "https://a\\b.de/"],
 )  # fmt: skip
 def test_what_is_no_address(url: str) -> None:
     """Is refused when it is written, also where one's own network is allowed."""
@@ -61,3 +63,5 @@ def test_an_address_is_taken_apart() -> None:
     assert check_url("http://[::1]:8080", allow_private=True)[:3] == (
         "http://[::1]:8080", "::1", 8080,
     )  # fmt: skip
+    for host in ("a_b.internal", "xn--4ca.de.", f"{'a' * 63}.de", "10.0.0.1"):
+        assert check_url(f"http://{host}/", allow_private=True).host == host

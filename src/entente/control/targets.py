@@ -41,9 +41,9 @@ def check_url(url: str, *, allow_private: bool) -> Target:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        _refuse("is no address: write one such as https://example.com/hooks")
-    if parts.scheme not in PORTS or not host or port == 0:
-        _refuse("is no address: write one such as https://example.com/hooks")
+        _refuse(_NO_ADDRESS)
+    if parts.scheme not in PORTS or not host or port == 0 or not _may_be_found(host):
+        _refuse(_NO_ADDRESS)
     if parts.username is not None or parts.password is not None or parts.fragment:
         _refuse("must not have a user, a password or a fragment")
     if not allow_private:
@@ -52,6 +52,17 @@ def check_url(url: str, *, allow_private: bool) -> Target:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     shown = f"[{host}]" if ":" in host else host
     return Target(f"{parts.scheme}://{shown}:{port}", host, port, path.encode())
+
+
+def _may_be_found(host: str) -> bool:
+    """Say whether a host can be looked up: an IP address, or labels that a name can have."""
+    if ":" in host:
+        return True  # within brackets, which the URL's reader has checked
+    try:
+        name = host.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return all(sign.isalnum() or sign in "-._" for sign in name)
 
 
 def _check_open(scheme: str, host: str) -> None:
@@ -84,4 +95,5 @@ def _refuse(text: str) -> Never:
     raise InvalidParameter(message, param="url", code="invalid_url")
 
 
+_NO_ADDRESS: Final = "is no address: write one such as https://example.com/hooks"
 _PRIVATE: Final = "Set webhooks.allow_private where one's own network is meant"
