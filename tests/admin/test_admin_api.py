@@ -12,7 +12,8 @@ import pytest
 from entente.domain.chat import Surface
 from entente.http.admin.paths import DOCUMENT_ACTION, PREFIX
 from entente.http.admin.service import OPERATIONS
-from entente.http.routes import ADMINS, ROUTES
+from entente.http.routes import ADMINS, ROUTES, Route
+from entente.wire.nesting import DEPTH_MAX
 from tests.support.admin import Admin
 from tests.support.server import ADMIN_KEY, wait_until
 
@@ -284,6 +285,19 @@ def test_bodies_that_are_none(server: EntenteServer, body: bytes) -> None:
     got = server.ask("POST", f"{PREFIX}/projects", key=ADMIN_KEY, body=body)
     assert got.status == 400
     assert got.error["message"]
+
+
+@pytest.mark.parametrize(
+    "route", [r for r in OWN if r.method not in ("GET", "DELETE")], ids=lambda r: r.action
+)
+def test_how_deep_bodies_may_be(server: EntenteServer, route: Route) -> None:
+    """As deep as all bodies may be, and a level deeper is refused before anything is read."""
+    path = re.sub(r"\{\w+\}", "x", route.path)
+    for levels, said in ((DEPTH_MAX, "Unknown parameter: `x`"), (DEPTH_MAX + 1, "levels deep")):
+        body = b'{"x":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+        got = server.ask(route.method, path, key=ADMIN_KEY, body=body)
+        assert got.status == 400
+        assert said in got.error["message"]
 
 
 def test_bodies_are_bounded(server: EntenteServer) -> None:

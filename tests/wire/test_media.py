@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import RequestError, UpstreamClosed, UpstreamProtocolError
 from entente.domain.usage import Usage
+from entente.http.forms import whole_form
 from entente.wire.media.answers import EventStream, SoundStream, follow
-from entente.wire.media.requests import decode_json, encode
+from entente.wire.media.requests import decode_form, decode_json, encode
 from entente.wire.multipart import FormReader, PartHead, with_value
 from tests.kit.run import PROPERTY
 from tests.support.standins.standin import sse
@@ -65,6 +66,19 @@ def test_another_model_in_a_form(files: list[bytes], model: str) -> None:
         assert len(after) == len(before) - 3 + len(model)
     without = with_value(form_of(*others, ("z", b"1")), KIND, "model", model.encode())
     assert fields_of(without) == [("model", model.encode()), *others, ("z", b"1")]
+
+
+def test_one_model_in_a_form() -> None:
+    """What is sent on has the model that was authorised, and no other, whoever reads it."""
+    sound = b'--b0\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n1\r\n'
+    decoy = b'--b0\r\nContent-Disposition: form-data; name="model"; filename=""\r\n\r\n1\r\n'
+    good = sound + form_of(("model", b"m"))
+    call = decode_form(Surface.TRANSCRIPTIONS, whole_form(good, KIND), good, KIND)
+    assert (call.model, encode(call, model="theirs").count(b"theirs")) == ("m", 1)
+    for bad in (decoy + good, good.replace(b"m\r\n--", b"\r\n--"), sound + decoy + b"--b0--\r\n"):
+        with pytest.raises(RequestError, match="model"):
+            decode_form(Surface.TRANSCRIPTIONS, whole_form(bad, KIND), bad, KIND)
+    assert b"old" not in with_value(decoy + form_of(("model", b"old")), KIND, "model", b"m")
 
 
 @PROPERTY

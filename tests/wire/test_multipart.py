@@ -110,6 +110,10 @@ def test_other_types_are_no_forms(content_type: bytes) -> None:
         ),
         (_part("X: %s" % ("n" * HEADER_BYTES_MAX), b"") + END, "does not read"),
         (_part("\r\n".join(f"X{n}: 1" for n in range(9)), b"") + END, "does not read"),
+        (_part('Content-Disposition: form-data; name="a"; name="b"', b"1") + END, "twice"),
+        (_part('Content-Disposition: form-data; name="a\\\\"; NAME=b', b"1") + END, "twice"),
+        (_part('Content-Disposition: form-data; name="a"; name*=b', b"1") + END, "twice"),
+        (_part('Content-Disposition: form-data; name="a"\r\n' * 2 + "X: 1", b"1") + END, "twice"),
         (_field("a", b"1") * (PARTS_MAX + 1) + END, "more than 64 parts"),
         (_field("a", bytes(FIELD_BYTES_MAX + 1)) + END, "longer than"),
     ],
@@ -118,6 +122,22 @@ def test_what_is_no_form_is_refused(body: bytes, said: str) -> None:
     """With what is wrong, and within the bounds."""
     with pytest.raises(RequestError, match=said):
         _read([body])
+
+
+def test_two_boundaries_are_none() -> None:
+    """Whoever reads the form behind us may take the other one, and other fields with it."""
+    for other in (b"; boundary=c", b"; Boundary = c", b"; boundary*=utf-8''c"):
+        with pytest.raises(RequestError, match="twice"):
+            _read([END], TYPE + other)
+    assert _read([END], TYPE + b'; charset="; boundary=c"').parts == ()
+
+
+def test_names_of_files_may_be_anything() -> None:
+    """Also what looks as if it were more of the header, and with a second spelling."""
+    head = 'Content-Disposition: form-data; name="f"; filename="%s"; filename*=utf-8\'\'x'
+    for name in ("a; name=b", "my name=5.png", r"a\"; name=b"):
+        found = _read([_part(head % name, b"1"), END]).parts[0].head
+        assert (found.name, found.filename) == ("f", name.replace('\\"', '"'))
 
 
 def test_a_field_that_is_no_text_is_named() -> None:

@@ -7,6 +7,7 @@ memory of one piece.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
@@ -24,6 +25,10 @@ HEADERS_MAX: Final = 8
 """Headers of one part."""
 HEADER_BYTES_MAX: Final = 4096
 
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_OPTION: Final = re.compile(rb";[ \t]*([^ \t;=]+)[ \t]*=")
+_EXTENDED: Final = (b"name*", b"boundary*")
+"""Forms have no such spellings of what decides (RFC 7578, 4.2); some readers take them."""
 _SILENT: Final = 100
 """A level above every message: what a client sends is no matter for our log."""
 
@@ -45,7 +50,7 @@ class FormReader:
 
     def __init__(self, content_type: bytes) -> None:
         """Take the header that names the boundary."""
-        kind, options = parse_options_header(content_type)
+        kind, options = _options(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not boundary:
             raise RequestError(_NO_FORM)
@@ -100,7 +105,10 @@ class FormReader:
         self._value += data[start:end]
 
     def _on_header(self) -> None:
-        self._headers[self._field.lower()] = self._value
+        name = self._field.lower()
+        if name in self._headers:
+            raise RequestError(_TWICE)
+        self._headers[name] = self._value
         self._field = self._value = b""
 
     def _on_head(self) -> None:
@@ -113,9 +121,22 @@ class FormReader:
         self._ended = True
 
 
+def _options(header: bytes) -> tuple[bytes, Mapping[bytes, bytes]]:
+    """Read a header with options, each of them said once. Raises RequestError.
+
+    Of an option that is said twice others take the first, or the second, or a third spelling.
+    """
+    if len(header) > HEADER_BYTES_MAX:
+        raise RequestError(_NO_FORM)
+    named = [name.lower() for name in _OPTION.findall(_QUOTED.sub(b"", header))]
+    if len(set(named)) < len(named) or any(name.startswith(_EXTENDED) for name in named):
+        raise RequestError(_TWICE)
+    return parse_options_header(header)
+
+
 def _head(headers: Mapping[bytes, bytes]) -> PartHead:
     """Read the head of a part."""
-    kind, options = parse_options_header(headers.get(b"content-disposition"))
+    kind, options = _options(headers.get(b"content-disposition", b""))
     name = options.get(b"name", b"").decode("utf-8", "replace")
     if kind != b"form-data" or not name:
         raise RequestError("A part of the form has no name.")
@@ -185,13 +206,14 @@ class _Places(FormReader):
 def with_value(body: bytes, content_type: bytes, name: str, value: bytes) -> bytes:
     """Give a form with another value of a plain field; all else keeps its bytes.
 
-    A field that is not there is put before the others. Raises RequestError for what is no form.
+    One that is not there, or is empty, is put before the others. Raises RequestError for what
+    is no form.
     """
     reader = _Places(content_type)
     heads = [event for event in reader.feed(body) if isinstance(event, PartHead)]
     reader.close()
     for head, (start, end) in zip(heads, reader.places, strict=True):
-        if head.name == name and start:
+        if head.name == name and head.filename is None and start:
             return body[:start] + value + body[end:]
     boundary = b"--" + parse_options_header(content_type)[1][b"boundary"]
     part = b'%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
@@ -204,4 +226,5 @@ _NO_FORM: Final = (
     "Your HTTP library writes both when it is given a file to send."
 )
 _BROKEN: Final = "The body does not read as the multipart form that its content-type says."
+_TWICE: Final = "A header of the form says something twice."
 _CUT_SHORT: Final = "The multipart form ends before its last boundary."

@@ -37,6 +37,7 @@ _REFERENCE: Final = re.compile(rb'"(?:image_url|file_id)"\s*:')
 _TRUE: Final = "true"
 _WHOLE: Final = re.compile(r"\d{1,9}")
 _ONCE: Final = "Invalid form: the field '{}' can be sent once only."
+_NO_FILE: Final = "Invalid form: the field '{}' has to be text, not a file."
 _USUAL_MODELS: Final[Mapping[Surface, str]] = {
     Surface.MODERATIONS: MODERATION_MODEL,
     Surface.IMAGE_GENERATIONS: IMAGE_MODEL,
@@ -103,9 +104,14 @@ def decode_form(surface: Surface, form: Form, body: bytes, content_type: bytes) 
     Raises InvalidParameter, worded as OpenAI does, or RequestError for a field that is no text.
     """
     for name in ("model", "n", "stream", "response_format"):
-        if len([part for part in form.named(name) if part.head.filename is None]) > 1:
+        sent = list(form.named(name))
+        if len(sent) > 1:
             raise InvalidParameter(_ONCE.format(name), param=name, code="invalid_value")
-    model = form.text("model") or _USUAL_MODELS.get(surface, "")
+        if sent and sent[0].head.filename is not None:
+            raise InvalidParameter(_NO_FILE.format(name), param=name, code="invalid_value")
+    model = form.text("model")
+    if model is None:
+        model = _USUAL_MODELS.get(surface)
     if not model:
         message = "you must provide a model parameter"
         raise InvalidParameter(message, param=None, code=None)
