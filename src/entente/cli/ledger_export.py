@@ -20,10 +20,11 @@ from entente.cli.base import (
     say_json_lines,
     settings,
 )
+from entente.config.pricing import names_in_books
 from entente.control.reports import request_line, settlements
 from entente.domain.errors import InvalidParameter, StartError
 from entente.ledger.journal import entries, outcomes
-from entente.ledger.places import Place, reading, rows
+from entente.ledger.places import reading, rows
 from entente.settlement.focus.charges import Charges
 from entente.settlement.focus.columns import NAMES
 from entente.settlement.focus.rows import Month, text
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import BinaryIO, NoReturn
 
+    from entente.config import Config
     from entente.settlement.focus.rows import Row
 
 EXTRA: Final = "pip install 'entente[export]'"
@@ -63,25 +65,28 @@ def export(
     as_json: JsonOption = False,
 ) -> None:
     """Write one line a settled request, oldest first, or a month's charges in FOCUS columns."""
-    place = existing_database(settings(config))
+    chosen = settings(config)
     if form is not Format.JSONL:
         if as_json:
             _refuse("--json", "it writes requests, not FOCUS columns; leave it out")
-        _focus(place, form, _month(month), out)
+        _focus(chosen, form, _month(month), out)
         return
     if month is not None or out is not None:
         _refuse("--month", "--month and --out go with --format focus-csv or focus-parquet")
-    lines = (request_line(entry) for entry in settlements(entries(rows(place))))
+    stored = rows(existing_database(chosen))
+    lines = (request_line(entry) for entry in settlements(entries(stored)))
     if as_json:
         say_json(list(lines))
     else:
         say_json_lines(lines)
 
 
-def _focus(place: Place, form: Format, month: Month, out: Path | None) -> None:
+def _focus(chosen: Config, form: Format, month: Month, out: Path | None) -> None:
     """Write a month, and say what is not in it, on standard error."""
+    place = existing_database(chosen)
     with reading(place) as opened:
-        books = Booked(opened.execute("SELECT version, lines FROM price_books").fetchall())
+        kept = opened.execute("SELECT version, lines FROM price_books").fetchall()
+    books = Booked(kept, names_in_books(chosen))
     charges = Charges(month.since_ns, month.until_ns, books.owed_of)
     found = (month.row(charge) for charge in charges.of(outcomes(rows(place))))
     if form is Format.FOCUS_CSV:

@@ -22,11 +22,12 @@ from entente.cli.base import (
     settings,
 )
 from entente.cli.reconcile_report import as_said, show
+from entente.config.pricing import names_in_books
 from entente.control.budgets import NOTE_CHARS_MAX
 from entente.domain.errors import InvalidParameter
 from entente.ledger.appending import append_now
 from entente.ledger.journal import outcomes
-from entente.ledger.places import Place, reading, rows
+from entente.ledger.places import reading, rows
 from entente.settlement.reconciling.booked import Booked
 from entente.settlement.reconciling.comparing import compare
 from entente.settlement.reconciling.formats import FORMATS, read
@@ -36,6 +37,7 @@ from entente.settlement.reconciling.source import UTC, Source
 from entente.settlement.reconciling.theirs import Question
 
 if TYPE_CHECKING:
+    from entente.config import Config
     from entente.settlement.reconciling.model import Line
 
 FILES_MAX: Final = 1000
@@ -116,7 +118,7 @@ def reconcile(
         message = f"The note must be at most {NOTE_CHARS_MAX} printable characters."
         raise InvalidParameter(message, param="--note", code=None)
     chosen = settings(config)
-    report = _compare(question, files, form, existing_database(chosen))
+    report = _compare(question, files, form, chosen)
     posted = None
     if post:
         posted = entry(
@@ -137,13 +139,15 @@ def reconcile(
         raise typer.Exit(UNEXPLAINED)
 
 
-def _compare(question: Question, files: list[Path], form: str | None, place: Place) -> Report:
+def _compare(question: Question, files: list[Path], form: str | None, chosen: Config) -> Report:
     """Read the files and the ledger, once each."""
     if len(files) > FILES_MAX:
         message = f"It takes {FILES_MAX} files; compare a shorter time."
         raise InvalidParameter(message, param="file", code=None)
+    place = existing_database(chosen)
     with reading(place) as opened:
-        books = Booked(opened.execute("SELECT version, lines FROM price_books").fetchall())
+        kept = opened.execute("SELECT version, lines FROM price_books").fetchall()
+    books = Booked(kept, names_in_books(chosen))
     with ExitStack() as stack:
         sources = [_open(file, stack) for file in files]
         report = compare(

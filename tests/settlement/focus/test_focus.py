@@ -25,7 +25,9 @@ from entente.domain.usage import Usage
 from entente.ledger.model import AnyEntry
 from entente.ledger.reader import activate
 from entente.ledger.table import append_now
+from entente.metering.book import FORMAT
 from entente.metering.prices import PriceBook, compile_price
+from entente.metering.reading import read_book
 from entente.settlement.focus.charges import GROUPS_MAX, Charges
 from entente.settlement.focus.columns import COLUMNS, NAMES, VERSION
 from entente.settlement.focus.parquet import write
@@ -36,6 +38,7 @@ from tests.settlement.focus import rules
 from tests.settlement.reconciling.exports import BOOKS, DAY_S, START_S, settled
 
 JULY = Month(2026, 7)
+_JULY = ("--month", "2026-07")
 USAGE = Usage(input=100_001, cache_read=50_000, output=10_000, reasoning=10_000)
 
 
@@ -294,6 +297,44 @@ def test_the_command(
         "july.csv",
         "july.parquet",
     ]
+
+
+_DEPLOYED = """
+[providers.east]
+kind = "azure"
+base_url = "https://east.example"
+api_key = "env:EAST_KEY"
+[models.big]
+targets = [{ provider = "east", model = "deployed", priced_as = "azure/global/big-1" }]
+"""
+
+
+def test_a_deployment_has_the_prices_that_it_is_priced_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rows are classes of tokens at the book's unit prices."""
+    rates = {"input": "5", "cached_input": "0.50", "output": "30"}
+    line = {"models": ["azure/global/big-1"], "currency": "USD", "per": "1M tokens", "rates": rates}
+    document = {"format": FORMAT, "source": "https://example.com", "retrieved": "2026-07-01"}
+    book = read_book(msgspec.json.encode({**document, "lines": [line]}))
+    _, closed = settled(1, USAGE, target="east/deployed")
+    closed = msgspec.structs.replace(closed, prices=book.version)
+    (tmp_path / ".entente").mkdir()
+    with closing(connect(tmp_path / ".entente" / DATABASE_NAME)) as connection:
+        migrate(connection)
+        activate(SqliteDatabase(connection), book.version, book.encode(), 0)
+        append_now(connection, [closed])
+    (tmp_path / "entente.toml").write_text(_DEPLOYED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EAST_KEY", "sk-of-nobody")
+    assert entente.cli.root.run(["ledger", "export", "--format", "focus-csv", *_JULY]) == 0
+    found = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert {row["SkuMeter"]: row["ListUnitPrice"] for row in found} == {
+        "input": "5",
+        "cache_read": "0.5",
+        "output": "30",
+        "reasoning": "30",
+    }
 
 
 @pytest.mark.parametrize(

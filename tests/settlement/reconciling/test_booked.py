@@ -91,7 +91,7 @@ def test_prices_of_the_settings() -> None:
     half = entry(usage, 250_000_000, prices="flat", price_factor="1/2")
     assert booked().owed_of(half)[0] == "flat × 1/2"
     assert booked().owed_of(entry(usage, 1, prices="later"))[1] is None
-    assert list(booked().versions_of("big-1", "big")) == [
+    assert list(booked().versions_of("main/big-1", "big")) == [
         "flat",
         VERSION,
         f"{VERSION} above 200000",
@@ -100,6 +100,30 @@ def test_prices_of_the_settings() -> None:
         f"{VERSION} batch",
         f"{VERSION} batch above 200000",
     ]
+
+
+def test_a_target_that_the_settings_call_otherwise_in_a_book() -> None:
+    """A deployment has a name of its own; the price is that of what it is priced as."""
+    lines = [
+        {"models": [name], "currency": "USD", "per": "1M tokens", "rates": rates}
+        for name, rates in (
+            ("azure/global/big-1", {"input": "6", "output": "36"}),
+            ("other/deployed", {"input": "6", "output": "1"}),
+        )
+    ]
+    book = json.dumps({**json.loads(BOOK), "lines": lines}).encode()
+    version = read_book(book).version
+    names = {("big", "east/deployed"): "azure/global/big-1"}
+    usage = Usage(input=100_000)
+    closed = entry(usage, 600_000_000, prices=version, target="east/deployed")
+    books = Booked([(version, book)], names)
+    _, price = books.owed_of(closed)
+    assert price is not None
+    assert price.cost(Usage(output=1_000_000)) == 36_000_000_000
+    assert books.versions_of("east/deployed", "big") == {version: price}
+    _, price = Booked([(version, book)]).owed_of(closed)  # the nearest, where nothing is known
+    assert price is not None
+    assert price.cost(Usage(output=1_000_000)) == 1_000_000_000
 
 
 def test_an_invoice_in_another_tier_is_named() -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from entente.domain.errors import EntenteError
 from entente.ledger.model import Settlement
-from entente.metering.book import Book, Line
+from entente.metering.book import ANY_VENDOR, Book, Line
 from entente.metering.prices import Price
 from entente.metering.reading import read_book
 from entente.metering.tariffs import BATCH, Terms
@@ -29,8 +30,16 @@ _SHORT: Final = -1
 class Booked:
     """Price books by version. One that this program does not know the form of is left out."""
 
-    def __init__(self, books: Iterable[tuple[str, bytes]]) -> None:
-        """Read books: their versions, and what they hold."""
+    def __init__(
+        self,
+        books: Iterable[tuple[str, bytes]],
+        names: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    ) -> None:
+        """Read books: their versions, and what they hold.
+
+        `names` are what books call targets by the settings of today, by model and target.
+        """
+        self._names = names
         self._settings: dict[str, dict[str, Price]] = {}
         self._books: dict[str, Book] = {}
         for version, lines in books:
@@ -63,10 +72,9 @@ class Booked:
         name = (entry.prices, entry.model, entry.target, entry.price_factor)
         found = self._found.get(name)
         if found is None:
-            model = entry.target.partition("/")[2]
             found = self._found[name] = (
                 *self._of_settings(entry.prices, entry.model, entry.price_factor),
-                *self._of_book(entry.prices, model, entry.model),
+                *self._of_book(entry.prices, entry.target, entry.model),
             )
         return found
 
@@ -78,15 +86,23 @@ class Booked:
                 yield f"{version} × {factor}", price.scaled(Fraction(factor))
 
     def _of_book(self, version: str, target: str, model: str) -> Iterator[Priced]:
-        """Give every price that a book has for a provider's model, or for a client's name of it."""
+        """Give every price that a book has for a target, or for a client's name of it.
+
+        What the settings call it counts; where no line has that name any more, or the settings
+        have none, every vendor's line does that is named like it.
+        """
         book = self._books.get(version)
-        names = {target, model}
-        for line in () if book is None else book.lines:
-            if any(name.partition("/")[2] in names for name in line.names):
-                yield from _of_line(version, line)
+        lines = () if book is None else book.lines
+        known = {self._names.get((model, target), ""), f"{ANY_VENDOR}/{model}"}
+        alike = {target.partition("/")[2], model}
+        found = [line for line in lines if not known.isdisjoint(line.names)] or [
+            line for line in lines if any(name.partition("/")[2] in alike for name in line.names)
+        ]
+        for line in found:
+            yield from _of_line(version, line)
 
     def versions_of(self, target: str, model: str) -> Mapping[str, Price]:
-        """Give the prices of a provider's model, which clients call `model`, by version."""
+        """Give the prices of a target, which clients call `model`, by version."""
         found: dict[str, Price] = {}
         for version in (*self._settings, *self._books):
             found |= self._of_settings(version, model, "")

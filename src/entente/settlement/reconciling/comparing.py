@@ -37,7 +37,7 @@ from entente.settlement.reconciling.theirs import SUMS_MAX, Question, Theirs, re
 FINDINGS_MAX: Final = 10_000
 
 VersionsOf: TypeAlias = Callable[[str, str], Mapping[str, Price]]
-"""Gives the prices of a provider's model, and what clients call it, by version."""
+"""Gives the prices of a target, and what clients call it, by version."""
 
 Cell: TypeAlias = tuple[int, str]
 """The number of a time, and a model."""
@@ -227,10 +227,11 @@ class _Comparison:
         """Give the rates of a provider's model by version, whatever clients call it."""
         found = self._books.get(model)
         if found is None:
+            target = f"{self._fold.provider}/{model}"
             found = self._books[model] = {
                 version: rates
                 for name in sorted(self._fold.named.get(model, ()))
-                for version, price in self._versions_of(model, name).items()
+                for version, price in self._versions_of(target, name).items()
                 if (rates := rates_of(price)) is not None
             }
         return found
