@@ -7,6 +7,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Any, Final
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,15 +19,17 @@ from entente.domain.principal import Principal, Role
 from entente.domain.usage import Usage
 from entente.gateway.pricing import Pricing
 from entente.ledger.books import Books
-from entente.ledger.journal import decode
+from entente.ledger.journal import decode, encode
 from entente.ledger.ledger import Ledger
 from entente.ledger.model import payable
+from entente.ledger.rollups.tally import Tally
 from entente.ledger.sales import DISCOUNT, EXCHANGE, MARKUP
 from entente.metering.book import Book, instant_ns
 from entente.metering.bounds import Bound
 from entente.metering.prices import compile_price, price_book
 from entente.metering.reading import read_book
 from entente.routing.catalog import Model, Target
+from entente.wire.openai import decode_chat
 from tests.kit.entries import KEY, now_ns
 from tests.kit.gateways import Bench, RecordingClient
 from tests.kit.run import PROPERTY, run
@@ -229,6 +232,39 @@ def test_the_tier_that_served_is_the_one_that_is_paid(
     assert entry.service_tier == ("" if asked in ("default", None) else asked)
     assert entry.cost_nano == entry.usage.total * 1000 * factor
     assert not entry.estimated
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [("priority", "default"), ("auto", "default"), ("default", ""), ("", "")]
+)
+def test_a_request_that_is_served_as_a_usual_one_counts_as_one(asked: str, said: str) -> None:
+    """Though it asked for a dearer tier, which providers do not always have."""
+    body = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+        "service_tier": "default",
+    }
+    bench = Bench(f"[[replies]]\nraw_body = '{json.dumps(body)}'", budget=NANO_PER_UNIT)
+    tiers = {"priority": {"factor": "2"}}
+    _with_book(bench, _line("openai/m", {"input": "1", "output": "1"}, tiers=tiers))
+    asks = b'{"model": "m", "messages": [{"role": "user", "content": "hi"}]}'
+    call = msgspec.structs.replace(decode_chat(asks), service_tier=asked)
+
+    async def main() -> None:
+        await bench.ready()
+        await bench.gateway.chat(bench.who, call, "r", RecordingClient())
+
+    run(main())
+    (entry,) = bench.settled()
+    assert entry.cost_nano == 4000
+    assert entry.service_tier == said
+    tally = Tally(0)
+    tally.add(encode(entry))
+    assert [place.tier for _, place in tally.sums()[0]] == [asked and "default"]
 
 
 def test_a_tier_without_a_price_costs_what_was_held() -> None:

@@ -129,5 +129,5 @@ def closing(
         estimated=outcome.estimated or unknown,
         sale=charge.sale,
     )
-    usual = not tier or tier in STANDARD
+    usual = not tier or (tier in STANDARD and opened.origin.service_tier in ("", tier))
     return entry if usual else msgspec.structs.replace(entry, service_tier=tier)

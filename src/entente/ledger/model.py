@@ -167,7 +167,8 @@ class Settlement(Entry, frozen=True, kw_only=True, tag="settle"):
     rate: str = ""
     """The rate of exchange between the two, as `domain.exchange` names it."""
     service_tier: str = ""
-    """The tier that the provider says it was served in; empty for the usual one, and for none."""
+    """The tier that the provider says it was served in; empty for none, for the one that was asked
+    for where that is the usual one, and for the usual one where none was."""
     origin: Origin = USUAL
     """As in the hold."""
 

@@ -24,7 +24,18 @@ NS_PER_S: Final = 1_000_000_000
 OTHER: Final = "other"
 """Stands for a word of a client's that no vendor has."""
 TIERS: Final = frozenset(
-    {"", "auto", "default", "fast", "flex", "priority", "scale", "standard", "standard_only"}
+    {
+        "",
+        "auto",
+        "default",
+        "fast",
+        "flex",
+        "on_demand",
+        "priority",
+        "scale",
+        "standard",
+        "standard_only",
+    }
 )
 
 ADJUSTMENT: Final = "adjustment"
