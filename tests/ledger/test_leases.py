@@ -26,7 +26,7 @@ from entente.ledger.meters import grant_meter
 from entente.ledger.postgres_leases import PostgresAuthority
 from entente.ledger.postgres_loans import end_loans, prune_meters
 from tests.kit.authorities import Lenders, MemoryAuthority
-from tests.kit.run import run, until
+from tests.kit.run import run, turns, until
 from tests.support.postgres import postgres_server
 from tests.support.postgres_line import PostgresLine, postgres_line
 
@@ -332,6 +332,29 @@ def test_what_was_taken_beyond_a_loan_is_told_at_once() -> None:
     said = borrower.statement(3_000)
     assert said is not None
     assert (said.used, said.overdrawn) == (4, 3)  # what is not written yet is not told as used
+
+
+def test_what_took_nothing_ahead_is_counted_however_long_it_runs() -> None:
+    """Its window has long been over and at rest; it may cost something all the same."""
+
+    async def scenario() -> None:
+        lenders, at_ms = Lenders(), 0
+        worker = Leases(
+            MemoryAuthority(lenders, "w"), "w", now_ms=lambda: at_ms, now_ns=lambda: at_ms * 10**6
+        )
+        lenders.workers["w"] = worker.hear
+        await worker.take("r", [Claim(SPEND, 0, Terms(100, 0, ends_ns=60 * 10**9))], wait_s=WAIT_S)
+        for minutes in (2, 20, 21):
+            at_ms = minutes * 60_000
+            worker.hear([])
+            await turns()
+        worker.settle("r", {SPEND: 5})
+        worker.written("r")
+        await turns()
+        assert lenders.lenders[SPEND].used == 5
+        await worker.aclose()
+
+    run(scenario())
 
 
 @pytest.mark.parametrize("comes", ["room", "refusal", "restart"])

@@ -422,3 +422,18 @@ def test_who_listens_hears_where_meters_stand() -> None:
     run(scenario())
     assert heard == [(ORG, 4, 5), (CALLS, 1, 1), (ORG, 8, 0), (CALLS, 2, 0)]
     assert refusals == [("late", ORG)]
+
+
+def test_other_books_keep_the_places_of_what_runs() -> None:
+    """Another server has settled the holds; places are of this one, which gives them back."""
+
+    async def scenario() -> None:
+        ledger = _ledger()
+        place = await ledger.admit((Draw(ATONCE, 1, 2), Draw(CALLS, 1, 10)), "m", AT_NS)
+        await ledger.hold(_drawing("r", Draw(ATONCE, 1, 2)))
+        ledger.restart(Books())
+        assert _counts(ledger) == {ATONCE: (0, 1), CALLS: (0, 1)}
+        ledger.used(place, Usage(input=1))
+        assert _counts(ledger) == {ATONCE: (0, 0), CALLS: (1, 0)}
+
+    run(scenario())

@@ -65,6 +65,14 @@ def test_a_rule_is_not_about_others(level: Level) -> None:
     assert each.of(_who(), Subject("", "", "", "")).applied == ()
 
 
+def test_a_clock_that_is_stepped_back_finds_its_window_again() -> None:
+    """What was a window too far for a moment does not stay so, and give an amount twice."""
+    rules = RuleBook([_rule(Level.KEY, "key_1")]).of(_who(), SUBJECT)
+    day = 24 * 60 * MINUTE_NS
+    windows = [_meters(rules, at_ns)[0].split("|")[2] for at_ns in (0, day, day - 1, 1, day)]
+    assert windows == ["1970-01-01", "1970-01-02", "1970-01-01", "1970-01-01", "1970-01-02"]
+
+
 def test_each_tag_counts() -> None:
     """A request with two tags is counted for both."""
     book = RuleBook([_rule(Level.TAG, EACH)])

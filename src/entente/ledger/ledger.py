@@ -194,7 +194,11 @@ class Ledger:
 
     def restart(self, books: Books) -> None:
         """Go on with other books: what was held here, another worker has settled meanwhile."""
-        self._settled_elsewhere |= self.books.open_holds.keys()
+        former = self.books
+        self._settled_elsewhere |= former.open_holds.keys()
+        for opened in former.open_holds.values():
+            former.meters.release(opened.draws)
+        books.meters.take_pending(former.meters)  # of places, which have no hold
         self.books = books
         self._admit(self._queue.names())
 

@@ -153,6 +153,12 @@ class Meters(msgspec.Struct):
         for draw in draws:
             self.counters[draw.meter].pending -= draw.amount
 
+    def take_pending(self, former: Meters) -> None:
+        """Take over what is pending on others."""
+        for name, counter in former.counters.items():
+            if counter.pending:
+                self.counters.setdefault(name, Counter()).pending += counter.pending
+
     def settle(self, draws: Iterable[Draw], taken: Taken) -> None:
         """Put the truth in the place of upper bounds."""
         counters, cost_nano = self.counters, taken.cost_nano

@@ -46,7 +46,17 @@ class Standing(msgspec.Struct, frozen=True):
 class Applied:
     """A rule, and the subject that it counts a request for; remembers its meter of now."""
 
-    __slots__ = ("asset", "by_token", "ends_ns", "limit", "meter", "rule", "spends", "subject")
+    __slots__ = (
+        "asset",
+        "by_token",
+        "ends_ns",
+        "limit",
+        "meter",
+        "rule",
+        "since_ns",
+        "spends",
+        "subject",
+    )
 
     def __init__(self, rule: Rule, subject: str) -> None:
         """Begin with the meter of no window."""
@@ -57,7 +67,7 @@ class Applied:
         self.by_token = rule.unit is Unit.TOKENS
         self.limit = rule.amount if rule.hard else None
         self.meter = ""
-        self.ends_ns = 0
+        self.since_ns = self.ends_ns = 0
 
     def turn(self, at_ns: int) -> None:
         """Go over to the meter of the window that a moment is in."""
@@ -66,6 +76,7 @@ class Applied:
         if rule.unit is not Unit.CONCURRENCY:
             key, ends_ns = span_of(rule.window, rule.zone, at_ns)
         self.meter = meter_name(rule.unit, rule.id, key, self.subject)
+        self.since_ns = at_ns  # before that it may be another window: clocks are stepped back
         self.ends_ns = _NEVER if ends_ns is None else ends_ns
 
 
@@ -88,7 +99,7 @@ class Rules(msgspec.Struct, frozen=True):
                 amount = nano
             else:
                 continue
-            if at_ns >= applied.ends_ns:
+            if not applied.since_ns <= at_ns < applied.ends_ns:
                 applied.turn(at_ns)
             draws.append(Draw(applied.meter, amount, applied.limit))
         return tuple(draws)

@@ -190,6 +190,8 @@ class Desk:
         borrower = self.borrowers.get(meter)
         if borrower is not None and not borrower.at_rest:
             return False
+        if any(part.meter == meter for each in self._baskets.values() for part in each.parts):
+            return False  # it took nothing ahead, and may still cost something
         self.borrowers.pop(meter, None)
         return True
 
