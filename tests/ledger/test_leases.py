@@ -19,7 +19,8 @@ from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres
 from entente.domain.errors import LedgerUnavailable
 from entente.domain.secret import Secret
-from entente.ledger.leases import Claim, Heard, Leases, Refused, Terms
+from entente.ledger import postgres_leases
+from entente.ledger.leases import FORGOTTEN_MS, Claim, Heard, Leases, Refused, Terms
 from entente.ledger.lending.borrower import IDLE_MS, Borrower
 from entente.ledger.lending.messages import Verdict, Word
 from entente.ledger.meters import grant_meter
@@ -491,6 +492,54 @@ def test_answers_lost_and_notices_twice_move_nothing(postgres_url: str) -> None:
     chance = random.Random(1)  # noqa: S311 - no secret
     with postgres_line(postgres_server().port, host="127.0.0.2", chance=chance) as line:
         run(scenario(line))
+
+
+def test_windows_that_are_over_leave_nothing() -> None:
+    """What was used of them is remembered for a day, and not longer: new ones never end."""
+    site, clock_ms = Site(None), itertools.count(0, 60_000)
+    at_ms = [0]
+
+    async def scenario() -> None:
+        worker = Leases(
+            MemoryAuthority(site.lenders, "w"),
+            "w",
+            now_ms=lambda: at_ms[0],
+            now_ns=lambda: at_ms[0] * 1_000_000,
+        )
+        ended = Claim(TOKENS, 5, Terms(100, 0, ends_ns=1_000_000_000))
+        assert await serve(worker, "a", [ended], [5]) == "served"
+        while TOKENS in worker.meters:
+            at_ms[0] = next(clock_ms)
+            worker.hear([])
+            await asyncio.sleep(0.001)
+        assert worker.capacity(TOKENS) == 5
+        at_ms[0] += FORGOTTEN_MS
+        worker.hear([])
+        await until(lambda: worker.capacity(TOKENS) == 0)
+        await worker.aclose()
+
+    run(scenario())
+
+
+def test_rows_that_were_made_are_not_all_remembered(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each window and each user has one; what is remembered of them is bounded, and no matter."""
+    monkeypatch.setattr(postgres_leases, "MADE_KEPT_MAX", 2)
+    site = postgres_site(postgres_url)
+
+    async def scenario() -> None:
+        async with site.open(1):
+            (worker,) = site.workers
+            for n in (*range(6), *range(6)):
+                meter = f"requests|rule_1|all|end_user:{n}"
+                assert await serve(worker, f"{n}", [claim(meter, 1, 9)], [1]) == "served"
+            authority = worker._authority
+            sets = [each for each in vars(authority).values() if isinstance(each, set)]
+            assert sets
+            assert max(map(len, sets)) <= 2
+
+    run(scenario())
 
 
 def test_a_granted_budget_is_a_meter(postgres_url: str) -> None:

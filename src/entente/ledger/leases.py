@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final, NamedTuple, Protocol
 
 from entente.domain.errors import LedgerUnavailable
@@ -30,6 +31,8 @@ RETRY_S_MAX: Final = 1.0
 SWEEP_MS: Final = 1_000
 FORGET_MS: Final = 15 * 60 * 1_000
 """The loan of a window that is over is kept in mind so long: clocks are stepped back, too."""
+FORGOTTEN_MS: Final = 24 * 3600 * 1_000
+"""What was used of it is kept in mind so long after, as by the books; see `Meters.prune`."""
 
 _NO_ANSWER: Final = (
     f"The database with all limits and budgets has not answered within {ANSWER_S_MAX:g} s."
@@ -126,8 +129,8 @@ class Leases:
         self._desk = Desk(self._name)
         self._terms: dict[str, Terms] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
-        self._forgotten: dict[str, int] = {}
-        """What this worker had used of meters when it forgot them."""
+        self._forgotten: dict[str, tuple[int, int]] = {}
+        """What this worker had used of meters when it forgot them, and when; oldest first."""
         self._over: dict[str, int] = {}
         """Meters whose window is over, and when that was seen."""
         self._swept_ms = now_ms()
@@ -227,7 +230,8 @@ class Leases:
     def capacity(self, meter: str) -> int:
         """Give what this worker may use of a meter in all, running requests included."""
         borrower = self._desk.borrowers.get(meter)
-        return self._forgotten.get(meter, 0) + (borrower.capacity if borrower else 0)
+        used, _ = self._forgotten.get(meter, (0, 0))
+        return used + (borrower.capacity if borrower else 0)
 
     def revise(self, meter: str, terms: Terms) -> None:
         """Take new terms of a meter in; nothing more is taken before the lender knows them."""
@@ -351,8 +355,12 @@ class Leases:
             elif now_ms - since_ms >= FORGET_MS:
                 used = self.capacity(meter)
                 if self._desk.forget(meter):
-                    self._forgotten[meter] = used
+                    self._forgotten.pop(meter, None)
+                    self._forgotten[meter] = (used, now_ms)
                     del self._terms[meter], self._over[meter]
+        last_ms = now_ms - FORGOTTEN_MS
+        for meter in list(takewhile(lambda m: self._forgotten[m][1] <= last_ms, self._forgotten)):
+            del self._forgotten[meter]
 
     def _away(self, text: str) -> None:
         """Note that the authority is away, which refuses who waits."""

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from entente.ledger.lending.lender import Lender
     from entente.ledger.lending.messages import Word
 
+MADE_KEPT_MAX: Final = 65_536
+"""Meters that are known to have a row; beyond it they are made sure of again."""
 _GONE_TRIES: Final = 3
 
 _FENCE: Final = "SELECT closed_ns IS NULL FROM chains WHERE id = $1 FOR SHARE"
@@ -75,6 +77,7 @@ class PostgresAuthority:
         self._session: Session | None = None
         self._listens = 0
         self._made: set[str] = set()
+        """Meters that have a row. Windows pass and users come: it is begun anew when it is full."""
 
     async def exchange(self, said: Sequence[Said]) -> list[Heard]:
         """Bring statements to their lenders; see `leases.Authority`."""
@@ -121,6 +124,8 @@ class PostgresAuthority:
     async def _make(self, session: Session, said: Sequence[Said]) -> None:
         """Make rows for meters that this worker has not seen before."""
         new = sorted((e.meter, e.terms.ends_ns) for e in said if e.meter not in self._made)
+        if len(self._made) >= MADE_KEPT_MAX:
+            self._made.clear()
         if new:
             await session.execute(_MAKE, [name for name, _ in new], [ends for _, ends in new])
             self._made.update(name for name, _ in new)
