@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from entente.auth import KeyStore
+from entente.control.granting import Granted
 from entente.db import DATABASE_NAME, open_sqlite
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from entente.control.budgets import Budget
     from tests.cli.conftest import Runner
 
 SECRET = re.compile(r"sk-ent-[A-Za-z0-9_-]{43}")
@@ -130,6 +132,31 @@ def test_a_folder_that_cannot_be_made_is_named(entente_: Runner, folder: Path) -
     """Here a file is in the way."""
     (folder / ".entente").write_text("")
     assert "server.data_dir" in entente_.fails("keys", "create")
+
+
+def test_a_budget_is_set_to_what_was_said_whoever_sets_it_meanwhile(
+    entente_: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at once make it that amount, not the sum; nor is it cut twice below what is spent."""
+    entente_.ok("keys", "create", "--name", "bob", "--budget-usd", "2")
+    told = Granted.budget
+
+    def meanwhile(*words: str) -> None:
+        """Have another command change the budget as soon as this one knows how it stands."""
+
+        def budget(self: Granted, key: str) -> Budget:
+            found = told(self, key)
+            monkeypatch.setattr(Granted, "budget", told)
+            assert entente_("budgets", *words).status == 0
+            return found
+
+        monkeypatch.setattr(Granted, "budget", budget)
+
+    meanwhile("set", "bob", "--usd", "10")
+    (stands,) = entente_.ok("budgets", "set", "bob", "--usd", "10", "--json").json
+    assert stands["granted"] == "10"
+    meanwhile("grant", "bob", "--usd", "-6")
+    assert "can be 0 USD at the least" in entente_.fails("budgets", "grant", "bob", "--usd", "-6")
 
 
 def test_budgets_are_granted_and_set(entente_: Runner) -> None:

@@ -22,6 +22,7 @@ from entente.cli.base import (
 from entente.control.audit import Audit
 from entente.control.budgets import (
     Budget,
+    brought_forward,
     check_change,
     further_grant,
 )
@@ -106,20 +107,20 @@ def _change(
         record = store.resolve(OPERATOR, key)
         key_id = record.principal.key_id
         granting = granting_on(opened)
-        before = granting.budget(key_id)
-        nano = change(before)
-        check_change(before, nano)
-        if nano:
-            grant_id = ids().new("grant")
-            entry = further_grant(
-                OPERATOR, key_id, nano, id_=grant_id, at_ns=time.time_ns(), note=note
-            )
-            with opened.transaction():
+        before = granting.budget(key_id)  # takes a while, and all writers wait for what follows
+        with opened.transaction():
+            before = brought_forward(before, granting.granted(key_id))
+            nano = change(before)
+            check_change(before, nano)
+            if nano:
+                grant_id = ids().new("grant")
+                entry = further_grant(
+                    OPERATOR, key_id, nano, id_=grant_id, at_ns=time.time_ns(), note=note
+                )
                 granting.append(entry)
-                store.set_budgeted(OPERATOR, key_id)
                 note_grant(Audit(base_of(opened)), OPERATOR, before, entry)
-        elif not record.principal.budgeted:
-            store.set_budgeted(OPERATOR, key_id)
+            if nano or not record.principal.budgeted:
+                store.set_budgeted(OPERATOR, key_id)
         after = granting.budgets((key_id,))
     _show((record,), after, as_json=as_json)
 

@@ -77,6 +77,14 @@ def budget_of(key: str, granted_nano: int, books: Books) -> Budget:
     )
 
 
+def brought_forward(before: Budget, granted_nano: int) -> Budget:
+    """Give where a budget stands of which so much is granted by now."""
+    added = granted_nano - before.granted_nano
+    return msgspec.structs.replace(
+        before, granted_nano=granted_nano, available_nano=before.available_nano + added
+    )
+
+
 def initial_grant(actor: Principal, key: str, nano: int, *, at_ns: int) -> Grant:
     """Make the first grant of a key; the ledger takes it once however often it is tried."""
     return grant(

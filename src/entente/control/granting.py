@@ -61,6 +61,10 @@ class Granted:
                 granted[each.key] += each.nano
         return [budget_of(key, nano, books) for key, nano in granted.items()]
 
+    def granted(self, key: str) -> int:
+        """Give what a key was granted in all, in nano-units."""
+        return sum(each.nano for each in self._grants() if each.key == key)
+
     def append(self, entry: Grant) -> None:
         """Write a grant; the books of every server have it within a second."""
         append_now(self._database, [entry])

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from entente.control.budgets import Budget, budget_view, check_change, further_grant
+from entente.control.budgets import (
+    Budget,
+    brought_forward,
+    budget_view,
+    check_change,
+    further_grant,
+)
 from entente.control.table import Base, admit
 from entente.domain.errors import ObjectNotFound
 
@@ -22,6 +28,9 @@ class Granting(Protocol):
 
     def budget(self, key: str) -> Budget:
         """Give where the budget of a key stands now. Raises LedgerUnavailable."""
+
+    def granted(self, key: str) -> int:
+        """Give what a key was granted in all, in nano-units. Raises LedgerUnavailable."""
 
     def append(self, entry: Grant) -> None:
         """Write a grant. Raises LedgerUnavailable."""
@@ -62,12 +71,14 @@ class Grants:
         """Add to a key's budget, or take away; from then on the key is under a hard one.
 
         `before` is where it stands, which may take a while to find out: not inside a
-        transaction, because all writers wait for that. Raises InvalidParameter for what is
-        spent already, PermissionDenied, LedgerUnavailable.
+        transaction, because all writers wait for that; what others have granted meanwhile is
+        added here. Raises InvalidParameter for what is spent already, PermissionDenied,
+        LedgerUnavailable.
         """
         admit(actor)
-        check_change(before, nano)
         with self._base.database.transaction():
+            before = brought_forward(before, self._ledger.granted(key))
+            check_change(before, nano)
             made = further_grant(
                 actor,
                 key,
