@@ -50,6 +50,26 @@ def test_what_agrees() -> None:
     assert report.ours.tokens == {"input": 100_000, "cache_read": 50_000, "output": 20_000}
 
 
+def test_the_same_tokens_at_several_prices_agree_without_costs() -> None:
+    """Only what is counted otherwise is worth something then, at the commonest price here."""
+    requests = [settled(1, ONE), settled(2, ONE), settled(3, ONE, version="new")]
+    report = compared(pages(bucket(used(3, 450_000, 150_000, 60_000))), requests)
+    assert parts(report) == {}
+    assert report.verdict is Verdict.AGREES
+    report = compared(pages(bucket(used(3, 451_000, 150_000, 60_000))), requests)
+    assert parts(report) == {"tokens": "-1/200"}
+
+
+def test_pictures_are_not_held_against_tokens() -> None:
+    """Where one side counts these, and the other those, the costs are what can be compared."""
+    requests = [settled(1, Usage(input=100_000, output=1_000, images=2))]
+    result = "organization.usage.images.result"
+    said = {"object": result, "num_model_requests": 1, "images": 2, "model": "big-1"}
+    for charged, found in (([cost(0.53)], {}), ([cost(0.54)], {"unexplained": "-1/100"}), ([], {})):
+        report = compared(pages(bucket(said, *charged)), requests)
+        assert parts(report) == found
+
+
 def test_tokens() -> None:
     """The same requests with another count."""
     text = pages(bucket(used(1, 160_000, 50_000, 19_000), cost(1.145)))

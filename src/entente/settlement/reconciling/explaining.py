@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Final
 
 from entente.domain.money import format_nano, round_half_even
+from entente.domain.usage import MEASURES
 from entente.settlement.reconciling.model import (
     CACHED,
     WRITTEN,
@@ -61,7 +62,8 @@ class Explaining:
         self._books = books
         self._half = half
         self.parts: list[Part] = []
-        self.delta = less(ours.tokens, theirs.counted) if theirs.counted is not None else {}
+        self._counted = _comparable(ours.tokens, theirs.counted)
+        self.delta = {} if self._counted is None else less(ours.tokens, self._counted)
         cost = self._their_cost()
         there = whole(cost or Fraction(0)) + whole(theirs.duplicates_cost)
         self.nano = 0 if cost is None else ours.nano + ours.duplicates_nano - there
@@ -72,13 +74,13 @@ class Explaining:
         self._find(moved or {})
 
     def _their_cost(self) -> Fraction | None:
-        """Give what they charge; where they do not say, what it comes to at our price."""
+        """Give what they charge; where they do not say, ours, but for other tokens at our price."""
         if self.theirs.cost is not None:
             return self.theirs.cost
-        counted = self.theirs.counted
-        if not counted:
+        if not self.theirs.counted:
             return Fraction(0)
-        return value(counted, self.rates)
+        more = value(self.delta, self.rates) if self.delta else Fraction(0)
+        return None if more is None else self.ours.nano - more
 
     def _say(self, kind: Kind, nano: int, words: str = "") -> None:
         """Note a part and take it from what is left."""
@@ -171,7 +173,7 @@ class Explaining:
 
     def _price(self) -> None:
         """Explain what is left where the tokens are the same: the price, or rounding."""
-        tokens = self.ours.tokens if self.theirs.counted is None else self.theirs.counted
+        tokens = self.ours.tokens if self._counted is None else self._counted
         if abs(self.left) <= self._slack():
             self._say(Kind.ROUNDING, self.left)
             return
@@ -186,7 +188,7 @@ class Explaining:
             self._say(Kind.ROUNDING, rest)
         elif words := self._by_class(tokens):
             self._say(Kind.PRICE, self.left, words)
-        elif self.theirs.counted is None and (cached := self._counted_twice(tokens)):
+        elif self._counted is None and (cached := self._counted_twice(tokens)):
             self._say(Kind.CACHE, self.left, cached)
         else:
             self._say(Kind.UNEXPLAINED, self.left)
@@ -217,7 +219,7 @@ class Explaining:
     def _by_class(self, tokens: Tokens) -> str:
         """Say which rates are others, where they bill class by class or there is one class."""
         costs = dict(self.theirs.costs)
-        if not costs and len(tokens) == 1 and self.theirs.counted is not None:
+        if not costs and len(tokens) == 1 and self._counted is not None:
             costs = {next(iter(tokens)): self.theirs.cost or Fraction(0)}
         if not costs or set(costs) != set(tokens) or self.rates is None:
             return ""
@@ -236,6 +238,13 @@ class Explaining:
         if worth is None or abs(worth - (self.theirs.cost or 0)) > self._slack():
             return ""
         return f"{cached} cached tokens are counted as input here, too"
+
+
+def _comparable(ours: Tokens, theirs: Tokens | None) -> Tokens | None:
+    """Give their counts; None where they count pictures or time of what is told in tokens here."""
+    if theirs and theirs.keys() <= set(MEASURES) and not ours.keys() <= set(MEASURES):
+        return None
+    return theirs
 
 
 def counted(tokens: Tokens) -> str:
