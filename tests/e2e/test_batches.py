@@ -139,11 +139,12 @@ def test_other_endpoints_in_a_batch(
     assert vendor_defects(result["response"]["body"], schema) == []
 
 
-def test_limits_and_overloads_are_waited_out(client: openai.OpenAI) -> None:
+@pytest.mark.parametrize("text", ["busy once", "busy oddly"])
+def test_limits_and_overloads_are_waited_out(client: openai.OpenAI, text: str) -> None:
     """A 429 of the provider is no failure of a request that has a day's time."""
-    batch = ended(client, begin(client, jsonl(line("b", "busy once"))).id)
+    batch = ended(client, begin(client, jsonl(line("b", text))).id)
     (one,) = read(client, batch.output_file_id)
-    assert one["response"]["body"]["choices"][0]["message"]["content"] == "busy once"
+    assert one["response"]["body"]["choices"][0]["message"]["content"] == text
     assert batch.error_file_id is None
 
 

@@ -422,6 +422,25 @@ def test_a_client_that_never_reads(bench: tuple[EntenteServer, UpstreamThread]) 
     wait_until(lambda: open_connections(server) == 1, "the connection to be gone")
 
 
+@pytest.mark.parametrize("status", [b"204 No Content", b"205 Reset Content", b"304 Not Modified"])
+@pytest.mark.parametrize("kind", [b"application/json", b"text/event-stream"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_provider_that_answers_nothing(
+    bench: tuple[EntenteServer, UpstreamThread], path: str, kind: bytes, status: bytes
+) -> None:
+    """Its status is not passed on: a body of ours behind it would be the next answer's head."""
+    server, thread = bench
+
+    async def play(peer: Peer, _: dict[str, Any]) -> None:
+        length = b"Content-Length: 0\r\n" if status.startswith(b"205") else b""
+        await peer.send(b"HTTP/1.1 %b\r\nContent-Type: %b\r\n%b\r\n" % (status, kind, length))
+
+    thread.upstream.play = play
+    body = chat_body(max_tokens=5, stream=kind != b"application/json")
+    reply = send(server, post(body, ADMIN_KEY, path=path))
+    assert (reply.status, reply.whole) == (502, True)
+
+
 def test_a_slow_reader_gets_its_whole_answer(
     bench: tuple[EntenteServer, UpstreamThread],
 ) -> None:

@@ -18,13 +18,18 @@ times = 1
 error = { status = 429, headers = { retry-after-ms = "1" } }
 
 [[replies]]
+when = { contains = "busy oddly" }
+times = 1
+error = { status = 429, headers = { retry-after = "ZEROS" } }
+
+[[replies]]
 when = { contains = "never ends" }
 first_delay_ms = 600000
 text = "late"
 
 [[replies]]
 echo = true
-"""
+""".replace("ZEROS", "0" * 5_000)
 CONFIG: Final = """
 [providers.fake]
 kind = "scripted"

@@ -28,6 +28,8 @@ AFTER_DONE_S: Final = 1.0
 """A provider that keeps its connection open behind `[DONE]` is left after so long."""
 
 _HTTP_NO_ANSWER: Final = 300
+_BODILESS: Final = frozenset({204, 205, 304})
+"""What has no body in HTTP. With ours behind it, it would be taken for the next answer."""
 _STREAM_HEADERS: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _RETRY_HEADERS: Final = (b"retry-after", b"retry-after-ms", b"x-should-retry")
 _PASSED_HEADERS: Final = (
@@ -44,6 +46,7 @@ _NO_END: Final = (
     "The provider's answer did not come to an end of its own, so it cannot be passed on as a whole "
     "one. What it used is charged. Send the request again."
 )
+_NO_BODY: Final = "The provider answered with status {}, which says nothing. Send it again."
 _COMPRESSED: Final = (
     "The provider compressed its answer although it was asked not to, so it cannot be metered."
 )
@@ -88,6 +91,9 @@ async def relay(
     headers = _headers(call, made, reached, standings, streamed=streamed)
     if answer.status >= _HTTP_NO_ANSWER:
         outcome.refused(answer.status)
+    if answer.status in _BODILESS:
+        raise UpstreamProtocolError(_NO_BODY.format(answer.status))
+    if answer.status >= _HTTP_NO_ANSWER:
         said = await answer.read(ERROR_BYTES_MAX)
         return Reply(answer.status, headers, way.refusal(answer.status, said, made.id))
     if answer.headers.get(b"content-encoding", b"identity").lower() != b"identity":

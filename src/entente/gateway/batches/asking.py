@@ -29,6 +29,8 @@ RETRIED_STATUSES: Final = frozenset({429, 503, 529})
 RETRIES_MAX: Final = 20
 RETRY_MS_MIN: Final = 500
 RETRY_MS_MAX: Final = 60_000
+RETRY_DIGITS_MAX: Final = 9
+"""So many are far more than the longest wait."""
 MS_PER_S: Final = 1_000
 HTTP_NO_ANSWER: Final = 300
 
@@ -160,10 +162,10 @@ def _wait_ms(reply: _Reply, retry: int) -> int | None:
         return None
     told = headers.get(b"retry-after-ms", b"")
     if told.isdigit():
-        return min(int(told) + 1, RETRY_MS_MAX)
+        return min(int(told[:RETRY_DIGITS_MAX]) + 1, RETRY_MS_MAX)
     told = headers.get(b"retry-after", b"")
     if told.isdigit():
-        return min(int(told) * MS_PER_S + 1, RETRY_MS_MAX)
+        return min(int(told[:RETRY_DIGITS_MAX]) * MS_PER_S + 1, RETRY_MS_MAX)
     return int(min(RETRY_MS_MIN * 2**retry, RETRY_MS_MAX))
 
 
