@@ -149,6 +149,9 @@ def test_amounts_are_exact(stand: Stand, client: OpenAI) -> None:
     value = Decimal(exact) / 10**9
     assert f'{{"value":{value.normalize():f},"currency":"eur"}}' in text
     assert got.headers["entente-unpriced-requests"] == "1"
+    (unpriced,) = {entry.model for entry in entries if entry.cost_nano is None}
+    lines = results(client.admin.organization.usage.costs(**window(), group_by=["line_item"]))
+    assert {each.line_item for each in lines if each.amount is None} == {unpriced}
 
 
 def test_an_answered_request_is_counted(stand: Stand, client: OpenAI) -> None:

@@ -221,10 +221,11 @@ def _result(asked: Asked, line: Line) -> dict[str, Any]:
         "value": msgspec.Raw(format_nano(line.sums.nano).encode()),
         "currency": str(line.group[-1]).lower(),
     }
+    is_known = not line.sums.requests or line.sums.unpriced < line.sums.requests
     quantity, unit = _quantity(line.sums) if "line_item" in asked.by else (None, None)
     return {
         "object": "organization.costs.result",
-        "amount": amount,
+        **({"amount": amount} if is_known else {}),
         **said,
         "quantity": quantity,
         "quantity_unit": unit,

@@ -117,6 +117,14 @@ def test_openai_costs() -> None:
     ]
 
 
+def test_openai_costs_that_nobody_knows() -> None:
+    """They say nothing, of no model: the others keep theirs."""
+    unknown = {"object": "organization.costs.result", "line_item": "big-1", "quantity": 5}
+    first, second = lines(pages(bucket(unknown, cost(1, item="small"))))
+    assert (first.cost, first.tokens, first.requests) == (None, None, None)
+    assert second.model == "small"
+
+
 def test_openai_pages_in_each_shape() -> None:
     """One a line, a list of them, or one document over many lines, mark of byte order and all."""
     page = json.loads(pages(bucket(cost(1))))

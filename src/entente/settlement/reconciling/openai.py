@@ -29,6 +29,7 @@ from entente.settlement.reconciling.source import (
 
 NAME: Final = "openai"
 _COSTS: Final = frozenset({"start_time", "end_time", "amount_value"})
+_COST: Final = "organization.costs.result"
 _USAGE: Final = frozenset({"start_time", "end_time", "num_model_requests"})
 _ITEMS: Final = {
     "input": "input",
@@ -156,12 +157,14 @@ def _of_row(row: Row) -> Line:
 
 
 def _empty(place: str, bucket: _Bucket) -> Line:
-    """Give a time in which nothing happened."""
+    """Give a time of which nothing is said."""
     since, until = bucket.start_time * NS_PER_S, bucket.end_time * NS_PER_S
     return Line(place=place, since_ns=since, until_ns=until)
 
 
 def _line(place: str, bucket: _Bucket, result: _Result, mark_: bytes) -> Line:
+    if result.amount is None and result.object == _COST:
+        return _empty(place, bucket)  # nobody knows what it cost
     groups = (("project", result.project_id), ("key", result.api_key_id))
     line = Line(
         place=place,
