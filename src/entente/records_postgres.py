@@ -343,7 +343,11 @@ class _Desk:
     async def _make_months(self) -> None:
         """Make the journal's partitions ahead of the calendar."""
         for table in await self._call(make_months, self._database, time.time_ns()):
-            _log.warning("the partition %s cannot be made: the default has its entries", table)
+            _log.warning(
+                "the partition %s cannot be made: the default has its entries, or the role of "
+                "ledger.url does not own the tables; see docs/postgres.md",
+                table,
+            )
 
     async def _close(self) -> None:
         """Write what is in line, and end the chain if nothing is open in it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -32,6 +34,7 @@ from tests.support.postgres import postgres_server
 NOW_NS = 1_795_000_000 * 10**9
 """In November 2026."""
 CANARY = "pw/of%the@canary"
+PAGE = Path(__file__).parents[2] / "docs" / "postgres.md"
 
 
 def _database(url: str) -> PostgresDatabase:
@@ -188,6 +191,31 @@ def test_a_role_without_rights_is_told_what_to_do(postgres_url: str) -> None:
         with pytest.raises(LedgerUnavailable, match=r"docs/postgres\.md"):
             migrate_postgres(database, NOW_NS, [*MIGRATIONS, ("CREATE TABLE t (n bigint)",)])
     server.run(sql.SQL("DROP ROLE {}").format(role))
+
+
+_RIGHTS = re.compile(r"^GRANT [^;]*;$", re.MULTILINE)
+
+
+def test_the_rights_of_the_page_are_enough_to_start(postgres_url: str) -> None:
+    """A role that owns nothing finds the schema, and leaves months to the owner's."""
+    server = postgres_server()
+    with closing(_database(postgres_url)) as made:
+        migrate_postgres(made, NOW_NS)
+    name = postgres_url.rpartition("/")[2]
+    role = f"server_{name}"
+    server.run(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'pw'").format(sql.Identifier(role)))
+    for statement in _RIGHTS.findall(PAGE.read_text()):
+        given = sql.SQL(statement.replace("entente_server", "{}"))
+        server.run(given.format(sql.Identifier(role)), name)
+    later_ns = month_of(NOW_NS).next.start_ns
+    with closing(_database(server.url(name, user=role, password="pw"))) as database:
+        migrate_postgres(database, NOW_NS)
+        migrate_postgres(database, later_ns)
+        assert make_months(database, later_ns) == ("entries_2027_03",)
+    with closing(_database(postgres_url)) as made:
+        assert make_months(made, later_ns) == ()
+    server.drop_database(postgres_url)
+    server.run(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 # ---- the schema ----

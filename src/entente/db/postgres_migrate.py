@@ -20,6 +20,11 @@ MONTHS_AHEAD: Final = 3
 NS_PER_S: Final = 1_000_000_000
 MONTHS_PER_YEAR: Final = 12
 _ENCODINGS: Final = frozenset({"UTF8"})
+_IS_OWNERS: Final = (
+    "SELECT has_schema_privilege(relnamespace, 'CREATE') AND pg_has_role(relowner, 'USAGE')"
+    " FROM pg_class WHERE oid = 'entries'::regclass"
+)
+"""Whether this role may make a partition."""
 
 
 def migrate_postgres(
@@ -31,10 +36,12 @@ def migrate_postgres(
     """
     for version in range(1, len(migrations) + 1):
         with database.transaction():
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS schema_version"
-                " (version bigint PRIMARY KEY, migrated_ns bigint NOT NULL)"
-            )
+            # A role that may make no tables finds them made.
+            if not _is_there(database, "schema_version"):
+                database.execute(
+                    "CREATE TABLE schema_version"
+                    " (version bigint PRIMARY KEY, migrated_ns bigint NOT NULL)"
+                )
             current = _current(database)
             if current > len(migrations):
                 message = (
@@ -52,8 +59,13 @@ def migrate_postgres(
 
 def schema_version(database: Database) -> int:
     """Give the version of the schema, 0 before the first. Raises LedgerUnavailable."""
-    (table,) = database.execute("SELECT to_regclass('schema_version')::text").fetchone()
-    return 0 if table is None else _current(database)
+    return _current(database) if _is_there(database, "schema_version") else 0
+
+
+def _is_there(database: Database, table: str) -> bool:
+    """Say whether a table is there, for whoever asks."""
+    (found,) = database.execute("SELECT to_regclass(?)::text", (table,)).fetchone()
+    return found is not None
 
 
 def _current(database: Database) -> int:
@@ -104,7 +116,8 @@ def make_months(database: Database, now_ns: int) -> tuple[str, ...]:
     """Make the partitions of this month and of those ahead; give those that could not be.
 
     A month of which the default partition has entries stays there: the entries of a clock
-    that was ahead are not moved. Raises LedgerUnavailable.
+    that was ahead are not moved. A role that may not make tables leaves the months to the one
+    that owns them. Raises LedgerUnavailable.
     """
     month, refused = month_of(now_ns), []
     for _ in range(MONTHS_AHEAD + 1):
@@ -117,9 +130,11 @@ def make_months(database: Database, now_ns: int) -> tuple[str, ...]:
 
 def _make(database: Database, month: Month) -> bool:
     """Make one month's partition, unless it is there; say whether it is there now."""
-    (table,) = database.execute("SELECT to_regclass(?)::text", (month.table,)).fetchone()
-    if table is not None:
+    if _is_there(database, month.table):
         return True
+    (is_owners,) = database.execute(_IS_OWNERS).fetchone()
+    if not is_owners:
+        return False
     bounds = (month.start_ns, month.next.start_ns)
     (strays,) = database.execute(
         "SELECT count(*) FROM (SELECT 1 FROM entries_default"
