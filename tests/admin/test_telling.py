@@ -119,6 +119,15 @@ def test_refusals_are_told_once_a_window() -> None:
     assert watched.told[1].data["key"] == opened.key
 
 
+def test_a_refusal_by_a_new_rule_says_its_currency() -> None:
+    """Also when nothing was settled since the rule was made."""
+    watched = Watched()
+    watched.book = RuleBook([BUDGET], 1)
+    watched.watch.refused(held("r1", 5), Draw(METER, 5, 3), Counter(2, 1))
+    (told,) = watched.told
+    assert (told.data["rule"], told.data["currency"]) == (BUDGET.id, "USD")
+
+
 def test_trouble_is_told_when_it_begins_and_when_it_ends() -> None:
     """Not while it lasts."""
     watched = Watched()

@@ -80,6 +80,7 @@ class Watch:
 
     def refused(self, hold: Hold, draw: Draw | None, counter: Counter | None) -> None:
         """Tell that a hold does not fit, into a meter or into what its key was granted."""
+        self._renew()
         if draw is None or counter is None:
             day = utc(hold.at_ns)[:DAY_CHARS]
             data: dict[str, object] = {
