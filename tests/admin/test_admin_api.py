@@ -227,7 +227,8 @@ def test_many_at_once_under_one_name_make_one(server: EntenteServer, admin: Admi
 
 
 ONE: Final = {"unit": "requests", "amount": "1", "window": "day"}
-"""What a rule may allow."""
+SPEND: Final = {"unit": "spend", "amount": "1"}
+"""What rules may allow."""
 
 
 @pytest.mark.parametrize(
@@ -249,6 +250,20 @@ ONE: Final = {"unit": "requests", "amount": "1", "window": "day"}
         ("/rules", {"level": "project", "name": "nowhere", **ONE}, "name", "unknown_project"),
         ("/rules", {"level": "key", "name": "bob", **ONE}, "name", "unknown_key"),
         ("/rules", {"level": "model", "name": "nope", **ONE}, "name", "unknown_model"),
+        ("/rules", {"level": "organization", "name": "x", **ONE}, "name", "invalid_value"),
+        ("/rules", {"level": "organization", **ONE, "zone": "Mars/A"}, "zone", "invalid_value"),
+        (
+            "/rules",
+            {"level": "organization", **ONE, "currency": "USD"},
+            "currency",
+            "invalid_value",
+        ),
+        (
+            "/rules",
+            {"level": "organization", **SPEND, "currency": "u"},
+            "currency",
+            "invalid_value",
+        ),
         ("/projects", {}, "id", "missing_required_parameter"),
         ("/projects", {"id": "a/b"}, "id", "invalid_value"),
         ("/webhooks", {"url": "https://a.b/", "events": ["no"]}, "events[0]", "invalid_value"),

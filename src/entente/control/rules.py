@@ -259,9 +259,9 @@ def _check(wish: RuleWish) -> None:
             f"{EACH} stands for each one, counted for itself.",
         )
     if (wish.unit is Unit.SPEND) is not bool(wish.asset):
-        raise _invalid("asset", "Spend needs a currency, such as USD, and nothing else has one.")
+        raise _invalid("currency", "Spend needs a currency, such as USD, and nothing else has one.")
     if wish.asset and not _ASSET.fullmatch(wish.asset):
-        raise _invalid("asset", f"{wish.asset!r} is not a currency such as USD.")
+        raise _invalid("currency", f"{wish.asset!r} is not a currency such as USD.")
     if wish.unit is Unit.CONCURRENCY and wish.window is not Window.LIFETIME:
         raise _invalid("window", "Requests at once are counted at any time: leave the window out.")
     try:
@@ -277,11 +277,11 @@ def _check(wish: RuleWish) -> None:
 
 
 def _ended(rule_id: str) -> InvalidParameter:
-    return _invalid("id", f"The rule {rule_id} was ended; it cannot be changed any more.")
+    return _invalid("rule", f"The rule {rule_id} was ended; it cannot be changed any more.")
 
 
 def _invalid(name: str, message: str) -> InvalidParameter:
-    return InvalidParameter(message, param=name, code=None)
+    return InvalidParameter(message, param=name, code="invalid_value")
 
 
 def _digits(thresholds: tuple[int, ...]) -> str:
