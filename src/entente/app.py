@@ -202,7 +202,8 @@ async def platform(
         servers = _servers(config, plane, port, host, stack)
         _watch_servers(monitor, plane, servers, sessions.realtime)
         await _start(servers, filed, host)
-        say(_greeting(config, environ, port, records.admin_key))
+        program = host.program or sys.argv[0]
+        say(_greeting(config, environ, port, records.admin_key, program))
         try:
             yield plane
         finally:
@@ -405,12 +406,16 @@ def _handlers(
 
 
 def _greeting(
-    config: Config, environ: Mapping[str, str], listener: socket.socket, made: Secret | None
+    config: Config,
+    environ: Mapping[str, str],
+    listener: socket.socket,
+    made: Secret | None,
+    begun_by: str,
 ) -> str:
     """Write what the person at the console reads first."""
     host, port = listener.getsockname()[:2]
     given = bool(environ.get(ADMIN_KEY_VARIABLE))
-    program = called_as(sys.argv[0], shutil.which("entente"))
+    program = called_as(begun_by, shutil.which("entente"))
     model = next(iter(config.models))
     return welcome(host=host, port=port, model=model, made=made, given=given, program=program)
 

@@ -58,6 +58,8 @@ class Host(NamedTuple):
     """Where the doors of the workers are."""
     door: int | None = None
     """Descriptor of our own."""
+    program: str = ""
+    """What the parent was begun by; nothing where there is none."""
 
     @property
     def is_alone(self) -> bool:

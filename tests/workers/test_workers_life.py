@@ -191,6 +191,15 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path, postgres_url: str) -> N
         assert server.stop() == 0
 
 
+def test_the_first_lines_work_when_they_are_pasted(tmp_path: Path, postgres_url: str) -> None:
+    """They name the program as the parent was begun, not the worker that wrote them."""
+    server = WorkersServer(tmp_path, SCRIPTED, postgres_url, workers=2)
+    server._prelude = "import sys\nsys.argv[0] = '/opt/venv/bin/entente'"
+    with server:
+        assert "Keys: /opt/venv/bin/entente keys create." in server.out_log.read_text()
+        assert server.stop() == 0
+
+
 def test_what_is_wrong_is_told_once(tmp_path: Path, postgres_url: str) -> None:
     """A port in use, or a database that is not there, ends the start with one line."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -46,6 +46,8 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True, tag="begin"):
     """Descriptor of the data folder's lock."""
     lent: Lent | None
     """The local runtime, if the settings need one."""
+    program: str
+    """What the parent was begun by, as the lines for people name it."""
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -246,6 +246,7 @@ class Parent:
             folder=sockets.folder,
             lock=sockets.lock,
             lent=self._lent(),
+            program=sys.argv[0],
         )
         worker.hearing = asyncio.create_task(worker.listen(begin))
         return worker

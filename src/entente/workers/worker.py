@@ -71,6 +71,7 @@ class Worker:
             runtime=self._runtime,
             folder=begin.folder,
             door=begin.door,
+            program=begin.program,
         )
         agreed = begin.config.agreement is not None
         openers = Openers(open_postgres_records, open_agreements if agreed else None)
