@@ -231,8 +231,13 @@ async def _fail_and_recover(open_desk: Desk, heal: str) -> None:
 
 
 @pytest.mark.parametrize("durability", Durability)
-def test_a_full_disk(tmp_path: Path, durability: Durability) -> None:
-    """Holds fail and leave nothing; settlements are written later, in order, unasked."""
+def test_a_full_disk(
+    tmp_path: Path, durability: Durability, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Holds fail and leave nothing; settlements are written later, in order, unasked.
+
+    The log says when it begins, and when it is over.
+    """
 
     async def scenario() -> None:
         async with desk(new_database(tmp_path, granted("g", 100)), durability) as open_desk:
@@ -250,6 +255,8 @@ def test_a_full_disk(tmp_path: Path, durability: Durability) -> None:
             assert (report.requests, report.open_holds) == (4, 0)
 
     run(scenario())
+    said = [message.partition(":")[0] for message in caplog.messages]
+    assert said == ["the journal cannot be written", "the journal can be written again"]
 
 
 def test_a_locked_file(tmp_path: Path) -> None:

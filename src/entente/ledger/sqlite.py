@@ -38,6 +38,7 @@ from entente.ledger.frames import (
 from entente.ledger.journal import decode, encode
 from entente.ledger.model import AnyEntry, Hold, Settlement
 from entente.ledger.store import Durability, OnForeign, OnWritten
+from entente.telemetry.trouble import Trouble as Outage
 
 RESTART_S: Final = 0.25
 
@@ -144,6 +145,12 @@ class SqliteJournal:
         self._closing = False
         self._ended = self._loop.create_future()
         self.trouble: str | None = None
+        self._outage = Outage(
+            _log,
+            "the journal cannot be written: %s",
+            "the journal can be written again",
+            logging.ERROR,
+        )
         self._start()
 
     def append(self, entry: AnyEntry) -> asyncio.Future[None]:
@@ -283,9 +290,17 @@ class SqliteJournal:
             case Changed():
                 self._on_change()
             case Trouble():
-                self.trouble = message.text
+                self._told(message.text)
             case Ready():
                 self._resume(message)
+
+    def _told(self, trouble: str | None) -> None:
+        """Take note of why the journal cannot be written, or that it can be."""
+        self.trouble = trouble
+        if trouble is None:
+            self._outage.end()
+        else:
+            self._outage.begin(trouble)
 
     def _written(self, numbers: Iterable[int], seq: int, head: bytes) -> None:
         """Tell of entries that stand in the journal."""
@@ -325,7 +340,7 @@ class SqliteJournal:
         foreign = [decode(line) for line in found.lines if line not in ours]
         self._line = []
         self._ready = True
-        self.trouble = None
+        self._told(None)
         if foreign:
             self._on_foreign(foreign)
         self._tell_written(written, foreign, found.seq, found.head)
