@@ -71,6 +71,21 @@ def test_a_silent_loss_is_noticed_without_traffic(postgres_url: str) -> None:
     run(scenario())
 
 
+def test_a_start_that_writes_nothing_leaves_the_head(postgres_url: str) -> None:
+    """Whoever keeps it to compare is not told of a change where there was none."""
+
+    async def scenario() -> None:
+        async with desk(postgres_url) as first:
+            await first.serve("r")
+            before = verify(first.database).head
+        async with desk(postgres_url) as second:
+            assert verify(second.database).head == before
+            await second.serve("s")
+            assert verify(second.database).head != before
+
+    run(scenario())
+
+
 def test_a_server_that_stops_and_starts(own_server: PostgresServer, own_url: str) -> None:
     """Holds are refused with the reason; settlements are kept, and written as it is back."""
 
