@@ -94,6 +94,10 @@ def test_the_doctor_sees_what_breaks_promises(tmp_path: Path, postgres_url: str)
     assert "PostgreSQL" in found
     down = _program(tmp_path, postgres_server().url("not_there")).cli("doctor")
     assert (down.returncode, "createdb" in down.stdout) == (1, True)
+    away = postgres_url.replace(str(postgres_server().port), "1")
+    shown = _program(tmp_path, away).cli("doctor").stdout
+    assert "can be reached" in shown
+    assert "entente doctor" not in shown
 
 
 def test_a_host_is_given_up(tmp_path: Path, postgres_url: str) -> None:

@@ -18,6 +18,7 @@ from entente.domain.money import NANO_PER_UNIT
 from entente.domain.principal import Principal, Role
 from entente.domain.usage import Usage
 from entente.gateway.pricing import Pricing
+from entente.gateway.ruling import Ruling
 from entente.ledger.books import Books
 from entente.ledger.journal import decode, encode
 from entente.ledger.ledger import Ledger
@@ -28,6 +29,7 @@ from entente.metering.book import Book, instant_ns
 from entente.metering.bounds import Bound
 from entente.metering.prices import compile_price, price_book
 from entente.metering.reading import read_book
+from entente.policy.rules import Rules
 from entente.routing.catalog import Model, Target
 from entente.wire.openai import decode_chat
 from tests.kit.entries import KEY, now_ns
@@ -349,3 +351,16 @@ def test_a_budget_refuses_what_has_no_price() -> None:
 
     run(main())
     assert bench.settled() == []
+
+
+@pytest.mark.parametrize(
+    ("ruling", "said"),
+    [
+        (Ruling(Rules(assets=frozenset({"XXQ"})), guarded=True), "no price in XXQ .* in XXQ "),
+        (Ruling(Rules(), guarded=True, budgeted=True), "no price in USD .* in USD "),
+    ],
+)
+def test_the_currency_that_has_no_price_is_named(ruling: Ruling, said: str) -> None:
+    """Whoever mistyped that of a budget sees it in the refusal."""
+    with pytest.raises(Unpriced, match=said):
+        ruling.check("m", None)

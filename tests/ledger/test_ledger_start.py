@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entente.db import DATABASE_NAME, SqliteDatabase, connect, migrate, transaction
+from entente.db import DATABASE_NAME, SqliteDatabase, connect, locked, migrate, transaction
 from entente.db.schema import MIGRATIONS
 from entente.domain.errors import LedgerCorrupt, LedgerUnavailable, StartError
 from entente.ledger.books import Books
@@ -238,3 +238,11 @@ def test_a_database_that_somebody_keeps_locked_is_named(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable, match="is locked"):
             migrate(connection)
+
+
+@pytest.mark.parametrize("name", ["there", "there/data"])
+def test_a_file_in_the_place_of_the_data_folder_is_named(tmp_path: Path, name: str) -> None:
+    """Nothing is wrong with its permissions."""
+    (tmp_path / "there").touch()
+    with pytest.raises(StartError, match="a file is in its place"), locked(tmp_path / name):
+        pass

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 VERSION_MIN: Final = 140_000
 _NS_PER_S: Final = 1_000_000_000
 _CHECK: Final = "database"
+DOCTOR: Final = ": `entente doctor`"
+"""What errors send people to, who are here already."""
 
 
 def postgres_database(address: Address) -> Iterator[Finding]:
@@ -37,7 +39,7 @@ def postgres_database(address: Address) -> Iterator[Finding]:
             yield clock(_newest_ns(database) if version else None, time.time_ns())
         except LedgerError as error:
             said, _, remedy = error.message.rpartition(". ")
-            yield _finding(State.FAIL, said, remedy.rstrip("."))
+            yield _finding(State.FAIL, said, remedy.rstrip(".").removesuffix(DOCTOR))
 
 
 def _finding(state: State, text: str, remedy: str = "") -> Finding:

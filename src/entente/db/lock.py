@@ -31,6 +31,12 @@ def locked(folder: Path) -> Iterator[int]:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    except (FileExistsError, NotADirectoryError) as error:
+        message = (
+            f"The data folder {folder} cannot be made: a file is in its place. Move it, or name "
+            "another folder as server.data_dir."
+        )
+        raise StartError(message) from error
     except OSError as error:
         message = (
             f"Cannot write to the data folder {folder}: {error.strerror}. Correct its permissions, "

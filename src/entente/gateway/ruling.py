@@ -43,10 +43,12 @@ class Ruling(NamedTuple):
         if not self.guarded:
             return
         if asset is None:
+            within = f" in {self.asset}" if self.asset else ""
             message = (
-                f"The model `{model}` has no price for this, and a hard budget stands behind this "
-                "key. Give the model a price in the configuration, or activate a price book that "
-                "has it, and a rate of exchange where it is in another currency (entente prices)."
+                f"The model `{model}` has no price{within} for this, and a hard budget{within} "
+                "stands behind this key. Give the model a price in the configuration, or activate "
+                "a price book that has it, and a rate of exchange where it is in another currency "
+                "(entente prices, entente rates)."
             )
             raise Unpriced(message)
         others = self.rules.assets - {asset}
