@@ -202,8 +202,7 @@ async def platform(
         servers = _servers(config, plane, port, host, stack)
         _watch_servers(monitor, plane, servers, sessions.realtime)
         await _start(servers, filed, host)
-        program = host.program or sys.argv[0]
-        say(_greeting(config, environ, port, records.admin_key, program))
+        say(_greeting(config, environ, port, records.admin_key, host))
         try:
             yield plane
         finally:
@@ -410,12 +409,12 @@ def _greeting(
     environ: Mapping[str, str],
     listener: socket.socket,
     made: Secret | None,
-    begun_by: str,
+    process: Host,
 ) -> str:
     """Write what the person at the console reads first."""
     host, port = listener.getsockname()[:2]
     given = bool(environ.get(ADMIN_KEY_VARIABLE))
-    program = called_as(begun_by, shutil.which("entente"))
+    program = called_as(process.program or sys.argv[0], shutil.which("entente"))
     model = next(iter(config.models))
     return welcome(host=host, port=port, model=model, made=made, given=given, program=program)
 
