@@ -309,6 +309,55 @@ def test_compressed_answer_although_we_asked_for_none(
     assert talk(server, ADMIN_KEY, stream=True).status == 502
 
 
+def test_an_error_in_our_words_has_our_headers(
+    bench: tuple[EntenteServer, UpstreamThread],
+) -> None:
+    """A compressed error that is said anew for Azure's clients is not announced as compressed."""
+    server, thread = bench
+    head = b"HTTP/1.1 404 No\r\nContent-Encoding: gzip\r\nContent-Type: text/html\r\n"
+    play_bytes(thread, head + b"Content-Length: 4\r\n\r\n\x1f\x8b\x08\x00")
+    path = "/openai/deployments/m/chat/completions?api-version=2024-10-21"
+    got = server.ask("POST", path, key=ADMIN_KEY, body=chat_body(text="hi"))
+    assert (got.status, got.headers["content-type"]) == (404, "application/json")
+    assert "content-encoding" not in got.headers
+    assert json.loads(got.body)["error"]["code"] == "DeploymentNotFound"
+
+
+@pytest.mark.parametrize("tier", ["x" * 100_000, "a\0b", "Über", "flex "], ids=range(4))
+@pytest.mark.parametrize("surface", ["messages", "responses"])
+def test_a_tier_that_is_no_name_is_not_kept(
+    bench: tuple[EntenteServer, UpstreamThread], surface: str, tier: str
+) -> None:
+    """What a provider calls its tier goes into the ledger: a name does, and nothing else."""
+    server, thread = bench
+    answer = {
+        **json.loads(completion("hi", prompt_tokens=1, completion_tokens=1)),
+        "service_tier": tier,
+    }
+    if surface == "responses":
+        answer |= {"object": "response", "status": "completed", "output": []}
+        answer["usage"] |= {"input_tokens": 1, "output_tokens": 1}
+
+    async def play(peer: Peer, _: dict[str, Any]) -> None:
+        await peer.answer(json.dumps(answer).encode())
+
+    thread.upstream.play = play
+    asked: dict[str, Any] = {"model": "m", "max_tokens": 9}
+    asked["messages"] = [{"role": "user", "content": "hi"}]
+    if surface == "responses":
+        asked = {"model": "m", "input": "hi", "store": False}
+    got = server.ask(
+        "POST",
+        f"/v1/{surface}",
+        key=ADMIN_KEY,
+        body=json.dumps(asked).encode(),
+        as_specified=False,
+    )
+    assert got.status == 200
+    entry = server.settlements()[-1]
+    assert (entry.status, entry.estimated, entry.service_tier) == ("complete", False, "")
+
+
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_request_that_is_sent_twice_is_two_calls(
     bench: tuple[EntenteServer, UpstreamThread], reset: bool

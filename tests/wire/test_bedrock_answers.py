@@ -133,6 +133,12 @@ def test_the_stop_sequence_that_was_met() -> None:
         ({"inputTokens": 130}, Usage(input=30, cache_read=60, cache_write=40, output=628)),
         ({"totalTokens": None}, DISJOINT),
         ({"cacheReadInputTokens": None, "cacheWriteInputTokens": None}, Usage(30, output=628)),
+        (
+            {"cacheDetails": [{"ttl": "1h", "inputTokens": 25}, {"ttl": "5m", "inputTokens": 15}]},
+            Usage(input=30, cache_read=60, cache_write=15, cache_write_1h=25, output=628),
+        ),
+        ({"cacheDetails": []}, DISJOINT),
+        ({"cacheDetails": [{"ttl": "1h", "inputTokens": 41}]}, None),
         ({"outputTokens": None}, None),
         ({"inputTokens": -1}, None),
         ({"outputTokens": 2**60}, None),

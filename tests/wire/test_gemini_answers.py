@@ -294,6 +294,30 @@ def test_breaking_off_is_no_end(count: int) -> None:
     assert reader.status is Status.TRUNCATED
 
 
+PROMPT_ONLY = {"promptTokenCount": 100, "totalTokenCount": 100}
+
+
+@pytest.mark.parametrize(
+    ("usages", "expected"),
+    [
+        ([PROMPT_ONLY], None),
+        ([PROMPT_ONLY, PROMPT_ONLY], None),
+        ([early(5)], Usage(input=100, output=5)),
+        ([early(5), None], None),
+        ([None, early(5)], Usage(input=100, output=5)),
+    ],
+)
+def test_what_an_early_report_leaves_out_is_not_nothing(
+    usages: list[dict[str, int] | None], expected: Usage | None
+) -> None:
+    """Models before the last event report the prompt alone: what came is not free by that."""
+    body = [response({"text": "word"}, reason=None, usageMetadata=usage) for usage in usages]
+    _, reader = read_all(*map(sse, body))
+    assert reader.usage == expected
+    _, whole = read_all(*map(sse, body), sse(response({"text": "."}, usageMetadata=early(9))))
+    assert whole.usage == Usage(input=100, output=9)
+
+
 def test_an_end_without_its_blank_line() -> None:
     """The last event counts if it is whole, and says nothing if it is not."""
     whole = b"".join(EVERYTHING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -24,6 +25,7 @@ from entente.routing.catalog import Target, not_sent
 
 NOTHING_SENT: Final = (UpstreamConnectError, UpstreamBusy, UpstreamRefused, RequestError)
 """Errors after which the provider cannot have used anything."""
+_TIER: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 class Outcome:
@@ -80,6 +82,10 @@ class Outcome:
             self.status = Status.FAILED
         if not_sent(error) or isinstance(error, NOTHING_SENT):
             self.known(NOTHING)
+
+    def served(self, tier: str) -> None:
+        """Note the tier that the provider names; what is no name of one is kept nowhere."""
+        self.service_tier = tier if _TIER.fullmatch(tier) else ""
 
     def known(self, usage: Usage) -> None:
         """Take a usage as the truth."""

@@ -39,6 +39,7 @@ _PASSED_HEADERS: Final = (
     *_RETRY_HEADERS,
 )
 """Passed on with an answer whose form does not change."""
+_OF_THE_BODY: Final = (b"content-encoding", b"content-type")
 _BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
 )
@@ -95,7 +96,8 @@ async def relay(
         raise UpstreamProtocolError(_NO_BODY.format(answer.status))
     if answer.status >= _HTTP_NO_ANSWER:
         said = await answer.read(ERROR_BYTES_MAX)
-        return Reply(answer.status, headers, way.refusal(answer.status, said, made.id))
+        shown = way.refusal(answer.status, said, made.id)
+        return Reply(answer.status, headers if shown is said else _retold(headers), shown)
     if answer.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UpstreamProtocolError(_COMPRESSED)
     if streamed:
@@ -106,7 +108,7 @@ async def relay(
     body = await answer.read(ANSWER_BYTES_MAX)
     outcome.report(None, len(body))
     whole = way.whole(call, body, made)
-    outcome.service_tier = whole.service_tier
+    outcome.served(whole.service_tier)
     if whole.usage is not None:
         outcome.known(whole.usage)
     if way.crosses and whole.status is Status.TRUNCATED:
@@ -158,7 +160,7 @@ async def _relay_stream(
         outcome.status = stream.status
         end = stream.end if stream.whole else stream.fail(error)
     finally:
-        outcome.service_tier = stream.service_tier
+        outcome.served(stream.service_tier)
         outcome.report(stream.usage, stream.output_tokens_bound)
     return annotator.feed(end) if annotator is not None else end
 
@@ -169,6 +171,12 @@ async def _end_of_body(answer: Answer, pass_on: Callable[[bytes], bool]) -> None
         async with asyncio.timeout(AFTER_DONE_S):
             while await answer.pour(pass_on):
                 pass
+
+
+def _retold(headers: Headers) -> Headers:
+    """Give the headers of an error whose body is not the provider's any more."""
+    kept = [header for header in headers if header[0] not in _OF_THE_BODY]
+    return (*kept, (b"content-type", b"application/json"))
 
 
 def _headers(

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from entente.domain.inference import (
+    CacheMark,
     ChatAnswer,
     Choice,
     Image,
@@ -40,6 +41,7 @@ _STOPS: Final[Mapping[str, Stop]] = {
     "pause_turn": Stop.PAUSE,
 }
 _TIERS: Final = frozenset({"default", "flex", "priority"})
+_HOUR: Final = CacheMark.ONE_HOUR.value
 
 
 def stop_of(reason: str | None) -> Stop | None:
@@ -47,6 +49,11 @@ def stop_of(reason: str | None) -> Stop | None:
     if not reason or reason in MALFORMED:
         return None
     return _STOPS.get(reason, Stop.END)
+
+
+class _CacheDetail(msgspec.Struct, rename="camel"):
+    ttl: str | None = None
+    input_tokens: int = 0
 
 
 class WireUsage(msgspec.Struct, rename="camel"):
@@ -57,6 +64,8 @@ class WireUsage(msgspec.Struct, rename="camel"):
     total_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[_CacheDetail] | None = None
+    """Of what was written, how much is kept for how long."""
 
     def disjoint(self) -> Usage | None:
         """Give classes that do not overlap; None where a count is missing or cannot be.
@@ -70,10 +79,18 @@ class WireUsage(msgspec.Struct, rename="camel"):
         fresh = self.input_tokens
         if self.total_tokens == fresh + self.output_tokens and fresh >= read + written:
             fresh -= read + written
-        counts = (fresh, read, written, self.output_tokens)
+        details = self.cache_details or ()
+        long = sum(detail.input_tokens for detail in details if detail.ttl == _HOUR)
+        counts = (fresh, read, written - long, long, self.output_tokens)
         if min(counts) < 0 or max(counts) > REPORTED_TOKENS_MAX:
             return None
-        return Usage(input=fresh, cache_read=read, cache_write=written, output=self.output_tokens)
+        return Usage(
+            input=fresh,
+            cache_read=read,
+            cache_write=written - long,
+            cache_write_1h=long,
+            output=self.output_tokens,
+        )
 
 
 class Additional(msgspec.Struct):

@@ -26,6 +26,7 @@ from entente.domain.events import (
     Used,
 )
 from entente.domain.inference import Stop
+from entente.domain.usage import Usage
 from entente.wire.gemini.answers import (
     FAILED,
     Candidate,
@@ -41,6 +42,7 @@ from entente.wire.sse import Splitter, events, payload
 
 _DONE: Final = b"[DONE]"
 """No word of Gemini's, but some who stand between send it."""
+_CONTENT: Final = frozenset({TextDelta, ThinkingDelta, ToolCallStarted})
 _FAILURES: Final[Mapping[str | int | None, Failure]] = {
     "UNAVAILABLE": Failure.OVERLOADED,
     "RESOURCE_EXHAUSTED": Failure.RATE_LIMITED,
@@ -57,7 +59,15 @@ _FAILURES: Final[Mapping[str | int | None, Failure]] = {
 class StreamReader(Progress):
     """Reads one stream. See `wire.dialect.StreamReader`."""
 
-    __slots__ = ("_calls", "_response_id", "_splitter", "_started")
+    __slots__ = (
+        "_calls",
+        "_counted",
+        "_reported",
+        "_response_id",
+        "_said",
+        "_splitter",
+        "_started",
+    )
 
     def __init__(self, *, choices: int = 1) -> None:
         """Start before the first byte; so many candidates were asked for."""
@@ -67,6 +77,11 @@ class StreamReader(Progress):
         self._response_id: str | None = None
         self._calls: dict[int, int] = {}
         """How many calls each candidate that has begun has made."""
+        self._reported: Usage | None = None
+        self._counted = False
+        """The last report counts all that has come."""
+        self._said: set[type[Event]] = set()
+        """What kinds of content have come."""
 
     def feed(self, data: bytes, /) -> list[Event]:
         """Take a piece of the stream; give the events that it completes.
@@ -97,7 +112,9 @@ class StreamReader(Progress):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             message = "The provider sent an event of its stream that cannot be read."
             raise UpstreamProtocolError(message) from None
-        return self.note(self._response(response))
+        found = self.note(self._response(response))
+        self.usage = self._reported if self._counted or self.whole else None
+        return found
 
     def _response(self, response: Response) -> list[Event]:
         """Read one event."""
@@ -113,16 +130,29 @@ class StreamReader(Progress):
             found.append(Ended(Stop.FILTERED))
         for candidate in response.candidates:
             found += self._candidate(candidate)
+        said = {type(event) for event in found} & _CONTENT
+        self._said |= said
+        if said:
+            self._counted = False
         found += self._usage(response.usage_metadata)
         return found
 
     def _usage(self, reported: UsageMetadata | None) -> list[Event]:
         """Read the usage so far, where it is another than before."""
         usage = reported.disjoint() if reported is not None else None
-        if usage is None or usage == self.usage:
+        if reported is None or usage is None:
             return []
-        self.usage = usage
+        self._counted = self._counts(reported)
+        if usage == self._reported:
+            return []
+        self._reported = usage
         return [Used(usage)]
+
+    def _counts(self, reported: UsageMetadata) -> bool:
+        """Say whether a report counts what has come: some before the last only count the prompt."""
+        if reported.candidates_token_count is not None or not self._said:
+            return True
+        return self._said == {ThinkingDelta} and reported.thoughts_token_count is not None
 
     def _candidate(self, candidate: Candidate) -> list[Event]:
         """Read a piece of one answer, and its end."""
