@@ -309,6 +309,27 @@ def test_compressed_answer_although_we_asked_for_none(
     assert talk(server, ADMIN_KEY, stream=True).status == 502
 
 
+def test_what_follows_the_end_marker_is_bounded(bench: tuple[EntenteServer, UpstreamThread]) -> None:
+    """A provider that goes on behind its end marker is left, and its answer is whole."""
+    server, thread = bench
+
+    async def play(peer: Peer, _: dict[str, Any]) -> None:
+        await peer.send(EVENTS_HEAD)
+        await peer.send(ONE + chunk(END))
+        more = chunk(b": more\n\n" * 2048)
+        for _ in range(2048):
+            await peer.send(more)
+        await asyncio.Event().wait()
+
+    thread.upstream.play = play
+    reply = talk(server, ADMIN_KEY, stream=True)
+    assert reply.whole
+    assert reply.body.count(b"[DONE]") == 1
+    assert len(reply.body) < 2 * 1024 * 1024
+    entry = server.settlements()[-1]
+    assert (entry.status, entry.estimated) == ("complete", False)
+
+
 def test_an_error_in_our_words_has_our_headers(
     bench: tuple[EntenteServer, UpstreamThread],
 ) -> None:

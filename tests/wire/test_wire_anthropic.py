@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entente.domain.chat import Status
-from entente.domain.errors import UpstreamClosed
+from entente.domain.errors import UpstreamClosed, UpstreamProtocolError
 from entente.domain.events import (
     Ended,
     Event,
@@ -33,7 +34,7 @@ from entente.wire import anthropic
 from entente.wire.anthropic.answers import write_usage
 from entente.wire.dialect import Head, Inbound, Outbound, StreamReader
 from tests.kit.run import PROPERTY
-from tests.wire.canonical import anthropic_answers, anthropic_requests, streams
+from tests.wire.canonical import ARGUMENTS, anthropic_answers, anthropic_requests, streams
 
 CAPTURES = Path(__file__).parent / "captures"
 HEAD = Head(id="req_1", model="asked", created_s=7)
@@ -109,6 +110,66 @@ def test_blocks_come_one_after_the_other(events: list[Event]) -> None:
                 pass
     assert current is None
     assert opened == list(range(len(opened)))
+
+
+@st.composite
+def _turns(draw: st.DrawFn) -> tuple[list[Event], dict[str, str]]:
+    """Draw calls that take turns, as OpenAI's index lets them; give their arguments, too."""
+    calls = draw(st.lists(ARGUMENTS | st.just(""), min_size=1, max_size=4))
+    left = {at: list(text) for at, text in enumerate(calls)}
+    found: list[Event] = [Started("msg_a", "m"), TextDelta("Now:")]
+    begun = 0
+    while begun < len(calls) or any(left.values()):
+        choices = [at for at in range(begun) if left[at]]
+        if begun < len(calls) and (not choices or draw(st.booleans())):
+            found.append(ToolCallStarted(begun, f"call_{begun}", "f"))
+            begun += 1
+            continue
+        at = draw(st.sampled_from(choices))
+        count = draw(st.integers(1, 9))
+        piece, left[at] = left[at][:count], left[at][count:]
+        found.append(ToolArgumentsDelta(at, "".join(piece)))
+    if draw(st.booleans()):
+        found.append(TextDelta("Done."))
+    return [*found, Ended(Stop.TOOL_CALLS)], {f"call_{at}": a for at, a in enumerate(calls)}
+
+
+@PROPERTY
+@given(_turns())
+def test_calls_that_take_turns_come_one_after_the_other(
+    drawn: tuple[list[Event], dict[str, str]],
+) -> None:
+    """A client reads the arguments of a call where its block ends: they are whole by then."""
+    events, wanted = drawn
+    current: dict[str, Any] = {}
+    got: dict[str, str] = {}
+    for event in _events(_write(*events)):
+        match event["type"]:
+            case "content_block_start":
+                assert not current
+                current = {"index": event["index"], "pieces": "", **event["content_block"]}
+            case "content_block_delta":
+                assert event["index"] == current["index"]
+                current["pieces"] += event["delta"].get("partial_json", "")
+            case "content_block_stop":
+                if current["type"] == "tool_use":
+                    got[current["id"]] = current["pieces"]
+                current = {}
+            case _:
+                pass
+    assert list(got.items()) == list(wanted.items())
+
+
+def test_calls_that_never_end_do_not_wait_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider that begins calls and ends none is not kept in memory for ever."""
+    module = importlib.import_module("entente.wire.anthropic.stream_writer")
+    monkeypatch.setattr(module, "HELD_CHARS_MAX", 20)
+    writer = INBOUND.stream_writer(HEAD)
+    for number in range(4):
+        writer.feed(ToolCallStarted(number, "id", "f"))
+    writer.feed(ToolArgumentsDelta(1, "1234567"))
+    with pytest.raises(UpstreamProtocolError):
+        writer.feed(ToolArgumentsDelta(2, "8"))
 
 
 # ---- the vendor's own streams ----

@@ -1,7 +1,8 @@
 """Streams of messages, written from events. Pure.
 
 Content comes in blocks, one after the other: a new one begins where the kind of content
-changes. The end of the answer, with its reason and its usage, is written at the very end.
+changes. Other dialects let calls take turns; here one waits until that before it is whole.
+The end of the answer, with its reason and its usage, is written at the very end.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from entente.domain.errors import EntenteError, UpstreamClosed
+from entente.domain.errors import EntenteError, UpstreamClosed, UpstreamProtocolError
 from entente.domain.events import (
     Ended,
     Event,
@@ -29,12 +30,18 @@ from entente.domain.events import (
 from entente.domain.usage import NOTHING, Usage
 from entente.wire.anthropic.answers import answer_id, stop_reason, write_usage
 from entente.wire.anthropic_errors import stream_error
+from entente.wire.brackets import Brackets
 from entente.wire.dialect import Head
 
 PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 """Keeps a connection alive, anywhere between two events."""
 BROKEN_OFF: Final = (
     "The provider's answer broke off before its end. What was sent so far is not the whole answer."
+)
+HELD_CHARS_MAX: Final = 16 * 1024 * 1024
+"""Calls that wait with more than this, their names included, break the answer off."""
+_TOO_MUCH: Final = (
+    f"The provider began calls before it ended others, with more than {HELD_CHARS_MAX} characters."
 )
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _DELTA: Final = (
@@ -62,16 +69,19 @@ class MessagesStreamWriter:
     """Writes one answer; see `wire.dialect.StreamWriter`. It has only the first choice."""
 
     __slots__ = (
+        "_arguments",
         "_calls",
         "_ended",
         "_failure",
         "_head",
+        "_held_chars",
         "_index",
         "_open",
         "_refused",
         "_start",
         "_started",
         "_usage",
+        "_waiting",
     )
 
     def __init__(self, head: Head) -> None:
@@ -82,25 +92,37 @@ class MessagesStreamWriter:
         self._index = -1
         self._open = _Kind.NONE
         self._calls: dict[int, int] = {}
+        self._arguments = Brackets()
+        """Of the call that is open."""
+        self._waiting: dict[int, tuple[ToolCallStarted, list[str]]] = {}
+        self._held_chars = 0
         self._ended: Ended | None = None
         self._refused = False
         self._usage: Usage | None = None
         self._failure: Failed | None = None
 
     def feed(self, event: Event) -> bytes:
-        """Take the next event; give what it makes."""
+        """Take the next event; give what it makes.
+
+        Raises UpstreamProtocolError for calls that wait with more than `HELD_CHARS_MAX`.
+        """
         written = b""
         match event:
             case TextDelta(choice=0):
                 written = self._text(event.text)
+            case ToolArgumentsDelta(choice=0) if event.index in self._waiting:
+                self._hold(event.text)
+                self._waiting[event.index][1].append(event.text)
             case ToolArgumentsDelta(choice=0) if event.index in self._calls:
-                delta = b'{"type":"input_json_delta","partial_json":%b}' % _encode(event.text)
-                written = _DELTA % (self._calls[event.index], delta)
+                written = self._argue(event.index, event.text)
+                if self._waiting and self._arguments.closed:
+                    written += self._go_on()
             case ToolCallStarted(choice=0):
-                call = b'{"type":"tool_use","id":%b,"name":%b,"input":{}}'
-                call %= (_encode(event.id), _encode(event.name))
-                written = self._block(_Kind.CALL, call)
-                self._calls[event.index] = self._index
+                if self._open is not _Kind.CALL or self._arguments.closed:
+                    written = self._call(event)
+                else:
+                    self._hold(event.id + event.name)
+                    self._waiting[event.index] = (event, [])
             case ThinkingDelta(choice=0):
                 written = self._thinking(event)
             case RefusalDelta(choice=0):
@@ -141,11 +163,42 @@ class MessagesStreamWriter:
             "usage": write_usage(self._usage or NOTHING),
         }
         written = b"event: message_delta\ndata: %b\n\n" % _encode(delta)
-        return self._begin() + self._close() + written + _STOP
+        return self._begin() + self._go_on(whole=False) + self._close() + written + _STOP
 
     def fail(self, error: EntenteError) -> bytes:
         """Give the error event, behind which nothing comes."""
         return stream_error(error)
+
+    def _call(self, event: ToolCallStarted) -> bytes:
+        """Begin a call."""
+        call = b'{"type":"tool_use","id":%b,"name":%b,"input":{}}'
+        written = self._block(_Kind.CALL, call % (_encode(event.id), _encode(event.name)))
+        self._calls[event.index] = self._index
+        self._arguments = Brackets()
+        return written
+
+    def _argue(self, number: int, text: str) -> bytes:
+        """Write more of a call's arguments."""
+        index = self._calls[number]
+        if index == self._index:
+            self._arguments.feed(text)
+        delta = b'{"type":"input_json_delta","partial_json":%b}' % _encode(text)
+        return _DELTA % (index, delta)
+
+    def _hold(self, text: str) -> None:
+        self._held_chars += len(text) + 1
+        if self._held_chars > HELD_CHARS_MAX:
+            raise UpstreamProtocolError(_TOO_MUCH)
+
+    def _go_on(self, *, whole: bool = True) -> bytes:
+        """Write the calls that wait: `whole` up to the first that is not, or else all."""
+        pieces: list[bytes] = []
+        while self._waiting and not (whole and pieces and not self._arguments.closed):
+            number = next(iter(self._waiting))
+            event, texts = self._waiting.pop(number)
+            pieces.append(self._call(event))
+            pieces += [self._argue(number, text) for text in texts]
+        return b"".join(pieces)
 
     def _text(self, text: str) -> bytes:
         opened = b""
@@ -169,7 +222,10 @@ class MessagesStreamWriter:
 
     def _block(self, kind: _Kind, block: bytes) -> bytes:
         """Begin a block, and end the one before."""
-        before = self._begin() + self._close()
+        before = self._begin()
+        if kind is not _Kind.CALL:
+            before += self._go_on(whole=False)
+        before += self._close()
         self._index += 1
         self._open = kind
         return before + _BEGIN % (self._index, block) + (b"" if self._index else PING)
