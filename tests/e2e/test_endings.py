@@ -309,15 +309,17 @@ def test_compressed_answer_although_we_asked_for_none(
     assert talk(server, ADMIN_KEY, stream=True).status == 502
 
 
-def test_what_follows_the_end_marker_is_bounded(bench: tuple[EntenteServer, UpstreamThread]) -> None:
+def test_what_follows_the_end_marker_is_bounded(
+    bench: tuple[EntenteServer, UpstreamThread],
+) -> None:
     """A provider that goes on behind its end marker is left, and its answer is whole."""
     server, thread = bench
 
     async def play(peer: Peer, _: dict[str, Any]) -> None:
         await peer.send(EVENTS_HEAD)
         await peer.send(ONE + chunk(END))
-        more = chunk(b": more\n\n" * 2048)
-        for _ in range(2048):
+        more = chunk(b": %b\n\n" % (b"more" * 16_384))
+        for _ in range(1024):
             await peer.send(more)
         await asyncio.Event().wait()
 
@@ -351,7 +353,7 @@ def test_a_tier_that_is_no_name_is_not_kept(
 ) -> None:
     """What a provider calls its tier goes into the ledger: a name does, and nothing else."""
     server, thread = bench
-    answer = {
+    answer: dict[str, Any] = {
         **json.loads(completion("hi", prompt_tokens=1, completion_tokens=1)),
         "service_tier": tier,
     }

@@ -26,6 +26,8 @@ ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 ERROR_BYTES_MAX: Final = 1024 * 1024
 AFTER_DONE_S: Final = 1.0
 """A provider that keeps its connection open behind `[DONE]` is left after so long."""
+AFTER_DONE_BYTES_MAX: Final = 64 * 1024
+"""One that sends more behind it is left, too: it waits in memory for the settlement."""
 
 _HTTP_NO_ANSWER: Final = 300
 _BODILESS: Final = frozenset({204, 205, 304})
@@ -167,9 +169,16 @@ async def _relay_stream(
 
 async def _end_of_body(answer: Answer, pass_on: Callable[[bytes], bool]) -> None:
     """Read on behind the end marker, where nothing but the end is still awaited, briefly."""
+    seen_bytes = 0
+
+    def counted(data: bytes) -> bool:
+        nonlocal seen_bytes
+        seen_bytes += len(data)
+        return pass_on(data)
+
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(AFTER_DONE_S):
-            while await answer.pour(pass_on):
+            while seen_bytes <= AFTER_DONE_BYTES_MAX and await answer.pour(counted):
                 pass
 
 
