@@ -179,3 +179,35 @@ def test_a_response_that_has_no_price_any_more_is_recorded() -> None:
         assert len(settled) == 2
 
     run(drill())
+
+
+def test_a_hold_that_comes_back_while_another_is_made() -> None:
+    """One of them is in hand then, and the other is not forgotten."""
+
+    async def drill() -> None:
+        bench = Bench(budget=10 * HOLD_NANO)
+        await bench.ready()
+        await bench.reserve.promise("a")
+        bench.reserve.renew()
+        bench.reserve.release("a")  # before the journal has the other one
+        await turns()
+        assert len(bench.ledger.books.open_holds) == 1
+        await bench.close()
+
+    run(drill())
+
+
+def test_two_wait_for_the_hold_that_is_made() -> None:
+    """The client asks just as the provider begins: who comes second gets the next one."""
+
+    async def drill() -> None:
+        bench = Bench(budget=10 * HOLD_NANO)
+        await bench.ready()
+        bench.reserve.renew()
+        began = asyncio.create_task(bench.reserve.begin("one"))
+        asked = asyncio.create_task(bench.reserve.promise("a"))
+        assert await asyncio.gather(began, asked) == [None, None]
+        assert len(bench.ledger.books.open_holds) == 2
+        await bench.close()
+
+    run(drill())

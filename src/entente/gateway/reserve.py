@@ -162,12 +162,15 @@ class Reserve:
             await self._try()
 
     async def _try(self) -> None:
-        """Wait for one attempt."""
-        self.renew()
-        if self._making is not None:
+        """Wait for an attempt of which somebody else has not taken what was made."""
+        while self._spare is None:
+            self.renew()
+            if self._making is None:
+                message = "The session is closing."
+                raise Overloaded(message)
             await asyncio.shield(self._making)
-        if self._spare is None:
-            raise self._trouble or Overloaded("The session is closing.")
+            if self._spare is None and self._trouble is not None:
+                raise self._trouble
 
     async def _make(self) -> None:
         """Put aside what one response can cost."""
@@ -179,7 +182,10 @@ class Reserve:
             self._trouble = error
         else:
             self._trouble = None
-            self._spare = made
+            if self._spare is None:
+                self._spare = made
+            else:  # a response was refused meanwhile, and its hold is in hand again
+                self._close(_Charge(made), NOTHING, Status.CANCELLED)
         finally:
             self._making = None
 
