@@ -20,6 +20,7 @@ _IPV6_OF_A_PURPOSE: Final = (
     IPv6Network("2001::/23"),  # protocol assignments: Teredo, benchmarks, overlay identifiers
     IPv6Network("2002::/16"),  # 6to4: any IPv4 address, private ones as well, behind a relay
     IPv6Network("3fff::/20"),  # documentation
+    IPv6Network("fec0::/10"),  # a site's own, deprecated and still in use
 )
 """Where Pythons do not agree what is global. Nobody who is to be reached lives there."""
 
