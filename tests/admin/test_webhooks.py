@@ -233,8 +233,8 @@ def test_no_webhook_reaches_what_only_the_server_reaches(
 
 
 def test_a_slow_receiver_does_not_hold_up_others(make: Callable[..., EntenteServer]) -> None:
-    """At most four deliveries of one webhook run at once."""
-    admin = Admin(make())
+    """At most four deliveries of one webhook run at once, however many more of it wait."""
+    admin = Admin(make(prelude=f"{IMPATIENT}queue.LOOKED_AT_MAX = 8\n"))
     gate = threading.Event()
 
     def wait(_: Any) -> int:

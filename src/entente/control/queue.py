@@ -52,12 +52,14 @@ class Queue:
         `busy` says how many of each run now. Raises LedgerUnavailable.
         """
         database, now_ns = self._base.database, self._base.now_ns()
+        full = ["", *(webhook for webhook, count in busy.items() if count >= each_max)]
         rows = database.execute(
-            "SELECT deliveries.id, webhook, event, attempts, deliveries.created_ns, due_ns"
+            "SELECT deliveries.id, webhook, event, attempts, deliveries.created_ns, due_ns"  # noqa: S608
             " FROM deliveries JOIN webhooks ON webhooks.id = webhook"
             " WHERE state = 'pending' AND due_ns <= ? AND disabled_ns IS NULL"
+            f" AND webhook NOT IN ({','.join('?' * len(full))})"
             " ORDER BY due_ns, deliveries.id LIMIT ?",
-            (now_ns, LOOKED_AT_MAX),
+            (now_ns, *full, LOOKED_AT_MAX),
         ).fetchall()
         running, taken = dict(busy), list[Due]()
         for delivery, webhook, event, attempts, created_ns, due_ns in rows:
