@@ -282,6 +282,24 @@ def test_what_is_wrong_is_named(admin: Admin, path: str, body: Any, param: str, 
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "words"),
+    [
+        ("/rules", {"level": "projct", **ONE}, "organization, project, model, tag, user,"),
+        ("/rules", {"level": "organization", **ONE, "window": "fortnight"}, "minute, hour, day,"),
+        ("/keys", {"role": "king"}, "admin, member."),
+        ("/webhooks", {"url": "https://a.b/", "events": ["no"]}, "budget.threshold_reached,"),
+    ],
+)
+def test_a_word_that_is_none_is_answered_with_those_that_are(
+    admin: Admin, path: str, body: Any, words: str
+) -> None:
+    """Nobody has to look for them elsewhere."""
+    got = admin.ask("POST", path, body)
+    assert got.status == 400
+    assert f"There are {words}" in got.error["message"]
+
+
+@pytest.mark.parametrize(
     ("query", "param"),
     [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("from=2", "from"),
      ("limit=1&limit=2", "limit"), ("revoked=perhaps", "revoked"), (f"after={'x' * 257}", "after")],
