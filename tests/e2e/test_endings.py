@@ -315,7 +315,7 @@ def test_what_follows_the_end_marker_is_bounded(
     """A provider that goes on behind its end marker is left, and its answer is whole."""
     server, thread = bench
 
-    async def play(peer: Peer, _: dict[str, Any]) -> None:
+    async def play(peer: Peer, __: dict[str, Any]) -> None:
         await peer.send(EVENTS_HEAD)
         await peer.send(ONE + chunk(END))
         more = chunk(b": %b\n\n" % (b"more" * 16_384))

@@ -33,6 +33,8 @@ from entente.domain.inference import (
     ChatAnswer,
     ChatRequest,
     Stop,
+    Text,
+    Thinking,
     TokenLogprob,
 )
 from entente.domain.usage import Usage
@@ -276,6 +278,15 @@ def _deltas(*deltas: object, reason: str = "stop") -> bytes:
         ),
         ([{"content": None}, {"content": ""}, {}], []),
         (
+            [
+                {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}]},
+                {"content": [{"type": "thinking", "thinking": "b"}, {"type": "text", "text": "c"}]},
+                {"content": [{"type": "reference", "reference_ids": [1]}]},
+                {"content": "d"},
+            ],
+            [ThinkingDelta("a"), ThinkingDelta("b"), TextDelta("c"), TextDelta("d")],
+        ),
+        (
             [{"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}],
             [ToolCallStarted(0, "call_chatcmpl1_0_0", "f"), ToolArgumentsDelta(0, "{}")],
         ),
@@ -305,6 +316,16 @@ def test_variants_of_other_servers(deltas: list[object], expected: list[Event]) 
     called = any(isinstance(event, ToolCallStarted) for event in expected)
     ended = Ended(Stop.TOOL_CALLS if called else Stop.END)
     assert found == [Started("chatcmpl-1", ""), *expected, ended]
+
+
+def test_content_that_is_a_list() -> None:
+    """A model of Mistral's that thinks tells its thought as a piece of its content."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    message = {"role": "assistant", "content": [thought, {"type": "text", "text": "4"}]}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    answer = OUTBOUND.read_answer(json.dumps({"id": "c", "choices": [choice]}).encode())
+    assert answer is not None
+    assert answer.choices[0].parts == (Thinking("Hm."), Text("4"))
 
 
 @pytest.mark.parametrize(

@@ -66,14 +66,40 @@ class CallForm(msgspec.Struct):
     function: CalledForm | None = None
 
 
-class MessageForm(msgspec.Struct):
-    """What the model said, or a piece of it. Thoughts have either of two names."""
+class _ThoughtForm(msgspec.Struct):
+    text: str | None = None
 
-    content: str | None = None
+
+class PieceForm(msgspec.Struct):
+    """A piece of content that comes as a list, as Mistral's models that think give it."""
+
+    text: str | None = None
+    thinking: list[_ThoughtForm] | str | None = None
+
+
+class MessageForm(msgspec.Struct):
+    """What the model said, or a piece of it. Thoughts have either of two names, or are pieces."""
+
+    content: str | list[PieceForm] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[CallForm] | None = None
+
+    def said(self) -> Iterable[Text | Thinking]:
+        """Give its text and the thoughts within it, in their order."""
+        if isinstance(self.content, str):
+            if self.content:
+                yield Text(self.content)
+            return
+        for piece in self.content or ():
+            thought = piece.thinking or ()
+            if not isinstance(thought, str):
+                thought = "".join(part.text or "" for part in thought)
+            if thought:
+                yield Thinking(thought)
+            if piece.text:
+                yield Text(piece.text)
 
 
 class _ChoiceForm(msgspec.Struct):
@@ -166,8 +192,7 @@ def _choice(form: _ChoiceForm, at: int, answer_id: str) -> Choice:
 def _parts(message: MessageForm, answer_id: str, choice: int) -> Iterable[Part]:
     if thought := message.reasoning_content or message.reasoning:
         yield Thinking(thought)
-    if message.content:
-        yield Text(message.content)
+    yield from message.said()
     if message.refusal:
         yield Refusal(message.refusal)
     for at, call in enumerate(message.tool_calls or ()):

@@ -21,6 +21,7 @@ from entente.domain.events import (
     ToolCallStarted,
     Used,
 )
+from entente.domain.inference import Text
 from entente.wire.openai import WireUsage, read_tier
 from entente.wire.openai_chat.answers import (
     CalledForm,
@@ -117,7 +118,7 @@ class ChatStreamReader(EventReader):
         delta = form.delta
         if delta is not None:
             if delta.content:
-                found.append(TextDelta(delta.content, index))
+                _read_content(delta, index, found)
             thought = delta.reasoning_content or delta.reasoning
             if thought:
                 found.append(ThinkingDelta(thought, None, index))
@@ -175,6 +176,17 @@ def _read_chunk(data: bytes) -> _Unmetered | None:
         return _unmetered_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _read_content(delta: MessageForm, choice: int, found: list[Event]) -> None:
+    if isinstance(delta.content, str):
+        found.append(TextDelta(delta.content, choice))
+        return
+    for piece in delta.said():
+        if isinstance(piece, Text):
+            found.append(TextDelta(piece.text, choice))
+        else:
+            found.append(ThinkingDelta(piece.text, None, choice))
 
 
 def _read_logprobs(form: LogprobsForm, choice: int, found: list[Event]) -> None:
