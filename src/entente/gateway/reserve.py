@@ -163,14 +163,19 @@ class Reserve:
 
     async def _try(self) -> None:
         """Wait for an attempt of which somebody else has not taken what was made."""
-        while self._spare is None:
+        while not self._in_hand:
             self.renew()
             if self._making is None:
                 message = "The session is closing."
                 raise Overloaded(message)
             await asyncio.shield(self._making)
-            if self._spare is None and self._trouble is not None:
+            if self._trouble is not None and not self._in_hand:
                 raise self._trouble
+
+    @property
+    def _in_hand(self) -> bool:
+        """Whether there is a hold for the next response."""
+        return self._spare is not None
 
     async def _make(self) -> None:
         """Put aside what one response can cost."""
