@@ -166,6 +166,43 @@ def test_an_orderly_stop_runs_nothing_twice(tmp_path: Path) -> None:
     run(drill())
 
 
+def test_what_waits_to_be_asked_again_is_left_to_the_next_server(tmp_path: Path) -> None:
+    """Stopped however often meanwhile: it was refused for a while only, and used nothing."""
+    refusing = True
+
+    async def busy(peer: Peer, request: dict[str, Any]) -> None:
+        if refusing:
+            await peer.send(b"HTTP/1.1 429 Busy\r\nRetry-After: 60\r\nContent-Length: 2\r\n\r\n{}")
+        else:
+            await _answer(peer, request, pause_s=0)
+
+    async def drill() -> None:
+        nonlocal refusing
+        async with Upstream(busy) as upstream:
+            text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
+            text += f"[batches]\nrequests_max = {LINES}\n"
+            server = EntenteServer(tmp_path, text)
+            with server:
+                key = await asyncio.to_thread(server.make_key)
+                id = await asyncio.to_thread(_begin, server, key)
+                for time in (1, 2, 3):
+                    await until(lambda: min(_asked(upstream).values(), default=0) >= time)  # noqa: B023
+                    assert await asyncio.to_thread(server.stop) == 0
+                    refusing = time < 3
+                    await asyncio.to_thread(server.start)
+                batch = await asyncio.to_thread(_finished, server, key, id)
+                assert batch["request_counts"]["failed"] == 0
+                results = await asyncio.to_thread(_results, server, key, batch)
+                assert not any("attempts" in one for one in results)
+                assert sorted(one["custom_id"] for one in results) == sorted(
+                    f"id-{n}" for n in range(LINES)
+                )
+                server.verify_at_rest()
+                assert await asyncio.to_thread(server.stop) == 0
+
+    run(drill())
+
+
 def test_a_line_is_not_begun_a_third_time(tmp_path: Path) -> None:
     """Killed twice while the same request runs, it fails and says why; the ledger has both."""
 

@@ -90,6 +90,11 @@ class Book:
         """Note that a line is begun, for the first or the second time."""
         await self._add(Item(f"s{number}.{time}", b""))
 
+    async def leave(self, number: int, time: int) -> None:
+        """Take back that a line is begun: it was refused for a while, and used nothing."""
+        name = f"s{number}.{time}"
+        await self._objects.delete_item(self.who, self.batch.kind, self.batch.id, name)
+
     async def end(self, number: int, result: Result) -> None:
         """Note what became of a line."""
         await self._add(Item(f"r{number}", msgspec.msgpack.encode(result)))

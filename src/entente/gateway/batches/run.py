@@ -56,6 +56,10 @@ class Shop(NamedTuple):
     line_bytes_max: int
 
 
+class _Left(Exception):
+    """A line that waits to be asked again is left to the next server."""
+
+
 class Run:
     """A batch that is being run."""
 
@@ -253,6 +257,10 @@ class Run:
                 result = await self._shop.asking.ask(
                     batch, key, line, lambda seconds: slot.without(self._pause(seconds))
                 )
+            except _Left:
+                self._pending.appendleft(number)
+                await self.book.leave(number, times)
+                return
             finally:
                 self.running -= 1
             result = msgspec.structs.replace(result, times=times)
@@ -260,12 +268,17 @@ class Run:
         self._count(result.ending)
 
     async def _pause(self, seconds: float) -> bool:
-        """Wait before a line is asked again; False if there is no time for that."""
+        """Wait before a line is asked again; False if there is no time for that.
+
+        Raises _Left if the server stops: then the next one asks again.
+        """
         if self.now_s() + seconds >= self.book.batch.expires_s:
             return False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._halt.wait()
+        if self._stopping:
+            raise _Left
         return not self._halt.is_set()
 
     def _count(self, ending: Ending) -> None:
