@@ -149,6 +149,8 @@ def test_lists_have_pages_purposes_and_orders(client: openai.OpenAI) -> None:
     assert [one.id for one in client.files.list(purpose="vision", limit=2)] == ids[::-1]
     page = client.files.list(after=ids[2], limit=1)
     assert (page.data[0].id, page.has_more) == (ids[1], True)
+    back = client.files.list(limit=2, extra_query={"before": ids[0]})
+    assert ([one.id for one in back.data], back.has_more) == ([ids[2], ids[1]], True)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,9 @@ def test_pages_of_input_items(server: EntenteServer, key: Key) -> None:
     rest = server.get(f"{path}?limit=9&after={page['last_id']}", key=key.secret).json
     assert [item["content"][0]["text"] for item in rest["data"]] == ["2", "1", "0"]
     assert not rest["has_more"]
+    back = server.get(f"{path}?limit=2&before={rest['last_id']}", key=key.secret).json
+    assert [item["content"][0]["text"] for item in back["data"]] == ["2", "1"]
+    assert back["has_more"]
     for query in ("limit=101", "limit=0", "order=x", "include=nothing", "after=x"):
         status = server.get(f"{path}?{query}", key=key.secret).status
         assert status == (200 if query.startswith("after") else 400)

@@ -130,13 +130,15 @@ class Files:
     ) -> tuple[list[StoredObject], bool]:
         """Gather so many files; a page of the store has fewer than one of this list."""
         found: list[StoredObject] = []
+        is_backwards = wanted.before is not None and wanted.after is None
         while True:
             page = await self._objects.page(who, FILE, wanted)
-            found += page.found
+            found = [*page.found, *found] if is_backwards else [*found, *page.found]
             if not page.has_more or len(found) >= limit:
                 return found, page.has_more
+            mark = {"before": found[0].id} if is_backwards else {"after": found[-1].id}
             left = min(limit - len(found), PAGE)
-            wanted = msgspec.structs.replace(wanted, limit=left, after=found[-1].id)
+            wanted = msgspec.structs.replace(wanted, limit=left, **mark)
 
     async def _get(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """GET /v1/files/{id}."""

@@ -274,7 +274,9 @@ def _page(items: list[tuple[str, bytes]], asked: Wanted) -> tuple[list[tuple[str
     if asked.before is not None:
         end = at.get(asked.before, 0)
     cut = listed[start:end]
-    return cut[: asked.limit], len(cut) > asked.limit
+    is_backwards = asked.before is not None and asked.after is None
+    found = cut[-asked.limit :] if is_backwards else cut[: asked.limit]
+    return found, len(cut) > asked.limit
 
 
 def check_include(fields: Fields) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from entente.db import transaction
-from entente.objects.model import Item, Lineage, Link, Order, Page, StoredObject, Wanted
+from entente.objects.model import Item, Lineage, Link, Order, Page, StoredObject, T, Wanted
 
 _COLUMNS: Final = (
     "id, kind, project, key, created_ns, model, state, metadata, expires_ns, revision, parent, "
@@ -132,7 +132,7 @@ class Table:
         rows = self._connection.execute(
             f"{_SELECT} WHERE {' AND '.join(where)}{rest}", (*values, *more)
         ).fetchall()
-        return Page(tuple(map(_object, rows[: wanted.limit])), len(rows) > wanted.limit)
+        return _page(list(map(_object, rows)), wanted)
 
     def append(self, ref: Ref, items: Sequence[Item], items_max: int | None) -> bool:
         """Add items behind an object's others; False if there is no such object, or no room."""
@@ -194,7 +194,7 @@ class Table:
             f" WHERE o.id = ? AND o.kind = ? AND o.project = ?{rest}",
             (*ref, *more),
         ).fetchall()
-        return Page(tuple(Item(*row) for row in rows[: wanted.limit]), len(rows) > wanted.limit)
+        return _page([Item(*row) for row in rows], wanted)
 
     def item(self, ref: Ref, item_id: str) -> Item | None:
         """Give one item."""
@@ -279,15 +279,29 @@ class Table:
 def _cut(
     wanted: Wanted, column: str, mark: str, scope: Sequence[object]
 ) -> tuple[str, list[object]]:
-    """Write the end of a statement that gives one page, and one more to see if there is more."""
+    """Write the end of a statement that gives one page, and one more to see if there is more.
+
+    A page before an object is the one next to it, so it is read backwards from there.
+    """
     ascending = wanted.order is Order.ASC
     text, values = "", list[object]()
     for limit, later in ((wanted.after, ascending), (wanted.before, not ascending)):
         if limit is not None:
             text += f" AND {column} {'>' if later else '<'} {mark}"
             values += [limit, *scope]
-    text += f" ORDER BY {column} {'ASC' if ascending else 'DESC'} LIMIT ?"
+    read_ascending = ascending is not _is_backwards(wanted)
+    text += f" ORDER BY {column} {'ASC' if read_ascending else 'DESC'} LIMIT ?"
     return text, [*values, wanted.limit + 1]
+
+
+def _is_backwards(wanted: Wanted) -> bool:
+    return wanted.before is not None and wanted.after is None
+
+
+def _page(rows: list[T], wanted: Wanted) -> Page[T]:
+    """Make a page of what `_cut` has found, in the order of the list."""
+    found = rows[: wanted.limit]
+    return Page(tuple(found[::-1] if _is_backwards(wanted) else found), len(rows) > wanted.limit)
 
 
 def _object(row: tuple[object, ...]) -> StoredObject:
