@@ -273,6 +273,30 @@ def test_cancelled_batches_keep_what_was_done(tmp_path: Path) -> None:
         server.verify_at_rest()
 
 
+def test_a_batch_is_cancelled_before_its_input_was_looked_at(tmp_path: Path) -> None:
+    """It ends as cancelled, whether its lines are requests or not."""
+    write_config(tmp_path)
+    prelude = "import entente.gateway.batches.run as r\nr.CANCEL_S = 0.05\n"
+    prelude += "import entente.gateway.batches.executor as e\ne.ACTIVE_MAX = 1\n"
+    with EntenteServer(tmp_path, CONFIG, prelude=prelude) as server:
+        key = server.make_key()
+        with client_of(server, key) as client:
+            first = begin(client, jsonl(line("a", "never ends")))
+            wait_until(lambda: len(_holds(server, key)) == 1, "the first to run")
+            wrong = begin(client, b"{\n" + jsonl(line("a"), line("a")))
+            right = begin(client, jsonl(line("a"), line("b")))
+            for one in (wrong, right, first):
+                assert client.batches.cancel(one.id).status == "cancelling"
+            for one, lines in ((first, ["a"]), (wrong, []), (right, ["a", "b"])):
+                batch = ended(client, one.id)
+                assert batch.status == "cancelled"
+                rest = read(client, batch.error_file_id)
+                assert [each["custom_id"] for each in rest] == lines
+        assert server.stop() == 0
+        assert server.err_log.read_text() == ""
+        server.verify_at_rest()
+
+
 def test_strict_servers_are_strict_in_batches(tmp_path: Path) -> None:
     """A parameter that the vendor does not know fails its request."""
     write_config(tmp_path)

@@ -27,6 +27,10 @@ class Lines:
         """Count the lines."""
         return len(self._offsets)
 
+    def drop(self) -> None:
+        """Have none of them."""
+        del self._offsets[:], self._lengths[:]
+
     async def find(self, look: Look) -> None:
         """Go through the file once, and note where the lines are.
 

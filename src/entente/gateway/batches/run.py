@@ -134,9 +134,9 @@ class Run:
     # ---- the input ----
 
     async def _index(self) -> None:
-        """Find the lines; of a batch that is new, look at them as well."""
+        """Find the lines; look at them as well where that was not done to its end."""
         batch = self.book.batch
-        inspects = batch.kind == BATCH and batch.state is State.VALIDATING
+        inspects = batch.kind == BATCH and batch.in_progress_s is None
         inspection = openai_batches.Inspection(batch)
 
         def look(line: bytes, number: int) -> bool:
@@ -156,7 +156,7 @@ class Run:
         self._progress = await self.book.progress()
 
     async def _judge(self, inspection: openai_batches.Inspection) -> None:
-        """End a batch whose input is wrong."""
+        """End a batch whose input is wrong. One that was cancelled meanwhile has no lines then."""
         faults = inspection.faults
         if not faults and not self._shop.may_use(self.book.key, inspection.model):
             faults.append(openai_batches.no_model(inspection.model))
@@ -175,7 +175,8 @@ class Run:
             return msgspec.structs.replace(batch, model=inspection.model)
 
         if faults:
-            await self.book.change(fail, searched=CLOSING)
+            if not await self.book.change(fail, searched=CLOSING):
+                self._lines.drop()
         else:
             await self.book.change(name)
 
