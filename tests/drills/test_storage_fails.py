@@ -18,7 +18,7 @@ from entente.db import connect
 from entente.objects import OBJECTS_NAME
 from tests.support.contract import defects_of
 from tests.support.disk import CannotMount, fill, small_disk
-from tests.support.server import EntenteServer, Key, wait_until
+from tests.support.server import ADMIN_KEY, EntenteServer, Key, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,12 +72,12 @@ def broken(server: EntenteServer) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def begun(server: EntenteServer, key: Key, path: str) -> Iterator[tuple[Any, bytes]]:
+def begun(server: EntenteServer, key: Key, path: str, **more: Any) -> Iterator[tuple[Any, bytes]]:
     """Begin a stream; give the rest of the answer, to be read, and what has come."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     headers = {"authorization": f"Bearer {key.secret}", "content-type": "application/json"}
     with contextlib.closing(connection):
-        body = json.dumps({**ASKED[path], "stream": True})
+        body = json.dumps({**ASKED[path], "stream": True, **more})
         connection.request("POST", path, body, headers)
         answer = connection.getresponse()
         assert answer.status == 200
@@ -126,6 +126,31 @@ def test_at_the_end_of_a_whole_answer(tmp_path: Path, path: str) -> None:
         for entry in server.settlements(key):
             assert entry.cost_nano in (0, 7 * 1_000 + WORDS * 2_000)
         assert server.stop() == 0
+        server.verify_at_rest()
+
+
+def test_at_the_end_of_a_response_in_the_background(tmp_path: Path) -> None:
+    """It is fetched from memory meanwhile, and written when that is possible again."""
+
+    def running() -> str:
+        text = server.get("/metrics", key=ADMIN_KEY).body.decode()
+        return text.partition("\nentente_background_responses ")[2].split()[0]
+
+    def status() -> str:
+        return str(server.get(f"/v1/responses/{id}", key=key.secret).json["status"])
+
+    with serve(tmp_path) as server:
+        key = server.make_key()
+        with begun(server, key, "/v1/responses", background=True) as (answer, _), broken(server):
+            id = json.loads(answer.readline().removeprefix(b"data: "))["response"]["id"]
+            assert b"response.completed" in answer.read()
+            assert status() == "completed"
+            wait_until(lambda: b"stays in memory" in server.err_log.read_bytes(), "the trouble")
+            assert running() == "1.0"
+        wait_until(lambda: running() == "0.0", "it to be written")
+        server.kill()
+        server.start()
+        assert status() == "completed"
         server.verify_at_rest()
 
 

@@ -116,9 +116,9 @@ def test_lists_and_the_beta_paths(batching: EntenteServer, owner: Key) -> None:
         assert [one.id for one in client.messages.batches.list(limit=2)] == made[::-1]
         page = client.beta.messages.batches.list(before_id=made[0], limit=2)
         assert {one.id for one in page.data} == {made[1], made[2]}
-        page = client.messages.batches.list(before_id=made[0], limit=1)
-        assert ([one.id for one in page.data], page.has_more) == ([made[1]], True)
-        assert [one.id for one in page] == made[1:]
+        near = client.messages.batches.list(before_id=made[0], limit=1)
+        assert ([one.id for one in near.data], near.has_more) == ([made[1]], True)
+        assert [one.id for one in near] == made[1:]
         for id in made:
             ended(client, id)
         (result,) = client.beta.messages.batches.results(made[0])

@@ -8,6 +8,7 @@ died, is a failed response that says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Final
@@ -32,6 +33,8 @@ RUNS_MAX: Final = 1024
 """Responses in the making at once."""
 KEY_RUNS_MAX: Final = 256
 """Those of one key, so that none can hold up all others."""
+STORAGE_RETRY_S: Final = 1.0
+"""How long a response that cannot be written stays in memory before it is tried again."""
 RETRY_MS: Final = 5_000
 """When a key that has too many may try again."""
 EVENTS_KIND: Final = "response.events"
@@ -78,6 +81,8 @@ class Background:
         self._drain_s = drain_s
         self._shelf = shelf
         self._making: dict[str, _Making] = {}
+        self._late: set[asyncio.Task[None]] = set()
+        """What keeps a response that could not be written when it ended."""
 
     @property
     def running(self) -> int:
@@ -165,13 +170,16 @@ class Background:
         """Let what runs come to its end within a time; then it ends as failed."""
         if not self._making:
             return
-        await asyncio.wait([m.ending or m.serving for m in self._making.values()], timeout=within_s)
+        running = [made.ending or made.serving for made in self._making.values()]
+        await asyncio.wait([*running, *self._late], timeout=within_s)
         late = list(self._making.values())
         for made in late:
             made.run.reason = Overloaded(_STOPPED)
             made.serving.cancel()
         if late:
             await asyncio.wait([made.ending or made.serving for made in late])
+        for task in self._late:
+            task.cancel()
 
     async def recover(self, *, of_all: bool) -> None:
         """Fail what a server that died was making, or only the worker before this one.
@@ -208,10 +216,21 @@ class Background:
         try:
             await self._keep(run, kind)
         except StorageUnavailable as fault:
-            _log.warning("response %s stays in memory: %s", run.entry.id, fault.message)
+            _log.warning("response %s stays in memory for now: %s", run.entry.id, fault.message)
+            task = asyncio.get_running_loop().create_task(self._keep_late(run, kind))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
         else:
             del self._making[run.entry.id]
         run.close(kind)
+
+    async def _keep_late(self, run: Run, kind: str) -> None:
+        """Write what became of a run, as soon as that is possible."""
+        while run.entry.id in self._making:
+            await asyncio.sleep(STORAGE_RETRY_S)
+            with contextlib.suppress(StorageUnavailable):
+                await self._keep(run, kind)
+                del self._making[run.entry.id]
 
     async def _keep(self, run: Run, kind: str) -> None:
         """Write what became of it. One that was deleted meanwhile stays deleted."""
