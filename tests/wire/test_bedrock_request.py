@@ -78,6 +78,21 @@ def lost_of(*parts: Part, role: Role = Role.USER, model: str = CLAUDE_NEW) -> tu
     return written(HELLO, Message(role, parts), HELLO, model=model)[1]
 
 
+def test_no_two_documents_have_the_same_name() -> None:
+    """AWS refuses them, wherever they stand, and does not tell capitals from small letters."""
+    pdf = Inline("application/pdf", PNG)
+    names = [None, None, "a 2", "a.", "A", "a", "x" * 300, "x" * 200]
+    said = [Document(pdf, name) for name in names]
+    result = Message(Role.TOOL, (ToolResult("c", (Document(pdf),)),))
+    call = Message(Role.ASSISTANT, (ToolCall("c", "f", "{}"),))
+    body, _ = written(Message(Role.USER, tuple(said)), call, result)
+    first, _, last = (message["content"] for message in body["messages"])
+    assert [block["document"]["name"] for block in first] == [
+        *("document", "document 2", "a 2", "a", "A 3", "a 4", "x" * 200, "x" * 198 + " 2")
+    ]
+    assert last[0]["toolResult"]["content"][0]["document"]["name"] == "document 3"
+
+
 def test_the_oracle_sees() -> None:
     """It finds what is missing, unknown, or two things at once."""
     for body in (

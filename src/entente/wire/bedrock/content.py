@@ -83,12 +83,17 @@ def cache_point(mark: CacheMark) -> Block:
 class ContentWriter:
     """Writes the blocks of one request, and notes what they cannot say."""
 
-    __slots__ = ("_family", "_losses")
+    __slots__ = ("_family", "_losses", "_names")
 
     def __init__(self, family: Family, losses: Losses) -> None:
         """Write for models of `family`."""
         self._family = family
         self._losses = losses
+        self._names: dict[str, int] = {}
+        """Of the documents so far, in small letters, with the last number that each was given.
+
+        No two of a request may have the same name.
+        """
 
     def turn(self, turn: Turn) -> list[Block]:
         """Write what one side says."""
@@ -178,12 +183,25 @@ class ContentWriter:
             self._losses.note(Feature.DOCUMENTS, "messages[].content[].file")
         if source is None or kind is None:
             return None
-        document: Block = {"format": kind, "name": _name(part.name), "source": source}
+        document: Block = {"format": kind, "name": self._name(part.name), "source": source}
         if part.context is not None:
             document["context"] = part.context
         if part.citations:
             document["citations"] = {"enabled": True}
         return {"document": document}
+
+    def _name(self, given: str | None) -> str:
+        """Give a document's name in the letters that Converse allows, with a number if taken."""
+        plain = _SPACES.sub(" ", _NOT_IN_NAMES.sub(" ", given or "")).strip()
+        name = plain = plain[:NAME_CHARS_MAX].rstrip() or "document"
+        number = self._names.get(plain.lower(), 1)
+        while name.lower() in self._names:
+            number += 1
+            suffix = f" {number}"
+            name = plain[: NAME_CHARS_MAX - len(suffix)].rstrip() + suffix
+        self._names[plain.lower()] = number
+        self._names.setdefault(name.lower(), 1)
+        return name
 
     def _source(self, source: Source, remote: Feature) -> Block | None:
         """Write where content comes from; None where Converse cannot fetch it."""
@@ -216,9 +234,3 @@ def _format(source: Source, formats: Mapping[str, str]) -> str | None:
         case StoredFile():
             return None
     assert_never(source)
-
-
-def _name(name: str | None) -> str:
-    """Give a document's name in the letters that Converse allows."""
-    plain = _SPACES.sub(" ", _NOT_IN_NAMES.sub(" ", name or "")).strip()
-    return plain[:NAME_CHARS_MAX] or "document"
