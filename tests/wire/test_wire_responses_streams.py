@@ -29,7 +29,7 @@ from entente.domain.events import (
     ToolCallStarted,
     Used,
 )
-from entente.domain.inference import (
+from entente.domain.inference import (, TokenLogprob
     STATUSES,
     Stop,
 )
@@ -261,6 +261,27 @@ def test_an_endless_answer_is_broken_off(monkeypatch: pytest.MonkeyPatch) -> Non
     writer.feed(TextDelta("12345"))
     with pytest.raises(UpstreamProtocolError):
         writer.feed(TextDelta("6"))
+
+
+def test_calls_without_an_end_are_broken_off() -> None:
+    """Each new call looks for others that are whole: that takes no time that grows with them."""
+    module = importlib.import_module("entente.wire.openai_responses.stream_writer")
+    writer = INBOUND.stream_writer(HEAD)
+    for number in range(1024):
+        writer.feed(ToolCallStarted(number, "c", "f"))
+        writer.feed(ToolArgumentsDelta(number, '{"a":"}\\"'))
+    with pytest.raises(UpstreamProtocolError, match=str(module.CALLS_OPEN_MAX)):
+        writer.feed(ToolCallStarted(1024, "c", "f"))
+
+
+def test_names_and_probabilities_are_of_what_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are kept, too."""
+    module = importlib.import_module("entente.wire.openai_responses.stream_writer")
+    monkeypatch.setattr(module, "OUTPUT_CHARS_MAX", 5)
+    with pytest.raises(UpstreamProtocolError):
+        INBOUND.stream_writer(HEAD).feed(ToolCallStarted(0, "call", "fg"))
+    with pytest.raises(UpstreamProtocolError):
+        INBOUND.stream_writer(HEAD).feed(LogprobsDelta((TokenLogprob("123456", -1.0),)))
 
 
 # ---- variants of other servers ----

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from entente.domain.inference import RedactedThinking, Thinking, TokenLogprob
+from entente.wire.brackets import Brackets
 from entente.wire.openai_responses import thoughts
 from entente.wire.openai_responses.answer_writer import (
     call_item,
@@ -178,18 +179,19 @@ class OpenThought(_OpenItem):
 class OpenCall(_OpenItem):
     """The model calls a function."""
 
-    __slots__ = ("_call_id", "_name")
+    __slots__ = ("_brackets", "_call_id", "_name")
 
     def __init__(self, events: Events, item_id: str, index: int, call_id: str, name: str) -> None:
         """Start before the arguments."""
         super().__init__(events, item_id, index)
+        self._brackets = Brackets()
         self._call_id = call_id
         self._name = name
 
     @property
-    def arguments(self) -> str:
-        """What has come of the arguments so far."""
-        return "".join(self._pieces)
+    def is_whole(self) -> bool:
+        """Whether its arguments have come to their end."""
+        return self._brackets.closed
 
     def open(self) -> bytes:
         """Begin the item."""
@@ -198,12 +200,13 @@ class OpenCall(_OpenItem):
     def text(self, text: str) -> bytes:
         """Write more of the arguments."""
         self._pieces.append(text)
+        self._brackets.feed(text)
         members = b'%b,"delta":%b' % (self._place, _encode(text))
         return self._events.write(b"response.function_call_arguments.delta", members)
 
     def close(self, status: str) -> bytes:
         """End the item."""
-        arguments = self.arguments
+        arguments = "".join(self._pieces)
         name = _encode(self._name)
         members = b'%b,"name":%b,"arguments":%b' % (self._place, name, _encode(arguments))
         ended = self._events.write(b"response.function_call_arguments.done", members)

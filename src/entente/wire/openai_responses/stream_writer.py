@@ -38,11 +38,13 @@ from entente.wire.openai_responses.answer_writer import (
     write_usage,
 )
 from entente.wire.openai_responses.stream_items import Events, OpenCall, OpenMessage, OpenThought
-from entente.wire.turns import json_object
 
 OUTPUT_CHARS_MAX: Final = 64 * 1024 * 1024
 """An answer with more text than this is broken off."""
 _TOO_LONG: Final = f"The provider's answer has more than {OUTPUT_CHARS_MAX} characters."
+CALLS_OPEN_MAX: Final = 1024
+"""An answer that begins more calls before it ends others is broken off."""
+_TOO_MANY: Final = f"The provider's answer has more than {CALLS_OPEN_MAX} calls without an end."
 _IN_PROGRESS: Final = "in_progress"
 
 _encode = msgspec.json.Encoder().encode
@@ -88,7 +90,8 @@ class ResponsesStreamWriter:
     def feed(self, event: Event) -> bytes:
         """Take the next event; give what it makes.
 
-        Raises UpstreamProtocolError for an answer of more than `OUTPUT_CHARS_MAX`.
+        Raises UpstreamProtocolError for an answer of more than `OUTPUT_CHARS_MAX`, or of more
+        open calls than `CALLS_OPEN_MAX`.
         """
         written = b""
         match event:
@@ -124,6 +127,8 @@ class ResponsesStreamWriter:
         """Keep what is written later. Further choices have no place here."""
         match event:
             case LogprobsDelta(choice=0, refusal=False):
+                for token in event.tokens:
+                    self._count(token.token)
                 self._tokens += event.tokens
             case Ended(choice=0):
                 self._ended = event
@@ -222,6 +227,9 @@ class ResponsesStreamWriter:
         """Begin a call. Calls may take turns: one before ends only if its arguments are whole."""
         before = self._begin() + self._close_thought() + self._close_message("completed")
         before += self._close_calls()
+        self._count(event.id + event.name)
+        if len(self._calls) >= CALLS_OPEN_MAX:
+            raise UpstreamProtocolError(_TOO_MANY)
         index = self._place()
         item_id = self._frame.item_id("fc", index)
         call = OpenCall(self._events, item_id, index, event.id, event.name)
@@ -260,7 +268,7 @@ class ResponsesStreamWriter:
         """End the open calls; without a status, only those whose arguments are whole."""
         written = b""
         for number, call in list(self._calls.items()):
-            if status is None and json_object(call.arguments) is None:
+            if status is None and not call.is_whole:
                 continue
             del self._calls[number]
             written += call.close(status or "completed")
