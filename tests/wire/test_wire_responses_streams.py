@@ -29,9 +29,10 @@ from entente.domain.events import (
     ToolCallStarted,
     Used,
 )
-from entente.domain.inference import (, TokenLogprob
+from entente.domain.inference import (
     STATUSES,
     Stop,
+    TokenLogprob,
 )
 from entente.domain.usage import Usage
 from entente.wire import openai_responses
