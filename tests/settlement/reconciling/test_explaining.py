@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,6 +70,22 @@ def test_pictures_are_not_held_against_tokens() -> None:
     for charged, found in (([cost(0.53)], {}), ([cost(0.54)], {"unexplained": "-1/100"}), ([], {})):
         report = compared(pages(bucket(said, *charged)), requests)
         assert parts(report) == found
+
+
+@pytest.mark.parametrize("amount", [None, "0.5"])
+def test_what_only_we_measure_is_not_held_against_an_export(amount: str | None) -> None:
+    """A list of requests has tokens alone: none for speech, and no picture beside them."""
+    usages = (Usage(characters=11), Usage(input=100_000, images=1))
+    requests = [settled(number, usage) for number, usage in enumerate(usages)]
+    for usage, request in zip(usages, requests, strict=True):
+        said = {"id": request[1].upstream_id, "time": "2026-07-26T01:00:00Z", "model": "big-1"}
+        counts = {"input_tokens": usage.input, "output_tokens": 0}
+        owed = {} if amount is None else {"cost": amount if usage.input else "0"}
+        closed = msgspec.structs.replace(request[1], cost_nano=500_000_000 if usage.input else 0)
+        report = compared(json.dumps(said | counts | owed), [(request[0], closed)])
+        assert report.ours.nano == closed.cost_nano
+        assert parts(report) == {}
+        assert report.verdict is Verdict.AGREES
 
 
 def test_tokens() -> None:

@@ -31,6 +31,7 @@ INPUTS: Final[tuple[str, ...]] = ("input", *CACHED)
 FACTORS: Final = (Fraction(1, 2), Fraction(2))
 """What a whole sum is billed at where it went as a batch, flexibly, or before others."""
 _MILLION: Final = 1_000_000
+_MEASURED: Final = frozenset(MEASURES)
 
 Books: Final = Mapping[str, Rates]
 
@@ -63,7 +64,7 @@ class Explaining:
         self._half = half
         self.parts: list[Part] = []
         self._counted = _comparable(ours.tokens, theirs.counted)
-        self.delta = {} if self._counted is None else less(ours.tokens, self._counted)
+        self.delta = _differing(ours.tokens, self._counted)
         cost = self._their_cost()
         there = whole(cost or Fraction(0)) + whole(theirs.duplicates_cost)
         self.nano = 0 if cost is None else ours.nano + ours.duplicates_nano - there
@@ -77,7 +78,7 @@ class Explaining:
         """Give what they charge; where they do not say, ours, but for other tokens at our price."""
         if self.theirs.cost is not None:
             return self.theirs.cost
-        if not self.theirs.counted:
+        if not self.theirs.lines or self._counted == {}:
             return Fraction(0)
         more = value(self.delta, self.rates) if self.delta else Fraction(0)
         return None if more is None else self.ours.nano - more
@@ -241,10 +242,20 @@ class Explaining:
 
 
 def _comparable(ours: Tokens, theirs: Tokens | None) -> Tokens | None:
-    """Give their counts; None where they count pictures or time of what is told in tokens here."""
-    if theirs and theirs.keys() <= set(MEASURES) and not ours.keys() <= set(MEASURES):
-        return None
-    return theirs
+    """Give their counts; None where one side counts tokens and the other pictures or time."""
+    if not ours or theirs is None:
+        return theirs
+    if ours.keys() <= _MEASURED:
+        return theirs if theirs.keys() & _MEASURED else None
+    return None if theirs and theirs.keys() <= _MEASURED else theirs
+
+
+def _differing(ours: Tokens, theirs: Tokens | None) -> Tokens:
+    """Give what differs; a picture that only we count beside its tokens does not."""
+    if theirs is None:
+        return {}
+    beside = set() if ours.keys() <= _MEASURED else _MEASURED - theirs.keys()
+    return {name: count for name, count in less(ours, theirs).items() if name not in beside}
 
 
 def counted(tokens: Tokens) -> str:
