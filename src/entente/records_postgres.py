@@ -26,7 +26,7 @@ from entente.db.address import Address
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import make_months, migrate_postgres
 from entente.domain.chat import Status
-from entente.domain.errors import LedgerUnavailable, StartError
+from entente.domain.errors import LedgerCorrupt, LedgerUnavailable, StartError
 from entente.domain.ids import Ids
 from entente.domain.secret import Secret
 from entente.domain.usage import NOTHING
@@ -148,7 +148,12 @@ class _Desk:
         )
         await self._journal.open()
         stack.push_async_callback(self._journal.aclose)
-        start = await self._call(self._read_books)
+        try:
+            start = await self._call(self._read_books)
+        except (LedgerCorrupt, StartError):
+            await self._journal.aclose()
+            await self._end()  # else it would be one more that waits for its host
+            raise
         self.side = start.side
         self.ledger = self._make_ledger(start.books)
         stack.push_async_callback(self._close)
@@ -352,6 +357,10 @@ class _Desk:
     async def _close(self) -> None:
         """Write what is in line, and end the chain if nothing is open in it."""
         await self.ledger.aclose()
+        await self._end()
+
+    async def _end(self) -> None:
+        """End the chain if nothing is open in it, and let go of its spool."""
         reached = self._checkpoints.position()
         chain = self._journal.chain
         ended = False

@@ -239,3 +239,23 @@ def test_another_host_leaves_what_it_cannot_know(tmp_path: Path, database: Postg
             assert [one.stop(), two.stop()] == [0, 0]
         assert (one.spooled(), two.spooled()) == ([], [])
         assert play.calls == 2
+
+
+def test_a_start_that_is_refused_leaves_no_chain(tmp_path: Path, database: PostgresServer) -> None:
+    """Else the host that it was told to wait for could not start, either, and so on in turns."""
+    url = database.new_database()
+    with UpstreamThread() as upstream:
+        written = config(upstream.upstream.base_url)
+        with Spooling(tmp_path / "one", written, url, workers=1) as one:
+            kill_process(one.pid)
+            one.wait()
+            other = Spooling(tmp_path / "two", written, url, workers=1)
+            for _ in range(2):
+                refused = other.cli("serve")
+                assert refused.returncode == 1
+                assert "Start entente there" in refused.stderr
+            assert other.spooled() == []
+            one.start()
+            assert one.chat(ADMIN_KEY).status == 200
+            assert one.stop() == 0
+            one.verify()
