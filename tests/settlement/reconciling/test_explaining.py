@@ -80,8 +80,8 @@ def test_what_only_we_measure_is_not_held_against_an_export(amount: str | None) 
     for usage, request in zip(usages, requests, strict=True):
         said = {"id": request[1].upstream_id, "time": "2026-07-26T01:00:00Z", "model": "big-1"}
         counts = {"input_tokens": usage.input, "output_tokens": 0}
-        owed = {} if amount is None else {"cost": amount if usage.input else "0"}
-        closed = msgspec.structs.replace(request[1], cost_nano=500_000_000 if usage.input else 0)
+        owed = {} if amount is None else {"cost": amount}
+        closed = msgspec.structs.replace(request[1], cost_nano=500_000_000)
         report = compared(json.dumps(said | counts | owed), [(request[0], closed)])
         assert report.ours.nano == closed.cost_nano
         assert parts(report) == {}
