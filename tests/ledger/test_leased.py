@@ -212,8 +212,12 @@ def test_what_runs_already_is_held_beyond_every_limit() -> None:
             whole = drawing("b", Draw(ORG, 60, 100), nano=60, bounded=True)
             with pytest.raises(BudgetExceeded):
                 await one.hold(whole)
+            await one.hold(held("free", 60, bounded=False), beyond=True)
+            await one.settle(settled(held("free", 60, bounded=False), 1))
             await one.hold(whole, beyond=True)
             await one.settle(settled(replace(whole, bounded=False), 30))
+            await turns()
+            assert not workers.leases[0]._desk._baskets
             assert await serve(other, drawing("c", Draw(ORG, 11, 100), nano=11)) == "BudgetExceeded"
             await until(lambda: workers.lenders.lenders[GRANT].free == 10)
             assert await serve(other, held("d", 11)) == "BudgetExceeded"

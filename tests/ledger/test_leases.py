@@ -32,6 +32,7 @@ from tests.support.postgres import postgres_server
 from tests.support.postgres_line import PostgresLine, postgres_line
 
 SPEND: Final = "spend|rule_1|all|organization:"
+OWN: Final = "spend|rule_0|all|key:k"
 AT_ONCE: Final = "concurrency|rule_2|all|project:default"
 TOKENS: Final = "tokens|rule_3|2026-11-22T04:15|key:k"
 WAIT_S: Final = 60.0
@@ -246,6 +247,29 @@ def test_without_the_authority_only_what_is_on_loan_is_served() -> None:
             site.lenders.broken = False
             await until(lambda: worker.trouble is None)
             assert await serve(worker, "e", [claim(SPEND, 998, 1_000)], [998]) == "served"
+
+    run(scenario())
+
+
+def test_what_one_gives_back_when_it_is_refused_is_given_once() -> None:
+    """The authority is away: who waited behind it has that now, and keeps it to itself."""
+
+    async def scenario() -> None:
+        async with Site(None).open(1) as site:
+            (worker,) = site.workers
+            await worker.take("all", [claim(SPEND, 100, 100)], wait_s=WAIT_S)
+            await worker.take("own", [claim(OWN, 10, 10)], wait_s=WAIT_S)
+            worker.cancel("own")
+            site.lenders.broken = True
+            ended = await asyncio.gather(
+                worker.take("first", [claim(OWN, 10, 10), claim(SPEND, 5, 100)], wait_s=WAIT_S),
+                worker.take("second", [claim(OWN, 10, 10)], wait_s=WAIT_S),
+                return_exceptions=True,
+            )
+            assert isinstance(ended[0], LedgerUnavailable)
+            assert ended[1] is None
+            with pytest.raises(LedgerUnavailable):
+                await worker.take("third", [claim(OWN, 10, 10)], wait_s=WAIT_S)
 
     run(scenario())
 

@@ -153,7 +153,8 @@ class LeasedLedger(Ledger):
     async def _take_beyond(self, hold: Hold) -> Hold:
         """Apply a hold that nothing limits any more: what it costs is told when it is settled."""
         draws = tuple(Draw(draw.meter, 0, draw.limit) for draw in _drawn(hold))
-        await self._leases.take(hold.id, self._claims(draws), wait_s=0.0)
+        if draws:
+            await self._leases.take(hold.id, self._claims(draws), wait_s=0.0)
         draws = tuple(Draw(draw.meter, 0) for draw in draws)
         taken = msgspec.structs.replace(hold, bounded=False, draws=draws)
         self._apply(taken)

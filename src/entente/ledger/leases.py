@@ -294,8 +294,8 @@ class Leases:
     def _refuse(self, text: str) -> None:
         """Refuse who waits: nobody can say whether it fits."""
         for id, waiting in list(self._waiting.items()):
-            self.cancel(id)
-            if not waiting.done():
+            if not waiting.done():  # else it has what one before it gave back just now
+                self.cancel(id)
                 waiting.set_exception(LedgerUnavailable(text))
 
     async def _run(self) -> None:
