@@ -163,7 +163,11 @@ def test_calls_that_take_turns_come_one_after_the_other(
 def test_calls_that_never_end_do_not_wait_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that begins calls and ends none is not kept in memory for ever."""
     module = importlib.import_module("entente.wire.anthropic.stream_writer")
-    monkeypatch.setattr(module, "HELD_CHARS_MAX", 20)
+    many = INBOUND.stream_writer(HEAD)
+    begun = [ToolCallStarted(number, "", "") for number in range(1100)]
+    with pytest.raises(UpstreamProtocolError):
+        list(map(many.feed, begun))
+    monkeypatch.setattr(module, "HELD_CHARS_MAX", 3 * (64 + 3) + 64 + 7)
     writer = INBOUND.stream_writer(HEAD)
     for number in range(4):
         writer.feed(ToolCallStarted(number, "id", "f"))

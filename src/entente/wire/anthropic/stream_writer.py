@@ -40,9 +40,10 @@ BROKEN_OFF: Final = (
 )
 HELD_CHARS_MAX: Final = 16 * 1024 * 1024
 """Calls that wait with more than this, their names included, break the answer off."""
-_TOO_MUCH: Final = (
-    f"The provider began calls before it ended others, with more than {HELD_CHARS_MAX} characters."
-)
+CALLS_WAITING_MAX: Final = 1024
+_PIECE_CHARS: Final = 64
+"""What a held piece costs beside its characters."""
+_TOO_MUCH: Final = "The provider began too many calls before it ended others."
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _DELTA: Final = (
     b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":%b}\n\n'
@@ -104,7 +105,8 @@ class MessagesStreamWriter:
     def feed(self, event: Event) -> bytes:
         """Take the next event; give what it makes.
 
-        Raises UpstreamProtocolError for calls that wait with more than `HELD_CHARS_MAX`.
+        Raises UpstreamProtocolError for calls that wait with more than `HELD_CHARS_MAX`, or are
+        more than `CALLS_WAITING_MAX`.
         """
         written = b""
         match event:
@@ -186,8 +188,8 @@ class MessagesStreamWriter:
         return _DELTA % (index, delta)
 
     def _hold(self, text: str) -> None:
-        self._held_chars += len(text) + 1
-        if self._held_chars > HELD_CHARS_MAX:
+        self._held_chars += len(text) + _PIECE_CHARS
+        if self._held_chars > HELD_CHARS_MAX or len(self._waiting) > CALLS_WAITING_MAX:
             raise UpstreamProtocolError(_TOO_MUCH)
 
     def _go_on(self, *, whole: bool = True) -> bytes:
