@@ -272,3 +272,12 @@ def test_a_usage_event_without_its_blank_line_is_read_and_hidden() -> None:
     assert stream.close() == b""
     assert stream.usage == Usage(input=1, output=2)
     assert stream.status is Status.COMPLETE
+
+
+def test_looking_for_the_usage_to_take_out_has_an_end() -> None:
+    """Each place costs a reading of the event: past some the null stays, and harms nobody."""
+    for count, taken in ((3, True), (5000, False)):
+        inside = b'{"a":1,"usage":null},' * count
+        event = b'data: {"choices":[],"x":[%b1],"usage" : null}\n\n' % inside
+        shown = ChatStream(hide_usage=True, choices=1).feed(event)
+        assert shown == (event.replace(b',"usage" : null', b"") if taken else event)

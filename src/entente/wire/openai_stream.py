@@ -8,6 +8,7 @@ marker is kept back, because the gateway settles before it lets the last bytes g
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -28,6 +29,8 @@ _DONE: Final = b"[DONE]"
 _DONE_BYTES_MAX: Final = 64
 """With any blanks around it."""
 _QUOTES: Final = 2
+_NULLS_MAX: Final = 16
+"""So many are tried of which one may be the chunk's own; each takes a reading of the chunk."""
 
 
 class _Texts(msgspec.Struct):
@@ -176,7 +179,7 @@ def _without_usage(event: bytes) -> bytes:
     """Take `"usage":null` out of a chunk, and no member of that name deeper inside."""
     if event.count(_USAGE_NAME) == 1 and _USUAL_NULL in event:
         return event.replace(_USUAL_NULL, b"")
-    for match in _USAGE_NULL.finditer(event):
+    for match in islice(_USAGE_NULL.finditer(event), _NULLS_MAX):
         shorter = event[: match.start()] + event[match.end() :]
         if event.count(_USAGE_NAME) == 1:
             return shorter
