@@ -201,6 +201,32 @@ def test_an_event_without_its_server_waits(make: Callable[..., EntenteServer]) -
         assert event["data"]["key"]["name"] == "bob"
 
 
+def test_what_nobody_needs_any_more_is_forgotten(make: Callable[..., EntenteServer]) -> None:
+    """All of it, however much came at once."""
+    bounds = "delivering.SWEEP_S = 0\nfrom entente.control import outbox\noutbox.SWEPT_MAX = 2\n"
+    server = make(prelude=f"{IMPATIENT}{bounds}delivering.POLL_S = 600\n")
+    assert server.stop() == 0
+    with contextlib.closing(sqlite3.connect(server.data_dir / "entente.db")) as database:
+        database.executemany(
+            "INSERT INTO outbox (id, type, at_ns, body) VALUES (?, 'key.created', 1, x'7b7d')",
+            [(f"evt_{n}",) for n in range(9)],
+        )
+        database.executemany(
+            "INSERT INTO deliveries (id, webhook, event, state, attempts, created_ns, due_ns)"
+            " VALUES (?, 'gone', ?, 'dead', 1, 1, 1)",
+            [(f"del_{n}", f"evt_{n}") for n in range(9)],
+        )
+        database.commit()
+        server.start()
+
+        def left() -> tuple[int, ...]:
+            events = "SELECT count(*) FROM outbox WHERE id LIKE 'evt__'"
+            deliveries = "SELECT count(*) FROM deliveries"
+            return tuple(database.execute(each).fetchone()[0] for each in (events, deliveries))
+
+        wait_until(lambda: left() == (0, 0), "the old ones to go")
+
+
 def test_no_webhook_reaches_what_only_the_server_reaches(
     make: Callable[..., EntenteServer],
 ) -> None:

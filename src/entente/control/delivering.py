@@ -108,7 +108,9 @@ class Deliverer:
         self._expired_to_ns = now_ns
         if loop.time() - self._swept_s >= SWEEP_S:
             self._swept_s = loop.time()
-            await self._clerk.do(_sweep)
+            has_more = True
+            while has_more:
+                has_more = await self._clerk.do(_sweep)
         room = AT_ONCE_MAX - len(self._running)
         if not room:
             return
@@ -189,8 +191,8 @@ def _tell_expired(desk: Desk, since_ns: int, now_ns: int) -> None:
         desk.outbox.tell(EventType.KEY_EXPIRED, {"key": view(record)}, once=once)
 
 
-def _sweep(desk: Desk) -> None:
-    """End what is too old, and forget what nobody needs."""
+def _sweep(desk: Desk) -> bool:
+    """End what is too old, and forget some of what nobody needs; say if there is more."""
     desk.queue.give_up()
-    desk.outbox.sweep()
     desk.creations.sweep()
+    return desk.outbox.sweep()

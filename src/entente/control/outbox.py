@@ -74,20 +74,21 @@ class Outbox:
         )
         return delivery
 
-    def sweep(self) -> None:
-        """Forget what nobody needs any more, a bounded number at a time."""
+    def sweep(self) -> bool:
+        """Forget what nobody needs any more, a bounded number at a time; say if there is more."""
         database, now_ns = self._base.database, self._base.now_ns()
-        database.execute(
+        deliveries = database.execute(
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries"
             " WHERE state <> 'pending' AND created_ns < ? LIMIT ?)",
             (now_ns - KEPT_DAYS * DAY_NS, SWEPT_MAX),
         )
-        database.execute(
+        events = database.execute(
             "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE at_ns < ?"
             " AND (once IS NULL OR at_ns < ?)"
             " AND id NOT IN (SELECT event FROM deliveries) LIMIT ?)",
             (now_ns - KEPT_DAYS * DAY_NS, now_ns - ONCE_KEPT_DAYS * DAY_NS, SWEPT_MAX),
         )
+        return SWEPT_MAX in (deliveries.rowcount, events.rowcount)
 
     def _listeners(self, what: EventType) -> list[str]:
         """Give the webhooks that want to hear of it, and can still take it."""
