@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.support.batches import CONFIG, write_config
-from tests.support.server import EntenteServer, Got, Key
+from tests.support.server import EntenteServer, Got, Key, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,24 @@ def test_answers(narrow: EntenteServer, path: str, body: Any) -> None:
     if "model" in body:
         unkept = {name: value for name, value in body.items() if name != "background"}
         assert post(narrow, key, path, {**unkept, "store": False}).status == 200
+
+
+def test_results_of_batches_of_messages(narrow: EntenteServer) -> None:
+    """They count until the batch is deleted, as its input does until it has ended."""
+    key = narrow.make_key(project="kept-messages")
+    params = {"model": "m", "max_tokens": 2_000, "messages": SAID}
+    asked = {"requests": [{"custom_id": "a", "params": params}]}
+    batches = "/v1/messages/batches"
+    made = post(narrow, key, batches, asked)
+    assert is_full(send(narrow, key, 4_000))
+    path = f"{batches}/{made.json['id']}"
+    wait_until(
+        lambda: narrow.get(path, key=key.secret).json["processing_status"] == "ended", "its end"
+    )
+    assert len(narrow.get(f"{path}/results", key=key.secret).body) > 5_000
+    assert is_full(send(narrow, key, 4_000))
+    assert narrow.ask("DELETE", path, key=key.secret).status == 200
+    assert send(narrow, key, 4_000).status == 200
 
 
 def test_batches_of_messages(narrow: EntenteServer) -> None:

@@ -60,10 +60,11 @@ class MessageBatches:
             in_progress_s=created_s,
             expires_s=created_s + WINDOW_S,
         )
-        await self._files.objects.check_room(who, sum(map(len, lines)))
+        size = sum(map(len, lines))
+        await self._files.objects.check_room(who, size)
         await self._keep(batch, lines)
         gone_ns = (created_s + anthropic_batches.KEPT_S) * NS_PER_S
-        await self._executor.add(who, batch, gone_ns)
+        await self._executor.add(who, batch, gone_ns, input_bytes=size)
         await answer_json(exchange, _written(batch, len(lines)))
 
     async def _keep(self, batch: Batch, lines: list[bytes]) -> None:

@@ -52,10 +52,13 @@ class Book:
         self.who = Principal(key_id=kept.key, name=kept.key, role=Role.MEMBER, project=kept.project)
         """Whom the batch's objects belong to; what the key may do is asked anew for each line."""
 
-    async def change(self, edit: Edit, *, searched: str | None = None) -> bool:
+    async def change(
+        self, edit: Edit, *, searched: str | None = None, blob_bytes: int | None = None
+    ) -> bool:
         """Change the batch, durably, if `edit` finds that it can be. Raises StorageUnavailable.
 
-        `searched` is the state that it is found by, where that is not its own.
+        `searched` is the state that it is found by, where that is not its own, and
+        `blob_bytes` what it has on the disk from now on, where that changes.
         """
         async with self._turn:
             batch = edit(self.batch)
@@ -66,6 +69,7 @@ class Book:
                 body=msgspec.json.encode(batch),
                 state=searched or batch.state,
                 model=batch.model,
+                blob_bytes=self._kept.blob_bytes if blob_bytes is None else blob_bytes,
             )
             await self._objects.replace(self.who, changed)
             self._kept = msgspec.structs.replace(changed, revision=changed.revision + 1)
@@ -125,7 +129,9 @@ def read_batch(kept: StoredObject) -> Batch:
     return msgspec.json.decode(kept.body, type=Batch)
 
 
-def stored_batch(who: Principal, batch: Batch, now_ns: int, expires_ns: int | None) -> StoredObject:
+def stored_batch(
+    who: Principal, batch: Batch, now_ns: int, expires_ns: int | None, blob_bytes: int
+) -> StoredObject:
     """Give the object that a new batch is kept as."""
     return StoredObject(
         id=batch.id,
@@ -135,5 +141,6 @@ def stored_batch(who: Principal, batch: Batch, now_ns: int, expires_ns: int | No
         created_ns=now_ns,
         state=batch.state,
         expires_ns=expires_ns,
+        blob_bytes=blob_bytes,
         body=msgspec.json.encode(batch),
     )

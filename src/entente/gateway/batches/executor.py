@@ -64,16 +64,24 @@ class Executor:
                     break
                 wanted = msgspec.structs.replace(wanted, after=page.found[-1].id)
 
-    async def add(self, who: Principal, batch: Batch, expires_ns: int | None = None) -> None:
+    async def add(
+        self,
+        who: Principal,
+        batch: Batch,
+        expires_ns: int | None = None,
+        *,
+        input_bytes: int = 0,
+    ) -> None:
         """Keep a new batch, whose input is on the disk, and run it.
 
+        `input_bytes` count for its project: those of an input that is no file of it.
         Raises StorageUnavailable, and Overloaded past the bound of batches.
         """
         files = self._shop.files
         if self._stopping or len(self._runs) >= RUNS_MAX:
             await files.blobs.delete(batch.id)
             raise Overloaded(_FULL)
-        kept = stored_batch(who, batch, files.now_ns(), expires_ns)
+        kept = stored_batch(who, batch, files.now_ns(), expires_ns, input_bytes)
         try:
             await files.objects.create(who, kept)
         except EntenteError:

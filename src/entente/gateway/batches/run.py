@@ -314,6 +314,7 @@ class Run:
         """Write the results as files; then the batch has ended."""
         batch = self.book.batch
         written = Written()
+        own_bytes = 0
         if batch.kind == BATCH:
             await self._write(written, batch.output_id, batch.error_id)
             who, kept_s = self.book.who, batch.output_kept_s
@@ -322,6 +323,7 @@ class Run:
         else:
             await self._write(written, f"{batch.id}.{RESULTS}", "")
             output = error = ""
+            own_bytes = written.output_bytes
         self.counts = written.counts
 
         def edit(batch: Batch) -> Batch:
@@ -335,7 +337,7 @@ class Run:
                 error_id=error,
             )
 
-        await self.book.change(edit, searched=CLOSING)
+        await self.book.change(edit, searched=CLOSING, blob_bytes=own_bytes)
 
     async def _clean(self) -> None:
         """Delete what a batch that has ended needs no more."""
