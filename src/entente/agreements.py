@@ -65,7 +65,8 @@ class Loaded(msgspec.Struct, frozen=True):
     version: str
     """Hash of the version that counts now; empty before the first."""
     again_ns: int
-    """When totals of the ledger have to be looked at anew; far away without triggers."""
+    """When to read everything anew: a period ends that triggers are read at, or something that
+    the files already say becomes known; far away where neither lies ahead."""
 
 
 class Agreements:
@@ -136,14 +137,16 @@ class Agreements:
         facts, again_ns = happened(
             book, said, lambda: traffic_log(self._ledger, said, traits_of(self._config)), now_ns
         )
+        known_ns = [fact.known_ns for fact in said if fact.known_ns > now_ns]
         enforcer = Enforcer(
-            Rules(book.versions(now_ns)),
+            Rules(book.foreseen(now_ns)),
             facts,
             traits_of(self._config),
             enforces=stated.mode is AgreementMode.ENFORCE,
             count=self._count,
         )
         version = book.at(now_ns, now_ns)
+        again_ns = min((again_ns, *book.learns_ns(now_ns), *known_ns))
         return Loaded(enforcer, "" if version is None else version.hash, again_ns)
 
 

@@ -17,6 +17,7 @@ import pytest
 from openai import OpenAI, PermissionDeniedError
 
 from entente.agreement.values import NANO
+from entente.config.agreements import FACTS_NAME
 from entente.domain.money import parse_nano
 from tests.support.server import EntenteServer, Key, wait_until
 from tests.support.upstream import UpstreamThread
@@ -235,6 +236,39 @@ def test_a_bad_document_leaves_the_one_before_in_force(world: World) -> None:
     assert (world.ask("frontier"), world.ask("elsewhere")) == (200, 403)
     path.write_text(DOCUMENT)
     wait_until(lambda: not notice(), "the good document to count")
+
+
+def test_what_is_dated_ahead_counts_from_its_instant_without_a_restart(world: World) -> None:
+    """An amendment and an attestation that the files have long had, as the days go by."""
+    _read_anew(world, DOCUMENT + ENDED)
+    world.turn(89, hour=23)
+    assert world.ask("elsewhere") == 403
+    world.turn(90)
+    assert world.ask("elsewhere") == 200
+
+
+def test_what_becomes_known_later_counts_from_then_without_a_restart(world: World) -> None:
+    """Attestations whose lines say when they were learnt, as that day comes."""
+    said = [("lab", "declared"), ("ada", "verified"), ("eve", "verified")]
+    lines = [
+        {"id": by, "at": "2026-01-01", "known": "2026-02-01", "event": "agi", "verdict": verdict,
+         "by": by}
+        for by, verdict in said
+    ]  # fmt: skip
+    facts = world.folder / "data" / FACTS_NAME
+    facts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    _read_anew(world, DOCUMENT + "# read with the facts\n")
+    assert world.ask("elsewhere") == 403
+    world.turn(31)
+    wait_until(lambda: world.ask("elsewhere") == 200, "what is known by now to count")
+
+
+def _read_anew(world: World, document: str) -> None:
+    """Change the document, and wait until the server has read it."""
+    log = world.server.err_log
+    before = log.read_text().count("was read anew")
+    (world.folder / "agreement.yaml").write_text(document)
+    wait_until(lambda: log.read_text().count("was read anew") > before, "the document to be read")
 
 
 def test_reporting_serves_everything_and_says_what_it_would_bar(world: World) -> None:

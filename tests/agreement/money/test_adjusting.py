@@ -230,3 +230,18 @@ def test_a_close_that_is_past_stays() -> None:
     made = book(DEAL, ("2026-01-02", "2026-04-20", amended))
     closes = [stated(FACTS, month, "2026-12-01", made).closes for month in ("2026-01", "2026-04")]
     assert closes == ["2026-02-11T00:00:00+00:00", "2026-06-30T00:00:00+00:00"]
+
+
+def test_a_shorter_lag_closes_no_books_before_those_of_the_period_before() -> None:
+    """January still closes on 1 April: February waits for it, and nothing is owed twice."""
+    slow = agreement(bases=[REVENUE], shares=[SHARE], statements=[MONTHLY | {"close_lag_days": 59}])
+    quick = agreement(bases=[REVENUE], shares=[SHARE], statements=[MONTHLY | {"close_lag_days": 0}])
+    made = book(slow, ("2026-02-15", "2026-02-15", quick))
+    facts: list[AnyFact] = [
+        sold("jan", "2026-01-15", 100),
+        sold("late", "2026-01-20", 50, known="2026-03-15"),
+        sold("feb", "2026-02-15", 10),
+    ]
+    months = [stated(facts, f"2026-0{month}", "2026-12-01", made) for month in (1, 2, 3)]
+    assert [month.closes[:10] for month in months] == ["2026-04-01"] * 3
+    assert [amount for month in months for *_, amount in amounts(month)] == [15, 1]

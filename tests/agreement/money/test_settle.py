@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from entente.agreement.log import AnyFact, Attested, Contributed, Issued, Quoted
+from entente.agreement.log import AnyFact, Attested, Contributed, Issued, Measured, Quoted
 from entente.domain.errors import InvalidParameter
 from tests.agreement.money.documents import NANO, QUARTERLY, agreement, book, ns, sold
 from tests.agreement.money.ladders import F
@@ -336,6 +336,72 @@ def test_a_bundle_leaks_nothing() -> None:
     bundle |= {"components": {"api": "1/2", "office": "1/2"}, "by": "declared"}
     made = book(agreement(bases=[REVENUE | {"bundles": [bundle]}], shares=[SHARE]))
     assert moved(stated(made, facts, "2026-Q1"))[0][3] == 4
+
+
+def test_what_is_taken_off_of_a_bundle_counts_by_its_part() -> None:
+    """A bundle that is sold and taken back comes to nothing, not below it."""
+    net = {
+        "id": "R",
+        "owner": "lab",
+        "when": {"flow": "revenue"},
+        "measure": "net",
+        "less": {"flow": "refund"},
+        "bundles": [
+            {
+                "when": {"product": "suite"},
+                "components": {"api": "10", "office": "20"},
+                "by": "stand_alone_price",
+                "counts": ["api"],
+            }
+        ],
+    }
+    facts: list[AnyFact] = [
+        sold("a", "2026-01-05", 60, flow="revenue", product="suite"),
+        sold("b", "2026-01-06", 30, flow="refund", product="suite"),
+        sold("c", "2026-01-07", 5, flow="refund", product="api"),
+    ]
+    made = book(agreement(bases=[net], shares=[SHARE]))
+    assert moved(stated(made, facts, "2026-Q1"))[0][3] == F(20 - 10 - 5, 5)
+
+
+def test_words_mean_what_they_mean_in_deciding() -> None:
+    """A group is its choices, an asset its parts; an event per product, facts of the product."""
+    bases = [
+        {"id": "R", "owner": "lab", "when": {"surface": "api"}, "measure": "gross"},
+        {"id": "P", "owner": "lab", "when": {"asset": "technology"}, "measure": "gross"},
+        {"id": "E", "owner": "lab", "when": {"event": "shipped.declared"}, "measure": "gross"},
+        {"id": "N", "owner": "lab", "when": {"seats": {"at_least": 5}}, "measure": "gross"},
+    ]
+    deal = agreement(
+        attributes=[{"id": "surface", "groups": {"api": ["stateless", "stateful"]}}],
+        assets=[
+            {"id": "technology", "kind": "product_ip", "owner": "lab"},
+            {"id": "weights", "kind": "weights", "owner": "lab", "part_of": "technology"},
+        ],
+        events=[{"id": "shipped", "declared_by": "lab", "per": "product"}],
+        bases=bases,
+        shares=[SHARE | {"id": f"S{each['id']}", "base": each["id"]} for each in bases],
+    )
+    facts: list[AnyFact] = [
+        sold("a", "2026-01-05", 100, surface="stateful"),
+        sold("b", "2026-01-05", 200, surface="app"),
+        sold("c", "2026-01-05", 300, product="suite"),
+        sold("d", "2026-01-15", 400, product="suite"),
+        sold("e", "2026-01-15", 500, product="phone"),
+        sold("f", "2026-01-15", 600, seats="7"),
+        sold("g", "2026-01-15", 700, seats=7),
+        Measured(
+            id="h", at_ns=ns("2026-01-15"), known_ns=ns("2026-01-15"), nano=800 * NANO,
+            asset="USD", attributes=(("asset", "weights"),),
+        ),
+        Attested(
+            id="i", at_ns=ns("2026-01-10"), known_ns=ns("2026-01-10"), event="shipped",
+            verdict="declared", by="lab", subject="suite",
+        ),
+    ]  # fmt: skip
+    statement = stated(book(deal), facts, "2026-Q1")
+    found = {each.clause: each.amount for each in statement.measured}
+    assert found == {"R": 100, "P": 800, "E": 400, "N": 700}
 
 
 def test_currencies() -> None:

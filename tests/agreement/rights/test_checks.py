@@ -72,7 +72,90 @@ def commitment(schedule: str) -> str:
     )
 
 
+def share(terms: str) -> str:
+    """Give a share with further terms."""
+    return (
+        HEAD
+        + PARTIES
+        + BASES
+        + f"shares:\n- {{id: s, payer: lab, payee: cloud, ratio: '1/5', base: b, {terms}}}\n"
+    )
+
+
+def lag(days: str) -> str:
+    """Give a statement whose books close some days behind its period."""
+    return (
+        HEAD
+        + PARTIES
+        + "statements:\n- {id: m, parties: [lab, cloud], period: month, close_lag_days: "
+        f"{days}}}\n"
+    )
+
+
+NO_DAY = "2026-02-30 is in no calendar"
+EARLIER_LATER = (
+    "later: [{effective: '2026-02-01T00:00:00-02:00', ratio: 0}, "
+    "{effective: '2026-02-01T01:00:00Z', ratio: 1}]"
+)
 AMOUNTS = [
+    Mistake(share("later: [{effective: 2026-02-30, ratio: 1}]"), "s", "later[0].effective", NO_DAY),
+    Mistake(share(EARLIER_LATER), "s", "later", "must be in the order of time"),
+    Mistake(share("cap: {total: 1, counts_from: 2026-02-30}"), "s", "cap.counts_from", NO_DAY),
+    Mistake(share("cap: {total: -1, counts_from: inception}"), "s", "cap.total", "at least 0"),
+    Mistake(
+        share("defer: {pay_max: 1, each: month, released: 2026-02-30}"),
+        "s",
+        "defer.released",
+        NO_DAY,
+    ),
+    Mistake(share("defer: {pay_max: -1, each: month}"), "s", "defer.pay_max", "at least 0"),
+    Mistake(share("defer: {pay_ratio: '3/2'}"), "s", "defer.pay_ratio", "from 0 to 1, not 1.5"),
+    Mistake(
+        commitment("[{begins: 2026-01-01, before: 2026-02-30, amount: 10}]"),
+        "k",
+        "schedule[0].before",
+        NO_DAY,
+    ),
+    Mistake(lag("-1"), "m", "close_lag_days", "must be 0 to 3650 days, not -1"),
+    Mistake(lag("1000000000"), "m", "close_lag_days", "must be 0 to 3650 days"),
+    Mistake(
+        LADDER + "  - {id: t, split: {lab: '3/2', cloud: '-1/2'}}\n",
+        "W1",
+        "tiers[0].split.cloud",
+        "must be at least 0, not -0.5",
+    ),
+    Mistake(
+        LADDER + "  - {id: t, split: {lab: '1/2', cloud: '1/2'}, "
+        f"until: {{cloud: {{amount: 1, {LIMIT}}}}}"
+        ", on_cap: {revert_to: cloud}}\n  - {id: u, split: {lab: 1}}\n",
+        "W1",
+        "tiers[0].on_cap.revert_to",
+        "cloud has a limit in this tier",
+    ),
+    Mistake(
+        LADDER + "  - {id: t, split: {cloud: 1}, until: {cloud: {amount: 1, measured_on: payouts, "
+        "counts_from: u, growth: {rate: 1, starts: 2025-01-01}}}}\n"
+        "  - {id: u, split: {lab: 1}}\n",
+        "W1",
+        "tiers[0].until.cloud.counts_from",
+        "tier u comes after this one",
+    ),
+    Mistake(
+        LADDER + f"  - {{id: t, split: {{cloud: 1}}, until: {{cloud: {{amount: 1, {LIMIT}, "
+        "growth: {rate: 1, starts: 2025-02-29}}}}\n  - {id: u, split: {lab: 1}}\n",
+        "W1",
+        "tiers[0].until.cloud.growth.starts",
+        "2025-02-29 is in no calendar",
+    ),
+    Mistake(
+        HEAD
+        + PARTIES
+        + "bases:\n- {id: b, owner: lab, when: {seller: lab}, measure: gross, bundles: [{when: "
+        "{use: suite}, components: {api: 3, rest: -2}, by: stand_alone_price, counts: [api]}]}\n",
+        "b",
+        "bundles[0].components.rest",
+        "must be at least 0, not -2",
+    ),
     Mistake(
         LADDER + "  - {id: t, split: {lab: '0.5', cloud: '0.49'}}\n",
         "W1",

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
+from typing import Final
 
 from entente.agreement.check.finding import Finding
 from entente.agreement.document import Agreement
-from entente.agreement.money import Base, Commitment, Rate, Share, Stake, Tier, Waterfall
+from entente.agreement.money import (
+    Base,
+    Commitment,
+    Rate,
+    Share,
+    Stake,
+    Statement,
+    Tier,
+    Waterfall,
+)
 from entente.agreement.values import shown
+
+LAG_DAYS_MAX: Final = 3_650
+"""Of a close, or of a time to object: ten years."""
 
 
 def check(agreement: Agreement) -> Iterator[Finding]:
@@ -26,6 +39,8 @@ def check(agreement: Agreement) -> Iterator[Finding]:
         yield from _commitment(commitment)
     for stake in agreement.stakes:
         yield from _stake(stake)
+    for statement in agreement.statements:
+        yield from _statement(statement)
     for event in agreement.events:
         verification = event.verified_by
         if verification is not None and not 0 < verification.quorum <= 1:
@@ -33,13 +48,25 @@ def check(agreement: Agreement) -> Iterator[Finding]:
             yield Finding(event.id, ("verified_by", "quorum"), text)
 
 
+def _statement(statement: Statement) -> Iterator[Finding]:
+    for field in ("close_lag_days", "dispute_days"):
+        days = getattr(statement, field)
+        if not 0 <= days <= LAG_DAYS_MAX:
+            yield Finding(statement.id, (field,), f"must be 0 to {LAG_DAYS_MAX} days, not {days}")
+
+
 def _share(share: Share) -> Iterator[Finding]:
     for ratio in (share.ratio, *(later.ratio for later in share.later)):
         if not 0 <= ratio <= 1:
             yield Finding(share.id, ("ratio",), f"must be from 0 to 1, not {shown(ratio)}")
-    for earlier, later in pairwise(share.later):
-        if later.effective <= earlier.effective:
-            yield Finding(share.id, ("later",), "must be in the order of time: sort it")
+    if share.cap is not None and share.cap.total < 0:
+        yield Finding(share.id, ("cap", "total"), "must be at least 0")
+    defer = share.defer
+    if defer is not None and defer.pay_ratio is not None and not 0 <= defer.pay_ratio <= 1:
+        text = f"must be from 0 to 1, not {shown(defer.pay_ratio)}"
+        yield Finding(share.id, ("defer", "pay_ratio"), text)
+    if defer is not None and defer.pay_max is not None and defer.pay_max < 0:
+        yield Finding(share.id, ("defer", "pay_max"), "must be at least 0")
 
 
 def _waterfall(waterfall: Waterfall) -> Iterator[Finding]:
@@ -56,6 +83,7 @@ def _waterfall(waterfall: Waterfall) -> Iterator[Finding]:
         if total != 1:
             text = f"the shares sum to {shown(total)}, not to 1: correct one of them"
             yield Finding(waterfall.id, (*path, "split"), text)
+        yield from _tier(waterfall.id, path, tier, names[position + 1 :])
         if closed:
             yield Finding(waterfall.id, path, f"is never reached, as {closed}")
         else:
@@ -64,6 +92,23 @@ def _waterfall(waterfall: Waterfall) -> Iterator[Finding]:
     if waterfall.tiers and waterfall.tiers[-1].until:
         text = "has a limit, and no tier follows: say where everything else goes"
         yield Finding(waterfall.id, ("tiers", len(names) - 1, "until"), text)
+
+
+def _tier(
+    waterfall: str, path: tuple[str | int, ...], tier: Tier, later: Sequence[str]
+) -> Iterator[Finding]:
+    """Find what a tier says that no ladder can be made of."""
+    for party, share in tier.split.items():
+        if share < 0:
+            text = f"must be at least 0, not {shown(share)}"
+            yield Finding(waterfall, (*path, "split", party), text)
+    if tier.on_cap is not None and tier.on_cap.revert_to in tier.until:
+        text = f"{tier.on_cap.revert_to} has a limit in this tier: name somebody who has none"
+        yield Finding(waterfall, (*path, "on_cap", "revert_to"), text)
+    for party, limit in tier.until.items():
+        if limit.counts_from in later:
+            text = f"tier {limit.counts_from} comes after this one: count from an earlier one"
+            yield Finding(waterfall, (*path, "until", party, "counts_from"), text)
 
 
 def _limits(
@@ -120,6 +165,10 @@ def _bundles(base: Base) -> Iterator[Finding]:
             yield Finding(base.id, (*path, "components"), text)
         if bundle.by == "stand_alone_price" and total <= 0:
             yield Finding(base.id, (*path, "components"), "have no price: give them")
+        for name, price in bundle.components.items():
+            if price < 0:
+                text = f"must be at least 0, not {shown(price)}"
+                yield Finding(base.id, (*path, "components", name), text)
         for name in bundle.counts:
             if name not in bundle.components:
                 text = f"there is no component `{name}`: add it, or correct the name"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from entente.agreement.check.finding import Finding
 from entente.agreement.clauses import Clause, Until
 from entente.agreement.document import Agreement
+from entente.agreement.money import Commitment, Share, Waterfall
 from entente.agreement.values import instant_ns, next_day_ns
 
 SCALE_MAX: Final = 9
+INCEPTION: Final = "inception"
 
 
 def check(agreement: Agreement) -> Iterator[Finding]:
@@ -35,10 +38,38 @@ def check(agreement: Agreement) -> Iterator[Finding]:
 
 
 def _clause(clause: Clause, zone: ZoneInfo) -> Iterator[Finding]:
+    for path, text in _days(clause):
+        yield from _day(clause.id, path, text, zone)
     if clause.effective is not None:
         yield from _day(clause.id, ("effective",), clause.effective, zone)
     if clause.until is not None:
         yield from _until(clause.id, ("until",), clause.until, zone)
+
+
+def _days(clause: Clause) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Give every day that a clause names beside its beginning and its end."""
+    match clause:
+        case Share():
+            yield from _of_share(clause)
+        case Commitment():
+            for number, step in enumerate(clause.schedule):
+                yield ("schedule", number, "begins"), step.begins
+                yield ("schedule", number, "before"), step.before
+        case Waterfall():
+            for number, tier in enumerate(clause.tiers):
+                for party, limit in tier.until.items():
+                    if limit.growth is not None:
+                        path = ("tiers", number, "until", party, "growth", "starts")
+                        yield path, limit.growth.starts
+
+
+def _of_share(share: Share) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    for number, later in enumerate(share.later):
+        yield ("later", number, "effective"), later.effective
+    if share.cap is not None and share.cap.counts_from != INCEPTION:
+        yield ("cap", "counts_from"), share.cap.counts_from
+    if share.defer is not None and share.defer.released is not None:
+        yield ("defer", "released"), share.defer.released
 
 
 def _until(
@@ -66,6 +97,10 @@ def _day(
 
 
 def _order(clause: Clause, zone: ZoneInfo) -> Iterator[Finding]:
+    if isinstance(clause, Share):
+        instants = [instant_ns(later.effective, zone) for later in clause.later]
+        if any(later <= earlier for earlier, later in pairwise(instants)):
+            yield Finding(clause.id, ("later",), "must be in the order of time: sort it")
     until = clause.until
     if clause.effective is None or until is None or until.date is None:
         return

@@ -70,6 +70,26 @@ class Book:
             self._sequences[known] = found
         return found
 
+    def learns_ns(self, now_ns: int) -> tuple[int, ...]:
+        """Give the instants behind one at which an amendment becomes known, in order."""
+        return tuple(sorted({known for known in self._known_ns.values() if known > now_ns}))
+
+    def foreseen(self, now_ns: int) -> tuple[Version, ...]:
+        """Give the versions that will count, as far as that is certain at an instant.
+
+        An amendment that is known by the time it counts changes nothing before; the first one
+        that is learnt later than it counts, and all behind it, are left for then.
+        """
+        counts_ns = {
+            applied[-1]: version.effective_ns
+            for applied, version in self._versions.items()
+            if applied
+        }
+        late = [
+            known for name, known in self._known_ns.items() if known > max(now_ns, counts_ns[name])
+        ]
+        return self.versions(min(late) - 1 if late else None)
+
     def at(self, at_ns: int, known_ns: int | None = None) -> Version | None:
         """Give the version that counts at an instant; None before the first does."""
         versions = self.versions(known_ns)

@@ -13,12 +13,13 @@ import numpy as np
 
 from entente.agreement.conditions import Condition, nodes
 from entente.agreement.conditions import Fact as StateOf
+from entente.agreement.decide.words import Words
 from entente.agreement.document import Agreement
 from entente.agreement.log import Attribute
 from entente.agreement.money import Base, Meter
 from entente.agreement.paths.exacts import Ints, denominator, roomy
 from entente.agreement.paths.plan import MONEY, Stream
-from entente.agreement.settle.match import holds, weight
+from entente.agreement.settle.match import Around, holds, weight
 from entente.domain.errors import ConfigError
 
 
@@ -38,7 +39,7 @@ def base_weights(name: str) -> Weigh:
 
     def weigh(agreement: Agreement, attributes: Mapping[str, Attribute]) -> Fraction | None:
         base = next((each for each in agreement.bases if each.id == name), None)
-        return None if base is None else weight(_timeless(base), attributes, {})
+        return None if base is None else weight(_timeless(base), attributes, _around(agreement))
 
     return weigh
 
@@ -51,7 +52,7 @@ def meter_weights(name: str) -> Weigh:
         if meter is None:
             return None
         _without_events(meter, (meter.when,))
-        return Fraction(holds(meter.when, attributes, {}))
+        return Fraction(holds(meter.when, attributes, _around(agreement)))
 
     return weigh
 
@@ -80,6 +81,10 @@ def counted(
             own = roomy(amounts[name], 1, Fraction(grains), len(versions) * len(rows))
             total = total + own * np.array(factors, own.dtype)
     return Counted(total, grains)
+
+
+def _around(agreement: Agreement) -> Around:
+    return Around(words=Words(agreement))
 
 
 def _timeless(base: Base) -> Base:

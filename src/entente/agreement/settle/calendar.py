@@ -61,6 +61,8 @@ def following(period: Period, span: Span, zone: ZoneInfo) -> Period:
 def through(at_ns: int, last: Period, span: Span, zone: ZoneInfo) -> tuple[Period, ...]:
     """Give the periods from that of an instant through `last`; none if it comes after it."""
     found: list[Period] = []
+    if at_ns >= last.ends_ns:
+        return ()
     period = period_of(at_ns, span, zone)
     while period.begins_ns <= last.begins_ns:
         found.append(period)

@@ -11,10 +11,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from entente.agreement.clauses import Clause
+from entente.agreement.decide.words import Words
 from entente.agreement.load import Version
 from entente.agreement.log import Attributes
 from entente.agreement.money import Base, Meter
-from entente.agreement.settle.match import holds, weight
+from entente.agreement.settle.match import Around, holds, weight
 from entente.agreement.settle.tally import Sources, Sum, values
 from entente.agreement.values import NANO
 
@@ -70,6 +71,8 @@ class Cut:
         buckets: list[Bucket],
         exchanged: Exchanged,
         states_ns: Mapping[str, int] = MappingProxyType({}),
+        words: Words | None = None,
+        subjects: Mapping[str, tuple[str, frozenset[str]]] = MappingProxyType({}),
     ) -> None:
         """Take everything that clauses may ask for."""
         self.begins_ns = begins_ns
@@ -82,6 +85,7 @@ class Cut:
         """The first two of them, each with since when."""
         self.funded = funded
         """By contribution and form, what was given up to here."""
+        self._around = Around(occurred_ns, words, subjects)
         self._buckets = buckets
         self._exchanged = exchanged
         self._amounts: dict[str, Amount] = {}
@@ -115,9 +119,9 @@ class Cut:
     def _add(self, amount: Amount, clause: Base | Meter, bucket: Bucket) -> None:
         attributes = values(bucket.attributes)
         if isinstance(clause, Base):
-            factor, counts = weight(clause, attributes, self.occurred_ns), "amount"
+            factor, counts = weight(clause, attributes, self._around), "amount"
         else:
-            factor = Fraction(holds(clause.when, attributes, self.occurred_ns))
+            factor = Fraction(holds(clause.when, attributes, self._around))
             counts = clause.counts
         if not factor:
             return

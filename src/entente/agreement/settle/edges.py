@@ -119,6 +119,7 @@ def attributes(versions: Iterable[Version]) -> frozenset[str]:
         clauses: tuple[Meter | Base, ...] = (*version.agreement.meters, *version.agreement.bases)
         for clause in clauses:
             found |= _named(clause)
+        found.update(event.per for event in version.agreement.events if event.per is not None)
     return frozenset(found)
 
 

@@ -16,9 +16,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from entente.agreement.clauses import Clause
+from entente.agreement.decide.words import Words
 from entente.agreement.load import Version
-from entente.agreement.log import Attested, Contributed, Quoted, Term
-from entente.agreement.occasions import Attestation, Courses, Facts, Reading, Verdict, courses
+from entente.agreement.log import Attested, Attribute, Contributed, Quoted, Term
+from entente.agreement.occasions import (
+    Attestation,
+    Courses,
+    Facts,
+    Reading,
+    State,
+    Verdict,
+    courses,
+)
 from entente.agreement.settle.calendar import Period
 from entente.agreement.settle.cascade import WaterfallWork
 from entente.agreement.settle.cut import Amount, Bucket, Cut
@@ -143,6 +152,7 @@ class Fold:
         self._readings: list[Reading] = []
         self._totals: dict[str, Fraction] = {}
         self._courses: dict[str, Courses] = {}
+        self._words: dict[str, Words] = {}
         self._quotes: dict[str, list[Quoted]] = {}
         for term in view.terms:
             if isinstance(term, Quoted) and term.currency == currency:
@@ -152,7 +162,7 @@ class Fold:
     def run(self, sums: Mapping[Key, Sum], late: Mapping[Key, Sum]) -> Folded:
         """Fold sums by stretch; `late` is what of them came after the books were closed."""
         by_stretch: dict[int, list[Bucket]] = {}
-        for key in sorted(sums):
+        for key in sorted(sums, key=_place):
             bucket = Bucket(key[1], key[2], sums[key], late.get(key))
             by_stretch.setdefault(key[0], []).append(bucket)
         instants = [version.effective_ns for version in self._view.versions]
@@ -196,10 +206,18 @@ class Fold:
             zone=self._zone,
             occurred_ns=occurred,
             states_ns=states,
+            words=self._words_of(version),
+            subjects=_subjects(version, made, at_ns),
             funded=funded,
             buckets=buckets,
             exchanged=lambda asset: self._exchanged(asset, quoted_ns),
         )
+
+    def _words_of(self, version: Version) -> Words:
+        found = self._words.get(version.hash)
+        if found is None:
+            found = self._words[version.hash] = Words(version.agreement)
+        return found
 
     def _quoted_ns(self, at_ns: int, version: Version, period: int) -> int:
         """Give the instant whose exchange rate counts for a stretch."""
@@ -280,6 +298,22 @@ class Fold:
         slot.used.merge(work.used)
         slot.workings = _merged(slot.workings, work.workings)
         work.used, work.workings = Amount(), []
+
+
+def _place(key: Key) -> tuple[int, list[tuple[str, str, Attribute]], str]:
+    """Give a bucket's place in order: a text and a number of one attribute do not compare."""
+    stretch, attributes, asset = key
+    return stretch, [(name, type(value).__name__, value) for name, value in attributes], asset
+
+
+def _subjects(version: Version, made: Courses, at_ns: int) -> dict[str, tuple[str, frozenset[str]]]:
+    """Give the subjects of events that happen to each value of an attribute apart, by state."""
+    found: dict[str, tuple[str, frozenset[str]]] = {}
+    for event in version.agreement.events:
+        for state in State if event.per is not None else ():
+            subjects = made.subjects(event.id, state, at_ns)
+            found[f"{event.id}.{state.value}"] = (event.per or "", frozenset(subjects))
+    return found
 
 
 def _cap_starts(view: View, id: str) -> list[str]:

@@ -1,14 +1,18 @@
 """Which measured facts a clause is about, and how much of each belongs to a base.
 
 A fact says everything that there is to say about it: an attribute that it does not have
-has no value, and only `{not: …}` and `given: false` hold for it.
+has no value, and only `{not: …}` and `given: false` hold for it. Its words mean what they mean
+in deciding: a group stands for its choices, an asset for its parts, and an event that happens
+to each product apart has happened to the facts of such a product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from fractions import Fraction
 from typing import Final
+
+import msgspec
 
 from entente.agreement.conditions import (
     All,
@@ -24,53 +28,73 @@ from entente.agreement.conditions import (
 )
 from entente.agreement.conditions import Fact as StateOf
 from entente.agreement.decide.patterns import pattern_of
+from entente.agreement.decide.words import Words
 from entente.agreement.log import Attribute
 from entente.agreement.money import Base, Bundle
-from entente.agreement.values import parse
 
 ONE: Final = Fraction(1)
 ZERO: Final = Fraction(0)
+NOBODY: Final[frozenset[str]] = frozenset()
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What conditions are read in: what is so by then, and what the document's words mean."""
+
+    occurred: Container[str] = frozenset()
+    """States of events, triggers that are met and windows that are open."""
+    words: Words | None = None
+    subjects: Mapping[str, tuple[str, frozenset[str]]] = {}
+    """Of an event that happens to each value of an attribute apart, by its state: the attribute,
+    and the values to which it has happened."""
+
+
+NOWHERE: Final = Around()
 
 
 def holds(
-    condition: Condition, attributes: Mapping[str, Attribute], occurred_ns: Mapping[str, int]
+    condition: Condition, attributes: Mapping[str, Attribute], around: Around = NOWHERE
 ) -> bool:
     """Say whether a condition holds for a fact's attributes."""
-    return _holds(condition.node, attributes, occurred_ns)
+    return _holds(condition.node, attributes, around)
 
 
-def _holds(node: Node, attributes: Mapping[str, Attribute], occurred_ns: Mapping[str, int]) -> bool:
+def _holds(node: Node, attributes: Mapping[str, Attribute], around: Around) -> bool:
     match node:
         case Not(part):
-            return not _holds(part, attributes, occurred_ns)
+            return not _holds(part, attributes, around)
         case All(parts):
-            return all(_holds(part, attributes, occurred_ns) for part in parts)
+            return all(_holds(part, attributes, around) for part in parts)
         case AnyOf(parts):
-            return any(_holds(part, attributes, occurred_ns) for part in parts)
+            return any(_holds(part, attributes, around) for part in parts)
         case StateOf(_, reference):
-            return reference in occurred_ns
+            per, subjects = around.subjects.get(reference, ("", NOBODY))
+            return reference in around.occurred or attributes.get(per) in subjects
         case _:
-            return _tested(node, attributes)
+            return _tested(node, attributes, around.words)
 
 
-def _tested(node: Test, attributes: Mapping[str, Attribute]) -> bool:
+def _tested(node: Test, attributes: Mapping[str, Attribute], words: Words | None) -> bool:
     value = attributes.get(node.attribute)
     match node:
         case Given(_, given):
             return (value is not None) == given
         case Compared():
             return _compared(node, value)
-        case Among(_, values, patterns):
-            return any(value == each and type(value) is type(each) for each in values) or any(
+        case Among(name, values, patterns):
+            meant = (
+                wide
+                for each in values
+                for wide in ((each,) if words is None else words.widened(name, each))
+            )
+            return any(value == each and type(value) is type(each) for each in meant) or any(
                 isinstance(value, str) and pattern_of(each).fullmatch(value) for each in patterns
             )
 
 
 def _compared(node: Compared, value: Attribute | None) -> bool:
-    try:
-        number = parse(value)
-    except ValueError:
-        return False
+    if value is None or isinstance(value, str):
+        return False  # a text where a number is asked for says nothing, as in deciding
+    number = int(value)
     match node.relation:
         case "at_most":
             return number <= node.bound
@@ -111,15 +135,18 @@ def counted_share(bundle: Bundle) -> Fraction:
     return sum((bundle.components[name] for name in set(bundle.counts)), ZERO) / whole
 
 
-def weight(
-    base: Base, attributes: Mapping[str, Attribute], occurred_ns: Mapping[str, int]
-) -> Fraction:
-    """Give how much of a fact's amount belongs to a base: 1, 0, a bundle's part, or -1."""
-    if base.less is not None and holds(base.less, attributes, occurred_ns):
-        return -ONE
-    if not holds(base.when, attributes, occurred_ns):
+def weight(base: Base, attributes: Mapping[str, Attribute], around: Around = NOWHERE) -> Fraction:
+    """Give how much of a fact's amount belongs to a base: 1, 0, or a bundle's part.
+
+    What the base is less counts below zero; of a bundle, again, by the bundle's part.
+    """
+    if base.less is not None and holds(base.less, attributes, around):
+        sign = -ONE
+    elif holds(base.when, attributes, around):
+        sign = ONE
+    else:
         return ZERO
     for bundle in base.bundles:
-        if holds(bundle.when, attributes, occurred_ns):
-            return counted_share(bundle)
-    return ONE
+        if holds(bundle.when, attributes, around):
+            return sign * counted_share(bundle)
+    return sign

@@ -130,8 +130,8 @@ def _frame(book: Book, statement: str, label: str, known_ns: int) -> Frame:
     if not periods:
         message = f"{label} lies before {book.id} began."
         raise InvalidParameter(message, param="period", code=None)
-    closes_ns = _closes_ns(book, terms, last)
-    closed_ns = _closes_ns(book, terms, periods[-2]) if len(periods) > 1 else NEVER_NS
+    closed_ns = max((_closes_ns(book, terms, each) for each in periods[:-1]), default=NEVER_NS)
+    closes_ns = max(closed_ns, _closes_ns(book, terms, last))
     return Frame(
         terms=terms,
         periods=periods,
@@ -167,7 +167,8 @@ def _terms(versions: Sequence[Version], id: str) -> Terms:
 def _closes_ns(book: Book, terms: Terms, period: Period) -> int:
     """Give the close of a period's books by what was agreed when the period ended.
 
-    An amendment that is learnt later moves no close that is past.
+    An amendment that is learnt later moves no close that is past. Books close in the order of
+    their periods: where a lag is shortened, none before the one before it.
     """
     lag_days = terms.close_lag_days
     for version in book.versions(period.ends_ns):
