@@ -276,6 +276,25 @@ def test_cancelled_uploads_leave_nothing(
         client.uploads.parts.create(upload.id, data=b"1")
 
 
+def test_parts_are_counted(tmp_path: Path) -> None:
+    """One too many is refused in words of its own, and the upload goes on without it."""
+    prelude = "import entente.http.uploads as u\nu.PARTS_MAX = 1\n"
+    with EntenteServer(tmp_path, CONFIG, prelude=prelude) as server:
+        sdk = openai.OpenAI(
+            base_url=server.base_url,
+            api_key=server.make_key().secret,
+            max_retries=0,
+            http_client=openai.DefaultHttpxClient(trust_env=False),
+        )
+        with sdk as client:
+            upload = client.uploads.create(filename="f", purpose="vision", bytes=1, mime_type="x/y")
+            part = client.uploads.parts.create(upload.id, data=b"1")
+            with pytest.raises(openai.BadRequestError, match="has 1 parts already"):
+                client.uploads.parts.create(upload.id, data=b"1")
+            done = client.uploads.complete(upload.id, part_ids=[part.id])
+            assert done.status == "completed"
+
+
 def test_parts_are_bounded_by_the_upload(client: openai.OpenAI) -> None:
     """Sent again, parts may have twice an upload's bytes, and no more."""
     upload = client.uploads.create(filename="f", purpose="vision", bytes=10, mime_type="x/y")

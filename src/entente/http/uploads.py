@@ -101,7 +101,11 @@ class Uploads:
     async def _keep_part(self, who: Principal, match: Match, file: Writing, part: str) -> None:
         """Add a part that was received, if the upload still takes it."""
         _, record = await self._pending(who, match)
-        sent = sum((await self._sizes(who, record)).values())
+        sizes = await self._sizes(who, record)
+        if len(sizes) >= PARTS_MAX:
+            message = f"The upload has {PARTS_MAX} parts already, and may not have more."
+            raise InvalidParameter(message, param="data", code=None)
+        sent = sum(sizes.values())
         if sent + file.bytes > SENT_PER_BYTE_MAX * record.bytes:
             message = f"The parts have more bytes than the upload's {record.bytes}."
             raise InvalidParameter(message, param="data", code=None)
