@@ -557,3 +557,21 @@ def test_a_ladder_that_cannot_be_is_refused() -> None:
     }
     with pytest.raises(InvalidParameter, match="do not sum to 1"):
         stated(book(agreement(bases=[REVENUE], waterfalls=[waterfall])), [], "2026-Q1")
+
+
+def test_no_unit_that_rounding_leaves_goes_above_a_limit_of_an_earlier_tier() -> None:
+    """The cloud has had its 100; the cent that two others cannot halve is one of theirs."""
+    limit = {"amount": "100", "measured_on": "payouts", "counts_from": "inception"}
+    ladder = {
+        "id": "W",
+        "payer": "lab",
+        "base": "R",
+        "tiers": [
+            {"id": "first", "split": {"cloud": "1"}, "until": {"cloud": limit}},
+            {"id": "then", "split": {"fund": "1/2", "staff": "1/2"}},
+        ],
+    }
+    made = book(agreement(bases=[REVENUE], waterfalls=[ladder]))
+    facts: list[AnyFact] = [sold("a", "2026-01-05", 100), sold("b", "2026-05-05", "0.01")]
+    moves = moved(stated(made, facts, "2026-Q2"))
+    assert moves == [("party:lab", "party:fund", "payout", F(1, 100))]

@@ -91,7 +91,7 @@ class WaterfallWork(Work):
             due = now.get(name, ZERO) - was.get(name, ZERO)
             self.flow(payer, party(name), "payout", due)
         self._left = ladders.headroom(ladder, after)
-        at_limit = (name for name, left in self._left.items() if not left)
+        at_limit = ladders.capped(ladder, after)
         self.closed = frozenset((payer, party(name), "payout") for name in at_limit)
         self._explain(clause.base, before, after)
 

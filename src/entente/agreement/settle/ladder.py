@@ -166,8 +166,23 @@ def payouts(ladder: Ladder, profit: Fraction) -> dict[str, Fraction]:
 
 
 def capped(ladder: Ladder, path: Path) -> frozenset[str]:
-    """Name the parties that stand at a limit of the tier that the path has come to."""
-    return frozenset(party for party, room in headroom(ladder, path).items() if not room)
+    """Name the parties that stand at a limit.
+
+    It is one of the tier that the path has come to, or, without a share in it, of one before.
+    """
+    state = _State(ladder, path.stretches)
+    rung, split, _ = state.here()
+    paid_now = {party for party, share in split if share}
+    found = {bound.party for bound in rung.bounds if state.left(bound) <= 0}
+    for earlier in ladder.rungs[: ladder.rungs.index(rung)]:
+        found |= {
+            bound.party
+            for bound in earlier.bounds
+            if bound.measured_on == "payouts"
+            and bound.party not in paid_now
+            and state.left(bound) <= 0
+        }
+    return frozenset(found)
 
 
 def headroom(ladder: Ladder, path: Path) -> dict[str, Fraction]:
