@@ -1,8 +1,9 @@
-"""Servers that are killed or stopped in the middle of batches: no line is lost, none runs twice."""
+"""Servers killed or stopped, and a ledger away, inside batches: no line is lost or runs twice."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -10,6 +11,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from entente.db import DATABASE_NAME, connect
 from tests.support.loops import run, until
 from tests.support.server import EntenteServer, Key, wait_until
 from tests.support.upstream import Upstream, completion, config
@@ -229,5 +231,53 @@ def test_a_line_is_not_begun_a_third_time(tmp_path: Path) -> None:
                 await asyncio.to_thread(_check, server, key, upstream, results)
                 assert sum(entry.recovered for entry in server.settlements(key)) >= 2
                 assert await asyncio.to_thread(server.stop) == 0
+
+    run(drill())
+
+
+def _rename(database: Path, table: str, name: str) -> None:
+    with contextlib.closing(connect(database)) as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+
+def _wait_for_failed(server: EntenteServer, key: Key, id: str) -> None:
+    def look() -> bool:
+        counts = server.get(f"{BATCHES}/{id}", key=key.secret).json["request_counts"]
+        return bool(counts["failed"])
+
+    wait_until(look, "a line to fail")
+
+
+def test_what_cannot_be_settled_is_not_asked_again(tmp_path: Path) -> None:
+    """The ledger is away when providers answer: those lines fail, the rest waits for it."""
+
+    async def drill() -> None:
+        async def answer(peer: Peer, request: dict[str, Any]) -> None:
+            if upstream.calls == 1:
+                _rename(database, "entries", "elsewhere")
+            await _answer(peer, request, pause_s=0)
+
+        async with Upstream(answer) as upstream:
+            text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
+            server = EntenteServer(tmp_path, text)
+            database = server.data_dir / DATABASE_NAME
+            with server:
+                key = await asyncio.to_thread(server.make_key)
+                id = await asyncio.to_thread(_begin, server, key)
+                await asyncio.to_thread(_wait_for_failed, server, key, id)
+                await asyncio.to_thread(_rename, database, "elsewhere", "entries")
+                batch = await asyncio.to_thread(_finished, server, key, id)
+                results = await asyncio.to_thread(_results, server, key, batch)
+                assert set(_asked(upstream).values()) == {1}
+                for one in results:
+                    if one["response"]["status_code"] != 200:
+                        error = one["response"]["body"]["error"]
+                        assert error["code"] == "ledger_unavailable", one
+                settled = await asyncio.to_thread(server.settled, key, LINES)
+                assert {(entry.status, entry.usage.output) for entry in settled} == {
+                    ("complete", 3)
+                }
+                assert await asyncio.to_thread(server.stop) == 0
+                server.verify_at_rest()
 
     run(drill())

@@ -11,7 +11,13 @@ import msgspec
 
 from entente.domain.batches import Batch, Ending, Result
 from entente.domain.chat import Call, Front, Status
-from entente.domain.errors import EntenteError, InvalidKey, InvalidParameter, UpstreamProtocolError
+from entente.domain.errors import (
+    EntenteError,
+    InvalidKey,
+    InvalidParameter,
+    LedgerError,
+    UpstreamProtocolError,
+)
 from entente.domain.ids import Ids
 from entente.domain.principal import Principal
 from entente.domain.usage import NOTHING, Usage
@@ -25,7 +31,7 @@ from entente.ledger.model import Settlement
 from entente.wire.attribution import attributed
 
 RETRIED_STATUSES: Final = frozenset({429, 503, 529})
-"""After these nothing was used, and a later request may succeed."""
+"""After these nothing was used, unless it `is_unsettled`, and a later request may succeed."""
 RETRIES_MAX: Final = 20
 RETRY_MS_MIN: Final = 500
 RETRY_MS_MAX: Final = 60_000
@@ -46,6 +52,8 @@ class _Reply(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes
     usage: Usage = NOTHING
+    is_unsettled: bool = False
+    """A provider may have been asked: what it used goes to the ledger when that can be written."""
 
 
 class Asking:
@@ -111,7 +119,10 @@ class Asking:
             shown = _on_one_line(got.body)
         except EntenteError as error:
             told = side.error(error, request_id)
-            return _Reply(request_id, told.status, told.headers, told.body)
+            is_unsettled = got.held and isinstance(error, LedgerError)
+            return _Reply(
+                request_id, told.status, told.headers, told.body, is_unsettled=is_unsettled
+            )
         return _Reply(request_id, got.status, got.headers, shown, entry.usage)
 
     async def _serve(
@@ -127,7 +138,7 @@ class Asking:
             async with asyncio.timeout(None) as bound:
                 self._running.begin(who.key_id, got, cut)
                 entry = await self._gateway.chat(
-                    who, call, request_id, got, price_factor=self._price_factor
+                    who, call, request_id, got, got.hold, price_factor=self._price_factor
                 )
         except TimeoutError:
             raise InvalidKey(_KEY_GONE) from None
@@ -158,7 +169,9 @@ def _on_one_line(body: bytes) -> bytes:
 def _wait_ms(reply: _Reply, retry: int) -> int | None:
     """Say how long to wait before the request is sent again; None where that is no use."""
     headers = dict(reply.headers)
-    if reply.status not in RETRIED_STATUSES or headers.get(b"x-should-retry") == b"false":
+    if reply.status not in RETRIED_STATUSES or reply.is_unsettled:
+        return None
+    if headers.get(b"x-should-retry") == b"false":
         return None
     told = headers.get(b"retry-after-ms", b"")
     if told.isdigit():

@@ -12,6 +12,8 @@ class Collector:
         """Start without an answer."""
         self.gone = False
         """Nobody wants the answer any more."""
+        self.held = False
+        """What it may cost is held: a provider may have been asked."""
         self.status = 0
         self.headers: Headers = ()
         self._pieces: list[bytes] = []
@@ -20,6 +22,10 @@ class Collector:
     def body(self) -> bytes:
         """The answer's body."""
         return b"".join(self._pieces)
+
+    def hold(self) -> None:
+        """Take note that what the answer may cost is held."""
+        self.held = True
 
     async def start(self, status: int, headers: Headers, *, fail: Fail | None = None) -> None:  # noqa: ARG002
         """Take the head of an answer."""
