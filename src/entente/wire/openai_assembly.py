@@ -56,7 +56,7 @@ class ChatAssembly:
         written = {**self._head, "object": "chat.completion", "choices": choices}
         if self._usage is not None:
             written["usage"] = self._usage
-        return msgspec.json.encode(written)
+        return _encoder.encode(written)
 
     def _chunk(self, said: bytes) -> None:
         if is_deep(said):
@@ -96,31 +96,98 @@ def _objects(value: Any) -> list[_Json]:
 
 
 def _merge(into: _Json, delta: Mapping[str, Any]) -> None:
-    """Add a piece: texts and lists go on, calls by their index, all else is replaced."""
+    """Add a piece: texts and lists go on, calls by their index, all else is replaced.
+
+    Takes time that grows with the piece, however much there is of the answer already.
+    """
     for name, value in delta.items():
         before = into.get(name)
         if value is None:
             into.setdefault(name, None)
-        elif isinstance(value, str) and isinstance(before, str) and name not in _WHOLE:
-            into[name] = before + value
         elif isinstance(value, Mapping) and isinstance(before, dict):
             _merge(before, value)
         elif isinstance(value, list) and name == "tool_calls":
-            into[name] = before if isinstance(before, list) else []
-            _merge_calls(into[name], _objects(value))
-        elif isinstance(value, list):
-            into[name] = [*(before or ()), *value]
+            calls = before if isinstance(before, _Calls) else _Calls(_objects(before))
+            calls.merge(_objects(value))
+            into[name] = calls
+        elif not before or name in _WHOLE:
+            into[name] = value
+        elif isinstance(value, str) and isinstance(before, str | _Text):
+            into[name] = before if isinstance(before, _Text) else _Text(before)
+            into[name].pieces.append(value)
+        elif isinstance(value, list) and isinstance(before, list):
+            before.extend(value)
+        elif (
+            name == "content"
+            and isinstance(before, str | _Text | list)
+            and isinstance(value, str | list)
+        ):
+            into[name] = _parts(before, value)
         else:
             into[name] = value
 
 
-def _merge_calls(into: list[_Json], pieces: list[_Json]) -> None:
-    for piece in pieces:
-        known = next((call for call in into if call.get("index") == piece.get("index")), None)
-        if known is None:
-            known = {}
-            into.append(known)
-        _merge(known, piece)
+def _parts(before: str | _Text | list[Any], value: str | list[Any]) -> str | _Text | list[Any]:
+    """Go on with content that is now a text and now a list of parts: its texts are parts, too."""
+    if not value:
+        return before
+    parts = before if isinstance(before, list) else [{"type": "text", "text": before}]
+    last = parts[-1]
+    if isinstance(value, list):
+        parts.extend(value)
+    elif isinstance(last, dict) and last.get("type") == "text":
+        _merge(last, {"text": value})
+    else:
+        parts.append({"type": "text", "text": value})
+    return parts
+
+
+class _Text:
+    """A text of pieces that are joined once, when it is written."""
+
+    __slots__ = ("pieces",)
+
+    def __init__(self, first: str) -> None:
+        """Start with its first piece."""
+        self.pieces = [first]
+
+
+def _joined(value: object) -> str:
+    """Write what msgspec does not know."""
+    if isinstance(value, _Text):
+        return "".join(value.pieces)
+    raise NotImplementedError(type(value).__name__)
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_joined)
+
+
+class _Calls(list[_Json]):
+    """The calls of a message in the order of their beginning, found by their index."""
+
+    __slots__ = ("_by_index",)
+
+    def __init__(self, calls: list[_Json]) -> None:
+        """Start with these."""
+        super().__init__(calls)
+        self._by_index: dict[Any, _Json] = {}
+        for call in calls:
+            self._by_index.setdefault(_index(call), call)
+
+    def merge(self, pieces: list[_Json]) -> None:
+        """Add pieces of calls, and the calls that begin with them."""
+        for piece in pieces:
+            known = self._by_index.get(_index(piece))
+            if known is None:
+                known = self._by_index[_index(piece)] = {}
+                self.append(known)
+            _merge(known, piece)
+
+
+def _index(call: _Json) -> Any:
+    """Give the index of a call; None if it says none that could be one."""
+    index = call.get("index")
+    return None if isinstance(index, dict | list) else index
 
 
 def _tidy(message: _Json) -> None:
@@ -128,8 +195,8 @@ def _tidy(message: _Json) -> None:
     message.setdefault("role", "assistant")
     message.setdefault("content", None)
     message.setdefault("refusal", None)
-    calls = message.get("tool_calls")
-    for call in calls or ():
+    calls = _objects(message.get("tool_calls"))
+    for call in calls:
         call.pop("index", None)
         call.setdefault("type", "function")
     if calls and message["content"] == "":
