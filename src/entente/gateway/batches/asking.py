@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from fractions import Fraction
 from typing import Final
@@ -39,6 +40,8 @@ RETRY_DIGITS_MAX: Final = 9
 """So many are far more than the longest wait."""
 MS_PER_S: Final = 1_000
 HTTP_NO_ANSWER: Final = 300
+
+_log = logging.getLogger("entente.batches")
 
 Pause = Callable[[float], Awaitable[bool]]
 """Waits so many seconds; False as soon as there is no point in going on."""
@@ -109,9 +112,7 @@ class Asking:
         side = client_side(serving.surface, front)
         got = Collector()
         try:
-            who = self._find_key(key)
-            if who is None:
-                raise InvalidKey(_KEY_GONE)
+            who = self._holder(key)
             if self._is_strict and serving.check is not None:
                 serving.check(body, batch.is_azures)
             call = _decoded(serving.decode, body, front)
@@ -120,10 +121,20 @@ class Asking:
         except EntenteError as error:
             told = side.error(error, request_id)
             is_unsettled = got.held and isinstance(error, LedgerError)
-            return _Reply(
-                request_id, told.status, told.headers, told.body, is_unsettled=is_unsettled
-            )
-        return _Reply(request_id, got.status, got.headers, shown, entry.usage)
+        except Exception:  # noqa: BLE001  (an outer boundary: the other lines go on)
+            _log.exception("request %s of batch %s failed inside the server", request_id, batch.id)
+            told = side.error(EntenteError(_DEFECT.format(request_id)), request_id)
+            is_unsettled = False
+        else:
+            return _Reply(request_id, got.status, got.headers, shown, entry.usage)
+        return _Reply(request_id, told.status, told.headers, told.body, is_unsettled=is_unsettled)
+
+    def _holder(self, key: str) -> Principal:
+        """Give who a key stands for. Raises InvalidKey."""
+        who = self._find_key(key)
+        if who is None:
+            raise InvalidKey(_KEY_GONE)
+        return who
 
     async def _serve(
         self, who: Principal, call: Call, request_id: str, got: Collector
@@ -182,4 +193,8 @@ def _wait_ms(reply: _Reply, retry: int) -> int | None:
     return int(min(RETRY_MS_MIN * 2**retry, RETRY_MS_MAX))
 
 
+_DEFECT: Final = (
+    "The server had an error while processing this request. "
+    "Please give its id {} to your administrator, who finds it in the log."
+)
 _KEY_GONE: Final = "The key that made the batch is not valid any more."

@@ -137,6 +137,8 @@ class Executor:
                 await run.go()
         except EntenteError as error:
             _log.warning("batch %s waits for the next start: %s", run.book.batch.id, error.message)
+        except Exception:  # noqa: BLE001  (an outer boundary: a task has nobody to raise it to)
+            _log.exception("batch %s failed inside and waits for the next start", run.book.batch.id)
         finally:
             self._runs.pop(run.book.batch.id, None)
 
