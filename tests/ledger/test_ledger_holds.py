@@ -386,3 +386,48 @@ def test_recovery_settles_open_holds_at_their_bound(priced: bool, cost: int | No
 def test_refusals_are_errors_of_the_one_tree() -> None:
     """Nothing else can leave the ledger."""
     assert issubclass(BudgetExceeded, EntenteError)
+
+
+def test_what_is_let_in_stands_before_what_is_settled_next() -> None:
+    """Else a settlement above its hold would make the journal say that another did not fit."""
+
+    async def scenario() -> None:
+        ledger = _ledger(100)
+        await asyncio.gather(ledger.hold(held("a", 90)), ledger.hold(held("b", 10)))
+        waiting = asyncio.create_task(ledger.hold(held("w", 90)))
+        await turns(1)
+        ledger.settle(settled(held("a", 90), 0))
+        ledger.settle(settled(held("b", 10), 15))
+        await waiting
+        await ledger.settle(settled(held("w", 90), 0))
+        _assert_at_rest(ledger)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_cancelled_in_the_turn_in_which_it_is_let_in(*, works: bool) -> None:
+    """Its hold is on its way to the disk: if it comes there, it is closed at nothing."""
+
+    async def scenario() -> None:
+        journal = SlowJournal()
+        ledger = _ledger(100, journal=journal)
+        journal.write(works=True)
+        first = asyncio.create_task(ledger.hold(held("a", 90)))
+        await turns(1)
+        journal.write(works=True)
+        await first
+        waiting = asyncio.create_task(ledger.hold(held("w", 90)))
+        await turns(1)
+        ledger.settle(settled(held("a", 90), 0))
+        waiting.cancel()
+        await turns(1)
+        assert waiting.cancelled()
+        journal.write(works=works)
+        await turns(2)
+        journal.write(works=True)
+        await turns(2)
+        _assert_at_rest(ledger)
+        assert ("hold:w" in _entries(ledger)) is works
+
+    run(scenario())

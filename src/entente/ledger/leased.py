@@ -133,7 +133,7 @@ class LeasedLedger(Ledger):
 
     # ---- room ----
 
-    async def _make_room(self, hold: Hold) -> Hold:
+    async def _make_room(self, hold: Hold) -> tuple[Hold, None]:
         """Take from the leases of a hold's meters, and apply it; give what is applied."""
         draws = _drawn(hold)
         try:
@@ -148,7 +148,7 @@ class LeasedLedger(Ledger):
         )
         taken = msgspec.structs.replace(hold, bounded=False, draws=lent)
         self._apply(taken)
-        return taken
+        return taken, None
 
     async def _take_beyond(self, hold: Hold) -> Hold:
         """Apply a hold that nothing limits any more: what it costs is told when it is settled."""

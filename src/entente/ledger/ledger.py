@@ -102,13 +102,15 @@ class Ledger:
         what else a rule counts, and LedgerUnavailable when it cannot be written; then nothing
         is held. `beyond` is for what runs already: it is held though it does not fit.
         """
+        written: asyncio.Future[None] | None = None
         if beyond:
             hold = await self._take_beyond(hold)
         elif hold.bounded or hold.draws:
-            hold = await self._make_room(hold)
+            hold, written = await self._make_room(hold)
         else:
             self.books.apply(hold)
-        written = self.journal.append(hold)
+        if written is None:
+            written = self.journal.append(hold)
         word = written.get_loop().create_future()
         written.add_done_callback(partial(_pass_on, word))
         try:
@@ -117,8 +119,7 @@ class Ledger:
             self._retract(hold)
             raise
         except asyncio.CancelledError:
-            self._abandoned.add(written)
-            written.add_done_callback(partial(self._abandon, hold))
+            self._leave(hold, written)
             raise
 
     def settle(self, entry: Settlement) -> asyncio.Future[None]:
@@ -222,38 +223,43 @@ class Ledger:
 
     # ---- room ----
 
-    async def _make_room(self, hold: Hold) -> Hold:
-        """Apply a hold that something limits, now or when it is its turn; give what is applied."""
+    async def _make_room(self, hold: Hold) -> tuple[Hold, asyncio.Future[None] | None]:
+        """Apply a hold that something limits, now or when it is its turn.
+
+        Gives what is applied, and the word of the journal where it is in line there already:
+        what is settled between a turn and whoever wakes to it must not come before it.
+        """
         obstacle = self._obstacle(hold)
         if obstacle is None and not self._queue.lines:
             self._apply(hold)
-            return hold
+            return hold, None
         names = _waits_for(hold)
         if obstacle is None and not self._queue.is_taken(names):
             self._apply(hold)
-            return hold
+            return hold, None
         if obstacle is not None and not obstacle.passes:
             raise self._refusal(hold, obstacle)
         waiter = Waiter(hold, names, asyncio.get_running_loop().create_future())
         self._queue.join(waiter)
         try:
             async with asyncio.timeout(self._budget_wait_s):
-                await waiter.turn
+                return hold, await waiter.turn
         except TimeoutError:
+            if waiter.admitted:
+                return hold, waiter.turn.result()
             # Who stood before it in line has waited at least as long, and is gone too.
-            if not waiter.admitted:
-                obstacle = self._obstacle(hold)
-                if obstacle is not None:
-                    raise self._refusal(hold, obstacle, waited=True) from None
-                self._apply(hold)
+            obstacle = self._obstacle(hold)
+            if obstacle is not None:
+                raise self._refusal(hold, obstacle, waited=True) from None
+            self._apply(hold)
+            return hold, self.journal.append(hold)
         except asyncio.CancelledError:
             if waiter.admitted:
-                self._retract(hold)
+                self._leave(hold, waiter.turn.result())
             raise
         finally:
             if self._queue.leave(waiter):
                 self._admit(names)
-        return hold
 
     async def _take_beyond(self, hold: Hold) -> Hold:
         """Apply a hold that nothing limits any more; give what is applied."""
@@ -297,7 +303,7 @@ class Ledger:
                 obstacle = self._obstacle(waiter.hold)
                 if obstacle is None:
                     self._apply(waiter.hold)
-                    waiter.turn.set_result(None)
+                    waiter.turn.set_result(self.journal.append(waiter.hold))
                 elif obstacle.passes:
                     todo.popleft()
                     continue
@@ -310,6 +316,11 @@ class Ledger:
         """Take back a hold that is not in the journal."""
         self.books.retract(hold)
         self._admit(_waits_for(hold))
+
+    def _leave(self, hold: Hold, written: asyncio.Future[None]) -> None:
+        """Have a hold closed, once it is known whether it was written, for which nobody waits."""
+        self._abandoned.add(written)
+        written.add_done_callback(partial(self._abandon, hold))
 
     def _abandon(self, hold: Hold, written: asyncio.Future[None]) -> None:
         """Close the hold of a request that was cancelled while its hold was written."""

@@ -19,15 +19,17 @@ class Waiter:
 
     __slots__ = ("hold", "names", "turn")
 
-    def __init__(self, hold: Hold, names: tuple[str, ...], turn: asyncio.Future[None]) -> None:
-        """Wait in the lines with these names, until `turn` is done."""
+    def __init__(
+        self, hold: Hold, names: tuple[str, ...], turn: asyncio.Future[asyncio.Future[None]]
+    ) -> None:
+        """Wait in the lines with these names, until `turn` gives the word of the journal."""
         self.hold = hold
         self.names = names
         self.turn = turn
 
     @property
     def admitted(self) -> bool:
-        """Whether its hold has been applied, seen or not by who waits."""
+        """Whether its hold is applied and on its way to the disk, seen or not by who waits."""
         return self.turn.done() and not self.turn.cancelled() and self.turn.exception() is None
 
 
