@@ -126,9 +126,16 @@ class Executor:
             return
         run = Run(self._shop, Book(self._shop.files.objects, kept))
         self._runs[kept.id] = run
-        task = asyncio.get_running_loop().create_task(self._go(run))
+        task = asyncio.get_running_loop().create_task(self._go(run), name=kept.id)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Note the end of a batch's task, and what nobody has thought of."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            text = "batch %s failed inside the server and waits for the next start"
+            _log.error(text, task.get_name(), exc_info=error)
 
     async def _go(self, run: Run) -> None:
         """Run a batch; what goes wrong with it is its own matter and no other's."""
@@ -137,8 +144,6 @@ class Executor:
                 await run.go()
         except EntenteError as error:
             _log.warning("batch %s waits for the next start: %s", run.book.batch.id, error.message)
-        except Exception:  # noqa: BLE001  (an outer boundary: a task has nobody to raise it to)
-            _log.exception("batch %s failed inside and waits for the next start", run.book.batch.id)
         finally:
             self._runs.pop(run.book.batch.id, None)
 
