@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from entente.auth import KeyStore
 from entente.control.keys import Keys
@@ -33,6 +35,7 @@ async def open_sqlite_records(opening: Opening) -> Opened:
     path = config.server.data_dir / DATABASE_NAME
     database = stack.enter_context(contextlib.closing(open_sqlite(path)))
     migrate(database.connection)
+    opened_file = _file(path)
     store = KeyStore(database)
     ids = Ids(time.time_ns, random_bits())
     keys = Keys(store, now_ns=time.time_ns, ids=ids, token_bytes=secrets.token_bytes)
@@ -56,7 +59,13 @@ async def open_sqlite_records(opening: Opening) -> Opened:
     news.listen(reload)
 
     def save(reached: Position) -> None:
-        with contextlib.closing(connect(path)) as own, contextlib.suppress(LedgerUnavailable):
+        # A start needs none, and one of another journal would make it look damaged.
+        if _file(path) != opened_file:
+            return
+        with (
+            contextlib.suppress(LedgerUnavailable, sqlite3.Error),
+            contextlib.closing(connect(path)) as own,
+        ):
             save_checkpoint(own, reached)
 
     saver = stack.enter_context(ThreadPoolExecutor(1, "entente-checkpoint"))
@@ -90,3 +99,12 @@ async def open_sqlite_records(opening: Opening) -> Opened:
     await ledger.recover()
     shared = Shared(lambda: open_sqlite(path), lambda: path, lambda: journal.seq)
     return Opened(ledger, lambda: rings[0], lambda: books[0], admin_key, shared)
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Say which file is at a path now; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
