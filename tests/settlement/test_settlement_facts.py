@@ -50,6 +50,14 @@ def test_what_is_known_later() -> None:
         (b'{"id":"x","at":"2026-05-01","event":"agi","verdict":"maybe","by":"lab"}', "maybe"),
         (b'{"id":"x","at":"2026-05-01","amount":"1","currency":"USD","sya":{}}', "sya"),
         (b" " * 70_000 + b"{}", "65536 bytes"),
+        (
+            b'{"id":"x","at":"2026-05-01","amount":"1","amount":"2","currency":"USD"}',
+            "facts.jsonl:1: `amount` stands in it twice: remove one",
+        ),
+        (
+            b'{"id":"x","at":"2026-05-01","amount":"1","currency":"USD","say":{"a":1,"\\u0061":2}}',
+            "`a` stands in it twice",
+        ),
     ],
 )
 def test_what_cannot_be_read(line: bytes, message: str) -> None:

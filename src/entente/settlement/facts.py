@@ -15,6 +15,7 @@ agreement's zone or an instant. What a line is follows from what it says.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Annotated, Any, Final, TypeAlias
@@ -125,6 +126,7 @@ def _check(number: int, line: bytes) -> None:
 
 def _read(line: bytes) -> _Line:
     raw: Any = msgspec.json.decode(line)
+    _ONCE.decode(line.decode())
     if not isinstance(raw, dict):
         message = 'a fact is an object such as {"id": …, "at": …}'
         raise ValueError(message)  # noqa: TRY004 - the line is at fault
@@ -134,6 +136,19 @@ def _read(line: bytes) -> _Line:
     words = ", ".join(word for word, _ in _KINDS)
     message = f"it says none of {words}, so that nobody knows what it is"
     raise ValueError(message)
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    """Refuse a name that stands in an object twice: two readers could take two values."""
+    names: set[str] = set()
+    for name, _ in pairs:
+        if name in names:
+            message = f"`{name}` stands in it twice: remove one"
+            raise ValueError(message)
+        names.add(name)
+
+
+_ONCE: Final = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def _fact(line: _Line, zone: ZoneInfo) -> AnyFact:

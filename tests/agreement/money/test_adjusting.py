@@ -121,6 +121,41 @@ def test_an_amendment_that_is_dated_back() -> None:
     }
 
 
+def test_what_is_deferred_is_paid_on_when_an_amendment_ends_the_share() -> None:
+    """A rest of 20, paid by 10 a month, by the version that the share stood in last."""
+    monthly = {"pay_max": "10", "each": "month"}
+    deferred = SHARE | {"ratio": "30%", "defer": monthly, "source": "4.1"}
+    made = book(
+        agreement(bases=[REVENUE], shares=[deferred], statements=[MONTHLY]),
+        ("2026-02-01", "2026-01-20", agreement(bases=[REVENUE], statements=[MONTHLY])),
+    )
+    facts: list[AnyFact] = [sold("a", "2026-01-05", 100), sold("b", "2026-02-05", 100)]
+    known = "2026-09-01"
+    for month in ("2026-02", "2026-03"):
+        statement = stated(facts, month, known, made)
+        assert amounts(statement) == [("deferred:S", "party:cloud", "", 10)]
+        assert [(p.payer, p.payee, p.nano) for p in statement.payments] == [
+            ("lab", "cloud", 10 * NANO)
+        ]
+        assert [(each.clause, each.source) for each in statement.applied] == [("S", "4.1")]
+    assert amounts(stated(facts, "2026-04", known, made)) == []
+
+
+def test_a_share_with_a_rest_that_an_amendment_ends_in_a_time_that_was_settled() -> None:
+    """February is taken back; what January had left is paid in its place."""
+    deferred = SHARE | {"ratio": "20%", "defer": {"pay_max": "10", "each": "month"}}
+    made = book(
+        agreement(bases=[REVENUE], shares=[deferred], statements=[MONTHLY]),
+        ("2026-02-01", "2026-03-20", agreement(bases=[REVENUE], statements=[MONTHLY])),
+    )
+    facts: list[AnyFact] = [sold("a", "2026-01-05", 100), sold("b", "2026-02-05", 100)]
+    march = stated(facts, "2026-03", "2026-09-01", made)
+    assert amounts(march) == [("deferred:S", "party:lab", "2026-02", 20)]
+    (adjusted,) = march.adjustments
+    assert adjusted.reason == "the agreement was amended for a time that had been settled"
+    assert adjusted.facts.ids == ("b",)
+
+
 def test_a_finding_that_comes_late() -> None:
     """An event that was attested later than it counts takes back what was shared since."""
     event = {"id": "agi", "declared_by": "lab"}

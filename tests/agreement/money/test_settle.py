@@ -527,6 +527,34 @@ def test_stakes_on_a_statement() -> None:
 
 
 @pytest.mark.parametrize(
+    ("time", "stands"),
+    [
+        ({"effective": "2026-04-01"}, False),
+        ({"effective": "2026-03-31"}, True),
+        ({"until": {"date": "2026-03-31", "inclusive": False}}, False),
+        ({"until": {"date": "2026-03-31", "inclusive": True}}, True),
+        ({"until": {"event": "sold.declared"}}, False),
+    ],
+)
+def test_a_stake_stands_on_a_statement_while_it_holds(time: dict[str, Any], stands: bool) -> None:
+    """At the end of the period."""
+    stake = {
+        "id": "CT",
+        "company": "group",
+        "basis": "outstanding",
+        "securities": {"common": {"converts": 1, "counts_in": ["outstanding"]}},
+        "holdings": [{"holder": "msft", "security": "common", "units": "1"}],
+    }
+    event = {"id": "sold", "declared_by": "lab"}
+    made = book(agreement(stakes=[stake | time], events=[event]))
+    at_ns = ns("2026-02-01")
+    facts: list[AnyFact] = [
+        Attested(id="e", at_ns=at_ns, known_ns=at_ns, event="sold", verdict="declared", by="lab")
+    ]
+    assert bool(stated(made, facts, "2026-Q1").stakes) == stands
+
+
+@pytest.mark.parametrize(
     ("period", "statement", "message"),
     [
         ("2026-05", "", "is stated by the quarter"),

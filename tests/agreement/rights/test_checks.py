@@ -141,6 +141,17 @@ AMOUNTS = [
         "tier u comes after this one",
     ),
     Mistake(
+        LADDER
+        + f"  - {{id: t, split: {{cloud: 1}}, until: {{cloud: {{of: {{contributions: [c, d], "
+        f"counted: funded, forms: [cash], times: null}}, {LIMIT}}}}}}}\n"
+        "  - {id: u, split: {lab: 1}}\ncontributions:\n- {id: c, party: cloud, to: lab, committed: "
+        "1, form: cash}\n- {id: d, party: cloud, to: lab, committed: 1, form: cash, "
+        "cap_multiple: 6}\n",
+        "W1",
+        "tiers[0].until.cloud.of.times",
+        "c has no `cap_multiple`: give it one, or write the multiple here",
+    ),
+    Mistake(
         LADDER + f"  - {{id: t, split: {{cloud: 1}}, until: {{cloud: {{amount: 1, {LIMIT}, "
         "growth: {rate: 1, starts: 2025-02-29}}}}\n  - {id: u, split: {lab: 1}}\n",
         "W1",
@@ -336,7 +347,7 @@ NAMES = [
         ),
         "X1",
         "until.date",
-        "9999-12-31 is in no calendar",
+        "nothing comes after 9999-12-31: write `inclusive: false`, or leave the end out",
     ),
     Mistake(
         BASE + "events:\n- {id: agi, declared_by: lab, verified_by: {panel: lab, quorum: 150%}}\n",

@@ -12,6 +12,7 @@ from entente.agreement.document import Agreement
 from entente.agreement.money import (
     Base,
     Commitment,
+    Contribution,
     Rate,
     Share,
     Stake,
@@ -29,6 +30,7 @@ def check(agreement: Agreement) -> Iterator[Finding]:
     """Find sums, ratios and ladders that cannot be meant."""
     for waterfall in agreement.waterfalls:
         yield from _waterfall(waterfall)
+        yield from _multiples(waterfall, agreement.contributions)
     for rate in agreement.rates:
         yield from _rate(rate)
     for base in agreement.bases:
@@ -132,6 +134,20 @@ def _limits(
                 text = f"{party} has reached {shown(limit.amount)} in an earlier tier: raise it"
                 yield Finding(waterfall, inside, text)
             reached[party] = limit.amount
+
+
+def _multiples(waterfall: Waterfall, contributions: Sequence[Contribution]) -> Iterator[Finding]:
+    """Find limits by each contribution's own multiple where one has none."""
+    without = {each.id for each in contributions if each.cap_multiple is None}
+    for position, tier in enumerate(waterfall.tiers):
+        for party, limit in tier.until.items():
+            if limit.of is None or limit.of.times is not None:
+                continue
+            for name in limit.of.contributions:
+                if name in without:
+                    path = ("tiers", position, "until", party, "of", "times")
+                    text = f"{name} has no `cap_multiple`: give it one, or write the multiple here"
+                    yield Finding(waterfall.id, path, text)
 
 
 def _rate(rate: Rate) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import date
 from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from entente.agreement.values import instant_ns, next_day_ns
 
 SCALE_MAX: Final = 9
 INCEPTION: Final = "inception"
+DAY_MAX: Final = date.max.isoformat()
 
 
 def check(agreement: Agreement) -> Iterator[Finding]:
@@ -76,22 +78,20 @@ def _until(
     name: str, path: tuple[str | int, ...], until: Until, zone: ZoneInfo
 ) -> Iterator[Finding]:
     if until.date is not None:
-        read = next_day_ns if until.inclusive else instant_ns
-        yield from _day(name, (*path, "date"), until.date, zone, read)
+        place = (*path, "date")
+        if until.inclusive and until.date == DAY_MAX:
+            text = f"nothing comes after {DAY_MAX}: write `inclusive: false`, or leave the end out"
+            yield Finding(name, place, text)
+        else:
+            yield from _day(name, place, until.date, zone)
     for form, parts in (("earliest_of", until.earliest_of), ("latest_of", until.latest_of)):
         for position, part in enumerate(parts):
             yield from _until(name, (*path, form, position), part, zone)
 
 
-def _day(
-    name: str,
-    path: tuple[str | int, ...],
-    text: str,
-    zone: ZoneInfo,
-    read: Callable[[str, ZoneInfo], int] = instant_ns,
-) -> Iterator[Finding]:
+def _day(name: str, path: tuple[str | int, ...], text: str, zone: ZoneInfo) -> Iterator[Finding]:
     try:
-        read(text, zone)
+        instant_ns(text, zone)
     except (ValueError, OverflowError):
         yield Finding(name, path, f"{text} is in no calendar: correct the day")
 

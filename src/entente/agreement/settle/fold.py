@@ -19,6 +19,7 @@ from entente.agreement.clauses import Clause
 from entente.agreement.decide.words import Words
 from entente.agreement.load import Version
 from entente.agreement.log import Attested, Attribute, Contributed, Quoted, Term
+from entente.agreement.money import Share
 from entente.agreement.occasions import (
     Attestation,
     Courses,
@@ -62,6 +63,9 @@ class Slot(msgspec.Struct):
     period: int
     """Number of the period, from 0."""
     version: Version
+    """The one in force; of what is paid after a share was amended away, the last that had it."""
+    under: set[str] = set()
+    """Hashes of the versions that were in force."""
     moves: dict[Flow, Move] = {}
     workings: list[Working] = []
     used: Amount = msgspec.field(default_factory=Amount)
@@ -148,6 +152,8 @@ class Fold:
         self._unit = Fraction(10) ** scale
         self._statement = statement
         self._works: dict[str, Work] = {}
+        self._stood: dict[str, tuple[Share, Version]] = {}
+        """The shares as they stood last, and in which version."""
         self._posted: dict[str, dict[Flow, tuple[Fraction, int]]] = {}
         self._readings: list[Reading] = []
         self._totals: dict[str, Fraction] = {}
@@ -251,6 +257,10 @@ class Fold:
             if share.id not in self._works:
                 self._works[share.id] = ShareWork(_cap_starts(self._view, share.id))
             self._work(share, ShareWork).step(share, cut)
+            self._stood[share.id] = share, cut.version
+        for share, version in self._stood.values():
+            if version is not cut.version:
+                self._work(share, ShareWork).step_ended(share, cut)
         for waterfall in agreement.waterfalls:
             self._work(waterfall, WaterfallWork).step(waterfall, cut)
         for commitment in agreement.commitments:
@@ -283,9 +293,9 @@ class Fold:
             self._courses.clear()
 
     def _post(self, id: str, work: Work, period: int, version: Version) -> None:
-        slot = self.found.slots.setdefault(
-            (id, period, version.hash), Slot(id, work.kind, period, version)
-        )
+        of = self._stood[id][1] if id in self._stood and work.workings else version
+        slot = self.found.slots.setdefault((id, period, of.hash), Slot(id, work.kind, period, of))
+        slot.under.add(version.hash)
         posted = self._posted.setdefault(id, {})
         units = _rounded(work, self._unit)
         for flow, exact in work.flows.items():

@@ -97,7 +97,7 @@ def make(book: Book, terms: Terms, books: Books, *, known_ns: int, closes_ns: in
         postings=postings,
         payments=payments(terms, (*books.view.versions, *_before(books)), postings),
         subtotals=subtotals(terms, postings),
-        stakes=tuple(_stakes(books)),
+        stakes=tuple(_stakes(books, book.zone)),
         events=tuple(_events(books, book.zone)),
         problems=(*books.problems, *sorted(books.now.ignored), *_unknown(books)),
     )
@@ -192,12 +192,19 @@ def _adjusting(book: Book, terms: Terms, books: Books, nano_per_unit: int) -> It
     for slot, flow, before, after in _changed(books):
         nano = (after.units - before.units) * nano_per_unit
         label = books.periods[slot.period].label
-        yield _posting(names, slot, flow, nano, label, _behind(slot))
+        yield _posting(names, slot, flow, nano, label, _behind(books, slot))
 
 
-def _behind(slot: Slot) -> Sources:
+def _behind(books: Books, slot: Slot) -> Sources:
     """Give the facts behind an adjustment: the late ones, or all where the terms changed."""
-    return slot.used.late if slot.used.late.count else slot.used.sources
+    if slot.used.late.count:
+        return slot.used.late
+    was = books.then.slots.get(_key(slot))
+    return slot.used.sources if slot.used.sources.count or was is None else was.used.sources
+
+
+def _key(slot: Slot) -> tuple[str, int, str]:
+    return (slot.clause, slot.period, slot.version.hash)
 
 
 def _adjustments(
@@ -221,8 +228,8 @@ def _adjustments(
 
 def _reason(books: Books, slot: Slot, before: Move, after: Move) -> str:
     """Say why a closed period comes to something else."""
-    key = (slot.clause, slot.period, slot.version.hash)
-    if key not in books.then.slots or key not in books.now.slots:
+    was, is_now = books.then.slots.get(_key(slot)), books.now.slots.get(_key(slot))
+    if was is None or is_now is None or was.under != is_now.under:
         return "the agreement was amended for a time that had been settled"
     if slot.used.late.count:
         count = slot.used.late.count
@@ -301,11 +308,15 @@ def _carried(books: Books) -> Iterator[Carried]:
         )
 
 
-def _stakes(books: Books) -> Iterator[Holder]:
+def _stakes(books: Books, zone: ZoneInfo) -> Iterator[Holder]:
+    """Give the tables that hold when the period ends, as they stand then."""
     end_ns = books.periods[-1].ends_ns
     issued = [t for t in books.view.terms if isinstance(t, Issued) and t.at_ns < end_ns]
     last = [v for v in books.view.versions if v.effective_ns < end_ns][-1]
+    occurred_ns = books.now.occurred.get(books.last, {})
     for stake in last.agreement.stakes:
+        if not stake.holds_at(end_ns - 1, zone, occurred_ns):
+            continue
         for holder, share in captable.shares(stake, issued).items():
             yield Holder(
                 company=stake.company,

@@ -105,6 +105,11 @@ class ShareWork(Work):
         self.note("above the cap", None, None, owed - asked)
         self._pay(clause, cut, owed)
 
+    def step_ended(self, clause: Share, cut: Cut) -> None:
+        """Pay on what is deferred of a share that an amendment has ended."""
+        if self._payable.deferred:
+            self._pay(clause, cut, ZERO)
+
     def _accrue(self, clause: Share, cut: Cut, asked: Fraction) -> Fraction:
         self._cap = None if clause.cap is None else (clause.cap.total, clause.cap.counts_from)
         begun = {s for s in self._counted if _begun(s, cut)}
