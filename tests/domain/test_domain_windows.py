@@ -69,6 +69,38 @@ def test_a_moment_is_before_the_end_of_its_window(window: Window, zone: str, at_
     assert span_of(window, zone, ends_ns)[0] != key
 
 
+@pytest.mark.parametrize(
+    ("zone", "change", "keys"),
+    [
+        # From 2:00 to 2:30, and from 2:00 back to 1:30.
+        ("Australia/Lord_Howe", "2026-10-03T15:30+00:00", ["T01", "T02", "T03"]),
+        ("Australia/Lord_Howe", "2026-04-04T15:00+00:00", ["T01", "T01b", "T02"]),
+        # From 2:45 to 3:45, and from 3:45 back to 2:45.
+        ("Pacific/Chatham", "2026-09-26T14:00+00:00", ["T02", "T03", "T04"]),
+        ("Pacific/Chatham", "2026-04-04T14:00+00:00", ["T02", "T03", "T02b", "T03b", "T04"]),
+    ],
+)
+def test_hours_where_clocks_change_by_half_of_one_or_inside_one(
+    zone: str, change: str, keys: list[str]
+) -> None:
+    """One follows the other, each ends where the next begins, and none comes again."""
+    minute_ns = 60 * 1_000_000_000
+    seen: list[str] = []
+    for minute in range(-59, 76):
+        at_ns = _ns(change) + minute * minute_ns
+        key, ends_ns = span_of(Window.HOUR, zone, at_ns)
+        assert end_ns(key) == ends_ns
+        assert ends_ns is not None
+        assert at_ns < ends_ns
+        assert span_of(Window.HOUR, zone, ends_ns - minute_ns)[0] == key
+        assert span_of(Window.HOUR, zone, ends_ns)[0] != key
+        if key not in seen[-1:]:
+            seen.append(key)
+    assert len(set(seen)) == len(seen)
+    hours = [key.partition("@")[0][len("2026-11-22") :] for key in seen]
+    assert [hour for hour in hours if hour in keys] == keys
+
+
 def test_a_lifetime_has_no_end() -> None:
     """It is one window."""
     assert span_of(Window.LIFETIME, "Europe/Berlin", 1) == (LIFETIME_KEY, None)

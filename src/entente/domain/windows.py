@@ -7,6 +7,7 @@ alone tells when its window ends.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -73,9 +74,22 @@ def _month(moment: datetime, month: int) -> datetime:
     return _midnight(moment).replace(month=month, day=1)
 
 
+def _shown(start: datetime, at: datetime) -> datetime:
+    """Say whether a clock shows this minute or hour the second time, as it does after going back.
+
+    The offset tells: where clocks change by half an hour, or within one, `fold` alone does not.
+    """
+    start = start.replace(second=0, microsecond=0, fold=0)
+    return start.replace(fold=int(_offset(at) < _offset(start)))
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta()
+
+
 _FLOOR: Final[dict[Window, Callable[[datetime], datetime]]] = {
-    Window.MINUTE: lambda at: at.replace(second=0, microsecond=0),
-    Window.HOUR: lambda at: at.replace(minute=0, second=0, microsecond=0),
+    Window.MINUTE: lambda at: _shown(at, at),
+    Window.HOUR: lambda at: _shown(at.replace(minute=0), at),
     Window.DAY: _midnight,
     Window.WEEK: lambda at: _midnight(at - timedelta(days=at.weekday())),
     Window.MONTH: lambda at: _month(at, at.month),
@@ -127,13 +141,31 @@ def _start(text: str) -> tuple[Window, datetime]:
 def _next(window: Window, start: datetime) -> datetime:
     """Give the start of the window behind."""
     if window in _PASSING:
-        return (start.astimezone(UTC) + _PASSING[window]).astimezone(start.tzinfo)
+        return _passed(start, _PASSING[window])
     if window in _DAYS:
         return start + timedelta(days=_DAYS[window])
     years, month = divmod(start.month - 1 + _MONTHS[window], _MONTHS_PER_YEAR)
     return start.replace(year=start.year + years, month=month + 1)
 
 
+def _passed(start: datetime, length: timedelta) -> datetime:
+    """Give the moment at which clocks have shown a minute or an hour, whole or as far as they do.
+
+    Clocks that change inside of it end it there, unless they go on to its last second.
+    """
+    last = (start + length - _SECOND).replace(fold=start.fold)
+    is_skipped = _offset(last) < _offset(last.replace(fold=1))
+    if start.fold or (not is_skipped and _offset(last) >= _offset(start)):
+        return last.astimezone(UTC) + _SECOND
+    first = start.astimezone(UTC)
+    moments = [first + timedelta(minutes=n) for n in range(length // timedelta(minutes=1))]
+    changed = bisect_left(
+        moments, 1, key=lambda at: int(_offset(at.astimezone(start.tzinfo)) != _offset(start))
+    )
+    return first + timedelta(minutes=changed)
+
+
+_SECOND: Final = timedelta(seconds=1)
 _PASSING: Final = {Window.MINUTE: timedelta(minutes=1), Window.HOUR: timedelta(hours=1)}
 """These pass, whatever clocks on walls do."""
 _DAYS: Final = {Window.DAY: 1, Window.WEEK: 7}
