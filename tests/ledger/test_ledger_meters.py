@@ -437,3 +437,20 @@ def test_other_books_keep_the_places_of_what_runs() -> None:
         assert _counts(ledger) == {ATONCE: (0, 0), CALLS: (1, 0)}
 
     run(scenario())
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_a_meter_that_is_forgotten_under_a_hold_of_nothing(*, is_settled: bool) -> None:
+    """A clock that jumps ahead ends its window; the request ends as any other."""
+    day = 24 * 3600 * 10**9
+    books = Books()
+    opened = _drawing("a", Draw(CALLS, 0, 1))
+    books.apply(opened)
+    books.meters.prune(AT_NS + 2 * day)
+    assert books.meters.counters == {}
+    if is_settled:
+        books.apply(settled(opened, 0))
+        assert books.meters.of(CALLS) == Counter(used=1, pending=0)
+    else:
+        books.retract(opened)
+        assert books.meters.of(CALLS) == Counter()

@@ -150,8 +150,11 @@ class Meters(msgspec.Struct):
 
     def release(self, draws: Iterable[Draw]) -> None:
         """Give upper bounds back, as if nothing had been."""
+        counters = self.counters
         for draw in draws:
-            self.counters[draw.meter].pending -= draw.amount
+            counter = counters.get(draw.meter)
+            if counter is not None:  # else it was pruned: nothing was drawn
+                counter.pending -= draw.amount
 
     def take_pending(self, former: Meters) -> None:
         """Take over what is pending on others."""
@@ -164,7 +167,9 @@ class Meters(msgspec.Struct):
         counters, cost_nano = self.counters, taken.cost_nano
         for draw in draws:
             meter = draw.meter
-            counter = counters[meter]
+            counter = counters.get(meter)
+            if counter is None:  # pruned: nothing was drawn
+                counter = counters[meter] = Counter()
             counter.pending -= draw.amount
             counter.used += cost_nano if meter[0] == _S else taken.of(read_meter(meter).unit)
 
