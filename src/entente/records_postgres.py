@@ -189,7 +189,8 @@ class _Desk:
             self._journal,
             books,
             self._leases,
-            revision=lambda: self.rules.generation,
+            # Neither ever sinks, and keys have limits, too.
+            revision=lambda: self.rules.generation + self.ring.generation,
             now_ns=time.time_ns,
             budget_wait_s=wait_s,
             serves_alone=self._opening.config.ledger.spool_s > 0,

@@ -98,6 +98,18 @@ def test_a_worker_that_is_killed_takes_nothing_with_it(stage: Stage) -> None:
     assert stage.budget.loans() == 0
 
 
+def test_a_changed_limit_of_a_key_holds_in_the_minute_that_has_begun(stage: Stage) -> None:
+    """Wherever it has been asked with already."""
+    server = stage.server
+    key = server.make_key(requests_per_minute=1_000)
+    assert {got.status for got in run(_at_once(server, key))} == {200}
+    changed = server.cli("keys", "set", key.id, "--rpm", "1")
+    assert changed.returncode == 0, changed.stderr
+    server.make_key()  # by the time that it works, all workers have heard of the change
+    served = [got.status for got in run(_at_once(server, key))].count(200)
+    assert served <= 1, "one, where another minute has begun meanwhile"
+
+
 def test_without_the_database_no_hold_is_served(stage: Stage) -> None:
     """It is said in so many words, readiness tells, and it comes back by itself."""
     key = stage.budget.limit(1_000)

@@ -226,7 +226,7 @@ class KeyStore:
             if key in keys:
                 principals[digest] = keys[key]
                 ends[digest] = min(until_ns, keys[key].expires_ns or until_ns)
-        return KeyRing(principals, rows[0][0], ends, now_ns)
+        return KeyRing(principals, int(rows[0][0]), ends, now_ns)
 
     def _project_factors(self) -> dict[str, Fraction]:
         """Read what projects are charged of each price, where that is not all of it."""
