@@ -75,7 +75,7 @@ def _month(moment: datetime, month: int) -> datetime:
 
 
 def _shown(start: datetime, at: datetime) -> datetime:
-    """Say whether a clock shows this minute or hour the second time, as it does after going back.
+    """Mark the start of the minute or hour of `at` where a clock that went back shows it again.
 
     The offset tells: where clocks change by half an hour, or within one, `fold` alone does not.
     """
