@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from entente.config import Config, ServerConfig
+from entente.http.server import BACKLOG
 from entente.workers.ports import doors, port_of
 from tests.support.gate import SEEN, USED, Gate
 from tests.support.hosts import WORKERS, WorkersServer, kill_process
@@ -69,6 +70,8 @@ def test_the_port_is_spread_and_nobody_elses() -> None:
     """Each socket gets some of the connections, and no other program can share the port."""
     with port_of(Config(server=ServerConfig(port=0)), WORKERS) as ports:
         sockets = [port.open() for port in ports]
+        for each in sockets:
+            each.listen(BACKLOG)
         port = sockets[0].getsockname()[1]
         assert {each.getsockname()[1] for each in sockets} == {port}
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(128)]

@@ -28,8 +28,9 @@ PATH_BYTES_MAX: Final = 100
 class Port:
     """One of the sockets of the port: a worker's, for as long as it is worth waiting for it.
 
-    While nobody serves from it, connections wait in its line; once it is closed the system
-    gives them to the others.
+    The system gives it connections from when it listens, which is when a worker serves from it.
+    When that worker dies, connections wait in its line; once it is closed the system gives them
+    to the others.
     """
 
     def __init__(self, config: Config, number: int) -> None:
@@ -40,11 +41,10 @@ class Port:
         self._socket: socket.socket | None = None
 
     def open(self) -> socket.socket:
-        """Give the socket, bound and listening. Raises StartError."""
+        """Give the socket, bound; its worker makes it listen. Raises StartError."""
         if self._socket is None:
             shared = listener(self._config, port=self._number, is_shared=True)
             self._socket = self._stack.enter_context(shared)
-            self._socket.listen(BACKLOG)
         return self._socket
 
     def close(self) -> None:
@@ -66,10 +66,11 @@ class Sockets(NamedTuple):
 
 @contextlib.contextmanager
 def port_of(config: Config, count: int) -> Iterator[list[Port]]:
-    """Bind the port `count` times, and listen. Raises StartError where it is in use.
+    """Bind the port `count` times. Raises StartError where it is in use.
 
     Sockets of ours can share a port with those of another process that does the same, so it
-    is bound alone first: then nobody else can have it.
+    is bound alone first. The first worker's listens at once: then nobody else can have the port,
+    and connections wait for that worker, which is the first to serve.
     """
     with listener(config) as alone:
         number = alone.getsockname()[1]
@@ -77,6 +78,7 @@ def port_of(config: Config, count: int) -> Iterator[list[Port]]:
     try:
         for port in ports:
             port.open()
+        ports[0].open().listen(BACKLOG)
         yield ports
     finally:
         for port in ports:
