@@ -64,6 +64,14 @@ def test_the_document_refers_to_nothing_that_is_not_there(admin: Admin) -> None:
         assert part.partition('"')[0] in admin.document["components"]["schemas"]
 
 
+def test_every_path_of_usage_is_told(admin: Admin) -> None:
+    """As the table of routes has them, whichever are added."""
+    paths = [r.path for r in ROUTES if r.path.startswith("/v1/organization/usage/")]
+    assert len(paths) > 1
+    told = admin.get("/usage")
+    assert (told["usage"], told["costs"]) == (paths, "/v1/organization/costs")
+
+
 def test_a_project_from_its_begin_to_its_end(server: EntenteServer, admin: Admin) -> None:
     """Made, found, renamed, archived; its keys end with it, at once."""
     made = admin.post("/projects", {"id": "alpha", "name": "Alpha"})

@@ -21,6 +21,10 @@ def test_projects_from_begin_to_end(entente_: Runner) -> None:
     entente_.ok("keys", "create", "--project", "alpha", "--name", "bob")
     (alpha, default) = entente_.ok("projects", "list", "--json").json
     assert (alpha["id"], alpha["name"], default["id"]) == ("alpha", "Alpha", "default")
+    (_, first, second) = entente_.ok("projects", "list").out.splitlines()
+    assert first.split()[:2] == ["alpha", "Alpha"]
+    assert first.split()[2].endswith("Z")
+    assert second.split() == ["default", "default", "-", "-", "-"]
     entente_.ok("projects", "archive", "alpha")
     assert [p["id"] for p in entente_.ok("projects", "list", "--json").json] == ["default"]
     assert "alpha" in entente_.ok("projects", "list", "--all").out

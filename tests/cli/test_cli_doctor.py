@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from entente.cli.checks import State, clock, data_folder, local_runtime
-from entente.db import DATABASE_NAME, connect, migrate
+from entente.db import DATABASE_NAME, connect, locked, migrate
+from entente.ledger.table import append_now
+from tests.kit.entries import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,6 +254,20 @@ def test_the_database_is_looked_at_and_not_touched(entente_: Runner, folder: Pat
     assert "cannot be read" in finding(entente_, "database")["text"]
 
 
+def test_holds_that_a_dead_server_left_are_told(entente_: Runner, folder: Path) -> None:
+    """Not while one runs, whose requests hold."""
+    (folder / "entente.toml").write_text("[server]\nport = 0\n")
+    entente_.ok("keys", "create")
+    data_dir = folder / ".entente"
+    assert "ledger" not in entente_("doctor").out
+    with closing(connect(data_dir / DATABASE_NAME)) as connection:
+        append_now(connection, [held("r", 5, bounded=False)])
+    found = finding(entente_, "ledger")
+    assert (found["state"], found["text"][:16]) == ("warn", "1 holds are open")
+    with locked(data_dir):
+        assert "holds" not in entente_("doctor").out
+
+
 def test_a_script_that_does_not_read_fails(entente_: Runner, folder: Path) -> None:
     """Before the server would."""
     (folder / "replies.toml").write_text("[[\n")
@@ -270,6 +286,16 @@ def test_data_folders(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert data_folder(tmp_path / "file").state is State.FAIL
     assert data_folder(tmp_path / "file" / "below").state is State.FAIL
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root may not write there anyway")
+def test_a_folder_of_the_system_is_no_place_for_data() -> None:
+    """Root may write everywhere, as it is said, and yet nothing can be made there."""
+    found = data_folder(Path("/proc/nope"))
+    assert (found.state, "/proc is on a file system that keeps no files" in found.text) == (
+        State.FAIL,
+        True,
+    )
 
 
 def test_a_folder_without_permission_fails() -> None:

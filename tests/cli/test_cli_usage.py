@@ -160,8 +160,9 @@ def test_what_cannot_be_summed_is_refused(
 
 
 def test_a_chart_has_a_bar_for_each_line(entente_: Runner) -> None:
-    """The longest for the most, of cost where there is one currency."""
-    lines = entente_.ok("usage", "--group-by", "project", "--chart").out.splitlines()
+    """The longest for the most, of cost where there is one currency; and a line for all."""
+    *lines, last = entente_.ok("usage", "--group-by", "project", "--chart").out.splitlines()
+    assert last.split() == ["TOTAL", "0.000000063", "USD"]
     assert [line.split()[0] for line in lines] == ["alpha", "beta", "default"]
     lengths = [line.count("█") for line in lines]
     assert lengths == sorted(lengths)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from entente.cli.base import database_path
+from entente.cli.base import database_path, is_served
 from entente.config import ProviderKind
 from entente.control.reports import utc
 from entente.db import connect
@@ -24,6 +24,7 @@ from entente.db.schema import MIGRATIONS
 from entente.domain.errors import ConfigError, LedgerError
 from entente.engine import builtin_model_path
 from entente.ledger.journal import decode
+from entente.ledger.reader import load
 from entente.providers.scripted import load_script
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def check_machine(config: Config) -> Iterator[Finding]:
     """Run the checks that need no network."""
     yield data_folder(config.server.data_dir)
     if config.ledger.url is None:
-        yield from database(database_path(config))
+        yield from database(database_path(config), served=is_served(config))
     else:
         from entente.cli.postgres_checks import postgres_database  # noqa: PLC0415  (an extra)
 
@@ -90,7 +91,10 @@ def data_folder(folder: Path) -> Finding:
     ):
         remedy = f"make it writable for this user (`chown`, `chmod u+rwx {there}`) or set "
         return _fail("data folder", f"{there} is not writable", remedy + "server.data_dir")
-    free = shutil.disk_usage(there).free
+    total, _, free = shutil.disk_usage(there)
+    if not total:
+        text = f"{there} is on a file system that keeps no files"
+        return _fail("data folder", text, "set server.data_dir to a folder on a disk")
     text = f"{folder} is writable" if there == folder.absolute() else f"{folder} will be made"
     text += f", {free // _MIB} MiB free"
     if free < FREE_BYTES_FAIL:
@@ -113,8 +117,8 @@ def _is(place: Path) -> bool:
     return os.path.lexists(place)
 
 
-def database(path: Path) -> Iterator[Finding]:
-    """Check that the database opens and that this program knows its schema."""
+def database(path: Path, *, served: bool = False) -> Iterator[Finding]:
+    """Check that the database opens, that this program knows its schema, and what is held."""
     if not path.exists():
         yield _ok("database", f"{path} will be made at the first start")
         yield clock(None, time.time_ns())
@@ -124,6 +128,8 @@ def database(path: Path) -> Iterator[Finding]:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             last = _last_line(connection) if version else None
             newest_ns = None if last is None else decode(last).at_ns
+            is_at_rest = version == len(MIGRATIONS) and not served
+            holds = len(load(connection).books.open_holds) if is_at_rest else 0
     except (sqlite3.Error, LedgerError) as error:
         remedy = "check its permissions, or restore it from a backup"
         yield _fail("database", f"{path} cannot be read: {error}", remedy)
@@ -136,6 +142,9 @@ def database(path: Path) -> Iterator[Finding]:
         yield _ok("database", f"{text}, the next start brings it to {len(MIGRATIONS)}")
     else:
         yield _ok("database", text)
+    if holds:
+        text = f"{holds} holds are open and no server runs: the last one did not end in order"
+        yield _warn("ledger", text, "start `entente serve`: it settles them")
     yield clock(newest_ns, time.time_ns())
 
 

@@ -56,15 +56,19 @@ def list_projects(
         page: Page[Project] = _projects(base_of(opened)).list(
             OPERATOR, limit=LISTED_MAX, archived=everything
         )
-    views = [project.view() for project in page.found]
     if as_json:
-        say_json(views)
+        say_json([project.view() for project in page.found])
         return
-    rows = [
-        (v.id, v.name, v.created[:19] + "Z", (v.archived or "-")[:19], v.price_factor or "-")
-        for v in views
-    ]
-    say_table(("ID", "NAME", "CREATED", "ARCHIVED", "PRICES"), rows)
+    say_table(
+        ("ID", "NAME", "CREATED", "ARCHIVED", "PRICES"), [_row(project) for project in page.found]
+    )
+
+
+def _row(project: Project) -> tuple[str, ...]:
+    """Write a project as a row; the default one was made by nobody, at no time."""
+    view = project.view()
+    created = f"{view.created[:19]}Z" if project.created_ns else "-"
+    return (view.id, view.name, created, (view.archived or "-")[:19], view.price_factor or "-")
 
 
 @app.command()

@@ -97,7 +97,7 @@ def show_usage(
         return
     named = list(_with_names(lines, _names(place)))
     if chart:
-        _draw(named)
+        _draw(named, whole)
     else:
         titles = (*(name.upper() for name in wanted.groups), "REQUESTS", "INPUT", "OUTPUT", "COST")
         blank = dict.fromkeys(wanted.groups, "") | {wanted.groups[0]: "TOTAL"}
@@ -215,8 +215,8 @@ def _row(line: UsageLine) -> tuple[str, ...]:
     )
 
 
-def _draw(lines: Sequence[UsageLine]) -> None:
-    """Draw a bar for each line, the longest across what is left of the terminal."""
+def _draw(lines: Sequence[UsageLine], whole: UsageLine) -> None:
+    """Draw a bar for each line, the longest across what is left of the terminal; and the total."""
     from rich.bar import Bar  # noqa: PLC0415
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -228,6 +228,12 @@ def _draw(lines: Sequence[UsageLine]) -> None:
     table.add_column(ratio=1)
     table.add_column(justify="right", no_wrap=True)
     for label, size, unit in drawn:
-        told = f"{format_nano(size)} {unit}" if unit else f"{size} requests"
-        table.add_row(label, Bar(max(1, longest), 0, max(0, size)), told)
+        table.add_row(label, Bar(max(1, longest), 0, max(0, size)), _told(size, unit))
+    unit = drawn[0][2] if drawn else ""
+    size = whole.costs.get(unit, 0) if unit else whole.sums.requests
+    table.add_row("TOTAL", "", _told(size, unit))
     Console(highlight=False, markup=False).print(table)
+
+
+def _told(size: int, unit: str) -> str:
+    return f"{format_nano(size)} {unit}" if unit else f"{size} requests"

@@ -9,6 +9,7 @@ import msgspec
 from entente.control.audit import AuditView
 from entente.control.desk import Desk
 from entente.control.table import Page
+from entente.control.usage import COSTS, REPORTS
 from entente.control.webhooks import DeliveryView, WebhookView
 from entente.http.admin.forms import (
     AuditQuery,
@@ -86,10 +87,8 @@ def _list_audit(desk: Desk, asked: Asked) -> Listing[AuditView]:
 
 
 def _get_usage(_: Desk, __: Asked) -> UsagePointer:
-    kinds = ("completions", "embeddings", "moderations", "images", "audio_speeches",
-             "audio_transcriptions")  # fmt: skip
     return UsagePointer(
-        usage=tuple(f"/v1/organization/usage/{kind}" for kind in kinds),
+        usage=tuple(f"/v1/organization/usage/{kind}" for kind in REPORTS if kind != COSTS),
         costs="/v1/organization/costs",
     )
 
