@@ -83,6 +83,28 @@ def test_an_empty_database_is_told_apart(tmp_path: Path, postgres_url: str) -> N
     assert program.cli("ledger", "verify").returncode == 0
 
 
+def test_months_are_told_by_the_check(tmp_path: Path, postgres_url: str) -> None:
+    """Which may be dropped, also where the check finds something."""
+    program = _program(tmp_path, postgres_url)
+    assert program.cli("keys", "create").returncode == 0
+    assert "not to be dropped: the month goes on" in program.cli("db", "check").stdout
+    for change in (
+        "CREATE TABLE entries_2020_01 PARTITION OF entries FOR VALUES FROM (0) TO (1)",
+        "CREATE TABLE entries_2020_02 PARTITION OF entries FOR VALUES FROM (1) TO (2)",
+        "INSERT INTO entries VALUES (9, 1, 1, 'stray', '', '')",
+        "INSERT INTO chains (name, opened_ns) VALUES ('left', 1580515200000000000)",
+    ):
+        postgres_server().run(sql.SQL(change), postgres_url.rpartition("/")[2])
+    told = json.loads(program.cli("db", "check", "--json").stdout)["months"]
+    assert [(each["partition"], each["may_be_dropped"]) for each in told[:2]] == [
+        ("entries_2020_01", True),
+        ("entries_2020_02", False),
+    ]
+    said = program.cli("db", "check").stdout
+    assert "entries_2020_01: its chains are closed: it may be dropped" in said
+    assert "entries_2020_02: not to be dropped: chains are open" in said
+
+
 def test_the_doctor_sees_what_breaks_promises(tmp_path: Path, postgres_url: str) -> None:
     """A month without a partition, and entries that had none."""
     program = _program(tmp_path, postgres_url)

@@ -20,11 +20,14 @@ from entente.ledger.model import AnyEntry, payable
 from entente.ledger.places import verify
 from entente.ledger.postgres import LINGER_TURNS
 from entente.ledger.postgres_ending import end_chain, take_over, take_over_dead
+from entente.ledger.postgres_months import months
 from entente.ledger.postgres_reader import chains, save_checkpoint, side_entries, start_books
 from entente.ledger.store import Durability
 from tests.kit.desks import Desk, desk
 from tests.kit.entries import AT_NS, KEY, USD, granted, held, settled
 from tests.kit.run import run, until
+
+MONTH_NS = 31 * 86_400 * 1_000_000_000
 
 
 def test_one_that_is_alone_stays_alone(postgres_url: str) -> None:
@@ -90,6 +93,32 @@ def test_a_living_chain_is_not_taken_over(postgres_url: str) -> None:
             assert take_over_dead(open_desk.database, AT_NS) == {}
 
     run(scenario())
+
+
+def test_a_month_may_be_dropped_when_its_chains_are_closed(postgres_url: str) -> None:
+    """Not before: then what was spent would go with it. Months to come are not told of."""
+    later_ns = AT_NS + MONTH_NS
+
+    def state(opened: PostgresDatabase, at_ns: int) -> list[tuple[str, bool, int]]:
+        found = months(opened, at_ns)
+        return [(each.table[8:], each.may_be_dropped, len(each.writers)) for each in found]
+
+    async def scenario() -> None:
+        async with desk(postgres_url) as first:
+            await first.serve("r")
+            assert state(first.database, AT_NS) == [("2023_11", False, 1)]
+            assert state(first.database, later_ns)[0] == ("2023_11", False, 1)
+
+    run(scenario())
+    with closing(PostgresDatabase(address_of(Secret(postgres_url)))) as database:
+        while not take_over_dead(database, AT_NS):
+            pass
+        assert state(database, AT_NS) == [("2023_11", False, 0)]
+        assert state(database, later_ns) == [("2023_11", True, 0), ("2023_12", False, 0)]
+        before = start_books(database, AT_NS).books.balances
+        assert before
+        database.execute("DROP TABLE entries_2023_11")
+        assert start_books(database, AT_NS).books.balances == before
 
 
 @pytest.mark.parametrize("checkpoint", [False, True])

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from entente.control.hosts import GivenUp
     from entente.db.archive import Manifest
     from entente.ledger.postgres_ending import Waiting
+    from entente.ledger.postgres_months import MonthState
 
 app = typer.Typer(help="Care for the database.", no_args_is_help=True)
 
@@ -63,19 +64,46 @@ def bring_forward(*, config: ConfigOption = None, as_json: JsonOption = False) -
 
 @app.command()
 def check(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check the file, the schema's version, and the whole journal. A server may be running."""
+    """Check the file, the schema's version, and the whole journal. A server may be running.
+
+    With PostgreSQL: say of each month whether its partition may be dropped.
+    """
     chosen = settings(config)
     url = chosen.ledger.url
     schema, entries, head, found = (
         _check(existing_file(chosen)) if url is None else _work().check(url)
     )
+    months: tuple[MonthState, ...] = () if url is None else _work().months(url)
     if as_json:
         said = {"ok": not found, "schema": schema, "entries": entries, "head": head}
-        say_json({**said, "problems": found})
-    elif not found:
-        say(f"ok: schema {schema}, {entries} entries, head {head[:16]}")
+        told = {} if url is None else {"months": [_month_as_json(each) for each in months]}
+        say_json({**said, **told, "problems": found})
+    else:
+        if not found:
+            say(f"ok: schema {schema}, {entries} entries, head {head[:16]}")
+        for each in months:
+            say(f"{each.table}: {_month_in_words(each)}")
     if found:
         raise LedgerCorrupt("\n".join(f"the database is not in order: {what}." for what in found))
+
+
+def _month_as_json(month: MonthState) -> dict[str, object]:
+    return {
+        "partition": month.table,
+        "may_be_dropped": month.may_be_dropped,
+        "over": month.is_over,
+        "open_chains": list(month.writers),
+    }
+
+
+def _month_in_words(month: MonthState) -> str:
+    """Say whether a month's partition may be dropped, and what it waits for."""
+    if not month.is_over:
+        return "not to be dropped: the month goes on"
+    if month.writers:
+        chains = ", ".join(month.writers)
+        return f"not to be dropped: chains are open that stopping their servers ends: {chains}"
+    return "its chains are closed: it may be dropped once it is exported and verified"
 
 
 def _check(path: Path) -> tuple[int, int, str, list[str]]:

@@ -14,7 +14,7 @@ from entente.db import postgres_backup
 from entente.db.postgres import PostgresDatabase
 from entente.db.postgres_migrate import migrate_postgres, schema_version
 from entente.db.postgres_schema import MIGRATIONS
-from entente.ledger import moving, postgres_ending, postgres_verify
+from entente.ledger import moving, postgres_ending, postgres_months, postgres_verify
 from entente.ledger.rollups.schema import NAMES
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from entente.db.archive import Manifest
     from entente.ledger.journal import Report
     from entente.ledger.postgres_ending import Waiting
+    from entente.ledger.postgres_months import MonthState
 
 
 def migrate(address: Address) -> tuple[int, int]:
@@ -44,6 +45,14 @@ def check(address: Address) -> tuple[int, int, str, list[str]]:
             return schema, 0, "", [wrong]
         report = postgres_verify.verify(database)
         return schema, report.entries, report.head, list(report.problems)
+
+
+def months(address: Address) -> tuple[MonthState, ...]:
+    """Give the months of the journal that have begun; none of a schema that is not ours."""
+    with closing(PostgresDatabase(address, statement_ms_max=0)) as database:
+        if schema_version(database) != len(MIGRATIONS):
+            return ()
+        return postgres_months.months(database, time.time_ns())
 
 
 def backup(address: Address, out: Path) -> Manifest:
