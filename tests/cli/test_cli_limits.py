@@ -18,6 +18,7 @@ def _added(entente_: Runner, *arguments: str) -> dict[str, Any]:
 def test_all_that_a_limit_can_be_told(entente_: Runner) -> None:
     """Options arrive in the record, and the list shows what adding said."""
     entente_.ok("projects", "create", "alpha")
+    entente_.ok("rates", "set", "EUR", "USD", "1.08")
     made = _added(
         entente_,
         *("project:alpha", "--spend", "12.5", "--window", "month", "--zone", "Europe/Berlin"),
@@ -39,6 +40,19 @@ def test_all_that_a_limit_can_be_told(entente_: Runner) -> None:
     assert (
         "project:alpha  12.5 EUR  month in Europe/Berlin  soft" in entente_.ok("limits", "list").out
     )
+
+
+def test_a_currency_of_which_nothing_is_known_is_told(entente_: Runner) -> None:
+    """It is taken, as a price or a rate may come; what it does until then is said beside."""
+    added = entente_("limits", "add", "organization", "--spend", "5", "--currency", "XXQ", "--json")
+    assert (added.status, added.json["currency"]) == (0, "XXQ")
+    assert "No price and no rate of exchange is in XXQ" in added.err
+    assert "403" in added.err
+    soft = entente_("limits", "add", "tag:a", "--spend", "5", "--currency", "XXQ", "--soft")
+    assert (soft.status, "counts nothing" in soft.err) == (0, True)
+    entente_.ok("limits", "add", "tag:b", "--spend", "5")
+    entente_.ok("rates", "set", "XXQ", "USD", "2")
+    entente_.ok("limits", "add", "tag:c", "--spend", "5", "--currency", "XXQ")
 
 
 def test_a_key_goes_by_its_name(entente_: Runner) -> None:

@@ -20,12 +20,15 @@ from entente.cli.base import (
     settings,
 )
 from entente.control.audit import Audit
+from entente.control.exchange import Rates
+from entente.control.price_shelf import PriceShelf
 from entente.control.rules import RuleRecord, Rules, RuleWish
 from entente.domain.errors import InvalidParameter
 from entente.domain.rules import EACH, Level, Unit
 from entente.domain.windows import UTC_NAME, Window
 
 if TYPE_CHECKING:
+    from entente.config import Config
     from entente.control.table import Page
     from entente.db import Database
 
@@ -100,6 +103,8 @@ def add(
             thresholds=_thresholds(tell_at) or (),
         )
         made = _rules(opened).make(OPERATOR, wish)
+        if unit is Unit.SPEND and currency not in _currencies(chosen, opened):
+            typer.echo(_unknown_currency(currency, hard=wish.hard), err=True)
     _say(made, as_json=as_json)
 
 
@@ -169,6 +174,26 @@ def end(
 def _rules(opened: Database) -> Rules:
     base = base_of(opened)
     return Rules(base, Audit(base))
+
+
+def _currencies(chosen: Config, opened: Database) -> set[str]:
+    """Give the currencies of the settings' prices, of books in force or to come, and of rates."""
+    base = base_of(opened)
+    found = {model.price.currency for model in chosen.models.values() if model.price is not None}
+    for _, book in PriceShelf(opened).load(base.now_ns()).books:
+        found |= {line.currency for line in book.lines} if book is not None else set()
+    for rate in Rates(base, Audit(base)).list():
+        found |= {rate.base, rate.quote}
+    return found
+
+
+def _unknown_currency(currency: str, *, hard: bool) -> str:
+    """Say what a budget in a currency of which nothing is known does."""
+    does = "refuses what it is for with 403" if hard else "counts nothing"
+    return (
+        f"No price and no rate of exchange is in {currency}: until there is one, this limit "
+        f"{does}. See `entente rates set`, or end it and add one in another currency."
+    )
 
 
 def _amount(
