@@ -55,6 +55,13 @@ def test_routes_operations_and_document_are_the_same(admin: Admin) -> None:
     assert len(set(names)) == len(names)
 
 
+def test_the_patterns_of_the_document_are_of_json_schema(admin: Admin) -> None:
+    """An amount ends where its pattern does, in the words of ECMA-262."""
+    document = json.dumps(admin.document)
+    assert json.dumps(r"^-?[0-9]{1,13}(\.[0-9]{1,9})?$") in document
+    assert r"\Z" not in document
+
+
 def test_the_document_refers_to_nothing_that_is_not_there(admin: Admin) -> None:
     """Every reference leads to a schema, every schema is referred to or asked with."""
     text = json.dumps(admin.document)
@@ -254,6 +261,8 @@ SPEND: Final = {"unit": "spend", "amount": "1"}
         ("/keys", {"budget_usd": "-1"}, "budget_usd", "invalid_value"),
         ("/keys", {"budget_usd": 1.5}, "budget_usd", "invalid_type"),
         ("/keys", {"budget_usd": "1e5"}, "budget_usd", "invalid_value"),
+        ("/keys", {"budget_usd": "1\n"}, "budget_usd", "invalid_value"),
+        ("/keys", {"budget_usd": "\u0661"}, "budget_usd", "invalid_value"),
         ("/keys", {"project": "nowhere"}, "project", "unknown_project"),
         ("/rules", {"level": "project", "name": "nowhere", **ONE}, "name", "unknown_project"),
         ("/rules", {"level": "key", "name": "bob", **ONE}, "name", "unknown_key"),

@@ -244,6 +244,44 @@ def test_real_answer_that_breaks(
     assert entry.status == "failed"
 
 
+@pytest.mark.parametrize("asks_stream", [True, False])
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses"]
+)
+def test_the_form_that_was_not_asked_for(
+    bench: tuple[EntenteServer, UpstreamThread], path: str, asks_stream: bool
+) -> None:
+    """A stream for a whole answer, or the reverse: an error of the dialect, and the usage known."""
+    server, thread = bench
+
+    async def play(peer: Peer, _: dict[str, Any]) -> None:
+        if asks_stream:
+            body = completion("four words and no more", prompt_tokens=3, completion_tokens=5)
+            await peer.answer(body, b"Content-Type: application/json\r\n")
+            return
+        said = piece("four") + ending(prompt_tokens=3, completion_tokens=5)
+        await peer.send(EVENTS_HEAD + chunk(said) + LAST_CHUNK)
+
+    thread.upstream.play = play
+    said = [{"role": "user", "content": "hi"}]
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"messages": said},
+        "/v1/completions": {"prompt": "hi"},
+        "/v1/messages": {"messages": said, "max_tokens": 9},
+        "/v1/responses": {"input": "hi"},
+    }
+    headers = {"authorization": f"Bearer {ADMIN_KEY}"}
+    body = json.dumps({"model": "m", "stream": asks_stream, **bodies[path]}).encode()
+    got = server.ask("POST", path, headers=headers, body=body)
+    kind = "api_error" if path == "/v1/messages" else "server_error"
+    error = json.loads(got.body)["error"]
+    assert (got.status, error["type"]) == (502, kind)
+    assert "`stream`" in error["message"]
+    entry = server.settlements()[-1]
+    assert (entry.status, entry.estimated) == ("failed", False)
+    assert (entry.usage.input_total, entry.usage.output) == (3, 5)
+
+
 def test_silent_upstream_times_out(bench: tuple[EntenteServer, UpstreamThread]) -> None:
     """No byte within the provider's patience: 504, and the most that it could cost."""
     server, thread = bench

@@ -150,3 +150,35 @@ def _steps(*, among: int) -> int:
     finally:
         sys.setprofile(former)
     return steps
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [{"message": "x"}, {"message": [1]}, {"logprobs": [1]}, {"logprobs": "x"}],
+)
+def test_nonsense_beside_a_delta(nonsense: dict[str, Any]) -> None:
+    """It is left out; what comes behind it is read as ever."""
+    assembly = ChatAssembly()
+    assembly.feed(chunk({"content": "a"}, **nonsense))
+    token = {"token": "b", "logprob": -1.0}
+    assembly.feed(chunk({"content": "b"}, logprobs={"content": [token]}, finish_reason="stop"))
+    (choice,) = json.loads(assembly.whole() or b"{}")["choices"]
+    assert choice["message"]["content"] == "ab"
+    assert choice["logprobs"] == {"content": [token]}
+
+
+@pytest.mark.parametrize("index", [{"index": 0}, {}])
+def test_calls_of_one_index(index: dict[str, int]) -> None:
+    """A named id other than that of the call before begins another; the same one does not."""
+
+    def piece(id: str, name: str, arguments: str) -> dict[str, Any]:
+        function = {"name": name, "arguments": arguments}
+        return {"tool_calls": [{**index, "id": id, "function": function}]}
+
+    message = message_of(
+        piece("one", "f", "{"), piece("one", "f", "}"), piece("two", "f", "{"), piece("", "", "}")
+    )
+    assert [(c["id"], c["function"]["arguments"]) for c in message["tool_calls"]] == [
+        ("one", "{}"),
+        ("two", "{}"),
+    ]

@@ -369,3 +369,18 @@ def test_any_bytes_can_be_read(data: bytes) -> None:
     """A stream of garbage is truncated; it never breaks the reader."""
     assert _follow(data)[0].status is Status.TRUNCATED
     assert openai_chat.read_answer(data) is None
+
+
+@pytest.mark.parametrize(
+    ("created", "read"),
+    [("7", 7), ("7.9", 7), ("true", None), ('"7"', None), ("-1", None), ("1e300", None)],
+)
+def test_when_an_answer_was_made(created: str, read: int | None) -> None:
+    """A fraction of a second is cut off; what is no time is unknown, and costs no answer."""
+    head = b'{"id":"c","created":%b,"choices":[{"index":0,' % created.encode()
+    answer = OUTBOUND.read_answer(head + b'"message":{"content":"a"},"finish_reason":"stop"}]}')
+    assert answer is not None
+    assert (answer.created_s, answer.choices[0].parts) == (read, (Text("a"),))
+    reader = OUTBOUND.stream_reader(choices=1)
+    events = reader.feed(b"data: " + head + b'"delta":{"content":"a"}}]}\n\n')
+    assert list(events) == [Started("c", "", read), TextDelta("a")]

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from entente.domain.chat import Call, Status
+from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import UpstreamError, UpstreamProtocolError
 from entente.gateway.client import Client, Fail, Headers
 from entente.gateway.outcome import Outcome
@@ -50,6 +50,18 @@ _NO_END: Final = (
     "one. What it used is charged. Send the request again."
 )
 _NO_BODY: Final = "The provider answered with status {}, which says nothing. Send it again."
+_NOT_STREAMED: Final = (
+    "The provider gave a whole answer although it was asked for a stream, so it cannot be passed "
+    "on as one. What it used is charged. Send the request again without `stream`."
+)
+_STREAMED: Final = (
+    "The provider gave a stream although it was asked for a whole answer, so it cannot be passed "
+    "on as one. What it used is charged. Send the request again with `stream`."
+)
+_OF_TWO_FORMS: Final = frozenset(
+    {Surface.CHAT, Surface.MESSAGES, Surface.RESPONSES, Surface.COMPLETIONS}
+)
+"""Where `stream` decides over the form of the answer. Some models of sound leave it unheard."""
 _COMPRESSED: Final = (
     "The provider compressed its answer although it was asked not to, so it cannot be metered."
 )
@@ -102,8 +114,12 @@ async def relay(
         return Reply(answer.status, headers if shown is said else _retold(headers), shown)
     if answer.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UpstreamProtocolError(_COMPRESSED)
+    wrong_form = streamed != call.stream and call.surface in _OF_TWO_FORMS
     if streamed:
         stream = way.stream(call, made, kind)
+        if wrong_form:
+            await _take(answer, stream, outcome)
+            raise UpstreamProtocolError(_STREAMED)
         await client.start(answer.status, headers, fail=stream.fail)
         end = await _relay_stream(side, answer, stream, outcome, client)
         return Tail(end, stream.fail)
@@ -115,6 +131,8 @@ async def relay(
         outcome.known(whole.usage)
     if way.crosses and whole.status is Status.TRUNCATED:
         raise UpstreamProtocolError(_NO_END)
+    if wrong_form:
+        raise UpstreamProtocolError(_NOT_STREAMED)
     outcome.status = whole.status
     shown = side.annotate(whole.body) if side.annotate is not None else whole.body
     return Reply(answer.status, headers, shown)
@@ -165,6 +183,26 @@ async def _relay_stream(
         outcome.served(stream.service_tier)
         outcome.report(stream.usage, stream.output_tokens_bound)
     return annotator.feed(end) if annotator is not None else end
+
+
+async def _take(answer: Answer, stream: Stream, outcome: Outcome) -> None:
+    """Take a stream that goes to nobody, to know what it used."""
+    seen_bytes = 0
+
+    def take(data: bytes) -> bool:
+        nonlocal seen_bytes
+        seen_bytes += len(data)
+        stream.feed(data)
+        return not stream.done
+
+    try:
+        while seen_bytes <= ANSWER_BYTES_MAX and await answer.pour(take):
+            if stream.done:
+                break
+        stream.close()
+    finally:
+        outcome.served(stream.service_tier)
+        outcome.report(stream.usage, stream.output_tokens_bound)
 
 
 async def _end_of_body(answer: Answer, pass_on: Callable[[bytes], bool]) -> None:

@@ -32,6 +32,8 @@ from entente.wire.parameters import (
 
 CHOICES_MAX: Final = 128
 OUTPUT_TOKENS_MAX: Final = 2**31 - 1
+CREATED_S_MAX: Final = 2**53
+"""No instant that could be told in a number of JSON is later."""
 REPORTED_TOKENS_MAX: Final = 2**53
 """No usage is so large; a report above it is none."""
 
@@ -315,6 +317,7 @@ _USUAL_TIER: Final = b'"default"'
 _TIER: Final = re.compile(rb'"([a-z][a-z0-9_]{0,31})"')
 _completion_decoder = msgspec.json.Decoder(Completion)
 _unmetered_decoder = msgspec.json.Decoder(_Unmetered)
+_created_decoder: Final[msgspec.json.Decoder[int | float]] = msgspec.json.Decoder(int | float)
 
 
 def read_completion(body: bytes | memoryview) -> Completion | None:
@@ -342,6 +345,15 @@ def read_tier(raw: Raw) -> str:
         return "default"
     found = _TIER.fullmatch(written)
     return found[1].decode() if found else ""
+
+
+def read_created(raw: Raw) -> int | None:
+    """Read when an answer was made, in whole seconds since 1970; what is no such time is None."""
+    try:
+        created_s = _created_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return int(created_s) if 0 <= created_s <= CREATED_S_MAX else None
 
 
 def ending(reasons: Collection[str]) -> Status:

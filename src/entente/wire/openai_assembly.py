@@ -84,9 +84,12 @@ class ChatAssembly:
             if name == "delta":
                 if isinstance(value, Mapping):
                     _merge(kept["message"], value)
-            elif name == "logprobs" and isinstance(value, Mapping):
-                kept["logprobs"] = kept["logprobs"] or {}
-                _merge(kept["logprobs"], value)
+            elif name == "logprobs":
+                if isinstance(value, Mapping):
+                    kept["logprobs"] = kept["logprobs"] or {}
+                    _merge(kept["logprobs"], value)
+            elif name == "message" and not isinstance(value, Mapping):
+                continue
             elif value is not None:
                 kept[name] = value
 
@@ -102,8 +105,8 @@ def _merge(into: _Json, delta: Mapping[str, Any]) -> None:
     """
     for name, value in delta.items():
         before = into.get(name)
-        if value is None:
-            into.setdefault(name, None)
+        if value is None or (value == "" and name in _WHOLE):
+            into.setdefault(name, value)
         elif isinstance(value, Mapping) and isinstance(before, dict):
             _merge(before, value)
         elif isinstance(value, list) and name == "tool_calls":
@@ -163,7 +166,10 @@ _encoder: Final = msgspec.json.Encoder(enc_hook=_joined)
 
 
 class _Calls(list[_Json]):
-    """The calls of a message in the order of their beginning, found by their index."""
+    """The calls of a message in the order of their beginning, found by their index.
+
+    Some providers give every call the same one, or none: see `openai_chat.stream_reader`.
+    """
 
     __slots__ = ("_by_index",)
 
@@ -178,7 +184,7 @@ class _Calls(list[_Json]):
         """Add pieces of calls, and the calls that begin with them."""
         for piece in pieces:
             known = self._by_index.get(_index(piece))
-            if known is None:
+            if known is None or _begins_another(piece, known):
                 known = self._by_index[_index(piece)] = {}
                 self.append(known)
             _merge(known, piece)
@@ -188,6 +194,13 @@ def _index(call: _Json) -> Any:
     """Give the index of a call; None if it says none that could be one."""
     index = call.get("index")
     return None if isinstance(index, dict | list) else index
+
+
+def _begins_another(piece: _Json, known: _Json) -> bool:
+    """Say whether a piece begins another call than the one that is known by its index."""
+    id, function = piece.get("id"), piece.get("function")
+    named = isinstance(function, Mapping) and function.get("name")
+    return bool(id and named) and id != known.get("id")
 
 
 def _tidy(message: _Json) -> None:

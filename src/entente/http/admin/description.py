@@ -43,7 +43,7 @@ def describe(routes: Iterable[Route], operations: Mapping[str, Operation]) -> Tr
     kinds: list[Any] = [ErrorAnswer]
     for operation in told:
         kinds += [operation.answer, operation.body, operation.query]
-    (_, *schemas), components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    (_, *schemas), components = _schemas(kinds)
     queries = [_resolved(schema, components) for schema in schemas[2::3]]
     paths: dict[str, Tree] = {}
     described = zip(told, schemas[0::3], schemas[1::3], queries, strict=True)
@@ -65,6 +65,13 @@ def describe(routes: Iterable[Route], operations: Mapping[str, Operation]) -> Tr
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _schemas(kinds: list[Any]) -> tuple[list[Tree], Tree]:
+    """Describe the types; a pattern ends as JSON Schema has it, whose `$` lets nothing follow."""
+    made = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    written = msgspec.json.encode(made).replace(rb'\\Z"', b'$"')
+    return msgspec.json.decode(written, type=tuple[list[Tree], Tree])
 
 
 def _operation(route: Route, operation: Operation, answer: Tree, body: Tree, query: Tree) -> Tree:

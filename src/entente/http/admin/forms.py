@@ -29,7 +29,7 @@ Cursor: TypeAlias = Annotated[
 Amount: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^-?\d{1,13}(\.\d{1,9})?$",
+        pattern=r"^-?[0-9]{1,13}(\.[0-9]{1,9})?\Z",
         description="An exact decimal, such as `12.50`; at most nine places behind the point.",
     ),
 ]

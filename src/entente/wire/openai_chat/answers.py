@@ -21,7 +21,7 @@ from entente.domain.inference import (
 )
 from entente.domain.usage import Usage
 from entente.wire.dialect import Head
-from entente.wire.openai import WireUsage
+from entente.wire.openai import WireUsage, read_created
 
 ID_PREFIX: Final = "chatcmpl-"
 _NULL: Final = Raw(b"null")
@@ -115,7 +115,7 @@ class _Unmetered(msgspec.Struct):
     choices: list[_ChoiceForm]
     id: str | None = None
     model: str | None = None
-    created: int | None = None
+    created: Raw = _NULL
     service_tier: str | None = None
 
 
@@ -170,7 +170,7 @@ def read_answer(body: bytes) -> ChatAnswer | None:
         model=answer.model or "",
         choices=tuple(_choice(form, at, name) for at, form in enumerate(answer.choices)),
         usage=usage.disjoint() if usage else None,
-        created_s=answer.created,
+        created_s=read_created(answer.created),
         service_tier=answer.service_tier,
     )
 

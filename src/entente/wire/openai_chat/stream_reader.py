@@ -22,7 +22,7 @@ from entente.domain.events import (
     Used,
 )
 from entente.domain.inference import Text
-from entente.wire.openai import WireUsage, read_tier
+from entente.wire.openai import WireUsage, read_created, read_tier
 from entente.wire.openai_chat.answers import (
     CalledForm,
     CallForm,
@@ -58,7 +58,7 @@ class _Unmetered(msgspec.Struct):
     choices: list[_ChoiceForm] | None = None
     id: str | None = None
     model: str | None = None
-    created: int | None = None
+    created: Raw = Raw(b"null")
     error: Raw = Raw(b"null")
 
 
@@ -102,7 +102,7 @@ class ChatStreamReader(EventReader):
         if not self._started and (chunk.id or any(c.delta for c in chunk.choices or ())):
             self._started = True
             self._id = chunk.id or ""
-            found.append(Started(self._id, chunk.model or "", chunk.created))
+            found.append(Started(self._id, chunk.model or "", read_created(chunk.created)))
         for choice in chunk.choices or ():
             self._read_choice(choice, found)
         if isinstance(chunk, _ChunkForm) and chunk.usage is not None:
