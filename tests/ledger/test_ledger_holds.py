@@ -14,7 +14,7 @@ from entente.ledger.books import Books
 from entente.ledger.journal import decode, verify
 from entente.ledger.ledger import Ledger
 from entente.ledger.memory import MemoryJournal
-from entente.ledger.model import Hold, Settlement
+from entente.ledger.model import AnyEntry, Hold, Settlement
 from entente.ledger.refusals import RETRY_AFTER_MS
 from tests.kit.entries import AT_NS, KEY, USD, granted, held, now_ns, settled
 from tests.kit.journals import SlowJournal
@@ -429,5 +429,39 @@ def test_cancelled_in_the_turn_in_which_it_is_let_in(*, works: bool) -> None:
         await turns(2)
         _assert_at_rest(ledger)
         assert ("hold:w" in _entries(ledger)) is works
+
+    run(scenario())
+
+
+class ReloadingJournal(MemoryJournal):
+    """Refuses entries while books are read anew, as the one on PostgreSQL does."""
+
+    reloads = False
+
+    def append(self, entry: AnyEntry) -> asyncio.Future[None]:
+        """Write an entry, or refuse it."""
+        if not self.reloads:
+            return super().append(entry)
+        refused = asyncio.get_running_loop().create_future()
+        refused.set_exception(LedgerUnavailable("It was taken over."))
+        return refused
+
+
+def test_who_waited_goes_on_with_the_books_that_were_read_anew() -> None:
+    """It is let in once the journal takes entries again."""
+
+    async def scenario() -> None:
+        journal = ReloadingJournal()
+        ledger = _ledger(100, journal=journal)
+        await ledger.hold(held("a", 90))
+        waiting = asyncio.create_task(ledger.hold(held("w", 90)))
+        await turns(1)
+        books = Books()
+        books.apply(granted("g", 100))
+        journal.reloads = True
+        ledger.restart(books)
+        journal.reloads = False
+        await waiting
+        assert ledger.books.open_holds.keys() == {"w"}
 
     run(scenario())

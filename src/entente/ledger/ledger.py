@@ -201,7 +201,8 @@ class Ledger:
             former.meters.release(opened.draws)
         books.meters.take_pending(former.meters)  # of places, which have no hold
         self.books = books
-        self._admit(self._queue.names())
+        # The journal takes entries again only when whoever called us has returned to it.
+        asyncio.get_running_loop().call_soon(lambda: self._admit(self._queue.names()))
 
     async def aclose(self) -> None:
         """Close the holds of requests that were cancelled, then the journal behind them."""
