@@ -41,6 +41,15 @@ def test_every_clause_equals_the_exact_engine(more: str, scale: int) -> None:
     assert compare(book, plan, range(3, 40, 17)) == 33
 
 
+ENDED = "\namendments: [{id: A1, effective: 2025-01-01, known: 2024-12-01, end: [windowed]}]\n"
+
+
+def test_what_an_amended_share_has_deferred_is_paid_on() -> None:
+    """A share that an amendment ends, with a rest that is paid year by year."""
+    book, plan = document(ENDED, cap="4e9"), scenario(steps=8, paths=2)
+    assert compare(book, plan, range(1)) == 11
+
+
 LISTED = """
 scenario: {id: listed, title: Listed, begins: 2024-Q2, steps: STEPS, paths: 1, seed: 0}
 streams:

@@ -61,7 +61,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def run(base: Counted, holding: Flags, terms: Sequence[Terms | None]) -> Run:
-    """Run a share over all columns. `terms` is None where no version has the share."""
+    """Run a share over all columns. `terms` is None before the first version that has the share."""
     known = [each for each in terms if each is not None]
     of = denominator(
         n for each in known for n in (each.ratio / base.grains, each.cap or ZERO)

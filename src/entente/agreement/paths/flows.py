@@ -114,10 +114,13 @@ class Run:
     def _share_terms(self, clauses: tuple[Share | None, ...]) -> list[accruals.Terms | None]:
         capped = [each.cap.counts_from for each in clauses if each is not None and each.cap]
         starts = tuple(dict.fromkeys(capped))
-        return [
-            None if each is None else self._share_term(each, column, starts)
-            for column, each in enumerate(clauses)
-        ]
+        stood: Share | None = None
+        found: list[accruals.Terms | None] = []
+        for column, each in enumerate(clauses):
+            # What an ended share has deferred is paid on by the terms in which it stood last.
+            stood = stood if each is None else each
+            found.append(None if stood is None else self._share_term(stood, column, starts))
+        return found
 
     def _share_term(self, clause: Share, column: int, starts: tuple[str, ...]) -> accruals.Terms:
         at_ns, zone, units = self._terms.columns[column], self._terms.zone, self._terms.units
