@@ -167,6 +167,67 @@ def test_pages_give_each_object_once(
     with_objects(tmp_path_factory.mktemp("pages") / "o.db", scenario)
 
 
+@pytest.mark.parametrize("order", Order)
+def test_a_list_goes_on_after_what_was_deleted(tmp_path: Path, order: Order) -> None:
+    """Whoever deletes while listing meets every one; what is added then is not skipped."""
+
+    class Later(Clock):
+        now_ns = 10
+
+    ids = [f"r{n}" for n in range(7)]
+    expected = ids if order is Order.ASC else ids[::-1]
+
+    async def empty(
+        ask: Callable[[Wanted], Awaitable[Any]], delete: Callable[[str], Awaitable[bool]]
+    ) -> list[str]:
+        met: list[str] = []
+        after = None
+        while True:
+            page = await ask(Wanted(limit=2, order=order, after=after))
+            for each in page.found:
+                met.append(each.id)
+                assert await delete(each.id)
+                assert not await delete(each.id)
+            if not page.has_more:
+                return met
+            after = met[-1]
+
+    async def scenario(objects: Objects) -> None:
+        await objects.create(ANNA, made("list"), [Item(id, b"1") for id in ids])
+        for id in ids:
+            await objects.create(ANNA, made(id, kind="file", blob_bytes=9), names=[f"n{id}"])
+        met = await empty(
+            lambda wanted: objects.page(ANNA, "file", wanted),
+            lambda id: objects.delete(ANNA, "file", id),
+        )
+        assert met == expected
+        met = await empty(
+            lambda wanted: objects.items(ANNA, "response", "list", wanted),
+            lambda id: objects.delete_item(ANNA, "response", "list", id),
+        )
+        assert met == expected
+        rising = Wanted(limit=9, order=Order.ASC, after="r6")
+        await objects.append(ANNA, "response", "list", [Item("later", b"")])
+        await objects.create(ANNA, made("later", kind="file"))
+        for page in (
+            await objects.page(ANNA, "file", rising),
+            await objects.items(ANNA, "response", "list", rising),
+        ):
+            assert [each.id for each in page.found] == ["later"]
+        assert (await objects.page(BERT, "file", rising)).found == ()
+        assert await objects.named(ANNA, "file", "nr6") is None
+        assert not await objects.is_taken("r6")
+        await objects.create(BERT, made("r6", BERT))
+        assert await objects.append(ANNA, "response", "list", [Item("r6", b"")])
+        assert await objects.delete_item(ANNA, "response", "list", "r6")
+        Later.now_ns += 3600 * 1_000_000_000
+        assert {one.kind for one in await objects.sweep()} == {"deleted file", "deleted item"}
+        assert await objects.sweep() == []
+        assert (await objects.page(ANNA, "file", rising)).found == ()
+
+    with_objects(tmp_path / "o.db", scenario, Later)
+
+
 def test_lists_can_be_searched(tmp_path: Path) -> None:
     """By model, state and metadata, all of them together, with any characters."""
     odd = "a\"b'c%_"

@@ -144,7 +144,9 @@ class Objects:
 
     async def delete(self, who: Principal, kind: str, id: str) -> bool:
         """Delete an object with its items; False if there is none for this principal."""
-        return await self._change(lambda: self._table.delete((id, kind, who.project)))
+        return await self._change(
+            lambda: self._table.delete((id, kind, who.project), self._now_ns())
+        )
 
     async def page(self, who: Principal, kind: str, wanted: Wanted) -> Page[StoredObject]:
         """Give a part of the project's objects of a kind."""
@@ -187,7 +189,7 @@ class Objects:
     async def delete_item(self, who: Principal, kind: str, id: str, item_id: str) -> bool:
         """Delete one item of an object; False if there is none."""
         ref = (id, kind, who.project)
-        return await self._change(lambda: self._table.delete_item(ref, item_id))
+        return await self._change(lambda: self._table.delete_item(ref, item_id, self._now_ns()))
 
     async def of_all(self, kind: str, wanted: Wanted) -> Page[StoredObject]:
         """Give a part of all projects' objects of a kind: for the platform's own work only.

@@ -3,6 +3,10 @@
 Every statement about an object names its project, so that there is one place where one
 project could see another's, and it does not. What changes something is called inside
 `together`, which makes one transaction of many changes.
+
+What is deleted leaves an empty row at its place in the list for a while: a client that deletes
+while it lists asks for what comes after an object that is gone. It has a kind of its own, so
+that nothing else finds it.
 """
 
 from __future__ import annotations
@@ -26,6 +30,13 @@ _OWN: Final = "id = ? AND kind = ? AND project = ?"
 _ALIVE: Final = "(expires_ns IS NULL OR expires_ns > ?)"
 _SWEPT_MAX: Final = 1000
 """Expired objects that one sweep deletes."""
+
+_GONE: Final = "deleted "
+"""Stands before the kind of an object that has been deleted."""
+_GONE_ITEM: Final = f"{_GONE}item"
+"""The kind of a deleted item's place, which is its `state`; its id has those of both."""
+_GONE_KEPT_NS: Final = 3600 * 1_000_000_000
+"""So long a client can go on listing after what it has deleted."""
 
 Ref: TypeAlias = tuple[str, str, str]
 """Id, kind and project."""
@@ -62,6 +73,9 @@ class Table:
     def create(self, made: StoredObject, items: Iterable[Item], names: Iterable[str]) -> None:
         """Add an object with its first items. Raises sqlite3.IntegrityError if the id is taken."""
         metadata = msgspec.json.encode(dict(made.metadata)).decode()
+        self._connection.execute(
+            f"DELETE FROM objects WHERE id = ? AND kind GLOB '{_GONE}*'", (made.id,)
+        )
         added = self._connection.execute(
             _INSERT,
             (
@@ -101,18 +115,27 @@ class Table:
             self._add_names(row[0], changed.project, names)
         return row is not None
 
-    def delete(self, ref: Ref) -> bool:
-        """Delete an object and its items; False if there is none."""
-        done = self._connection.execute(f"DELETE FROM objects WHERE {_OWN}", ref)
-        return done.rowcount == 1
+    def delete(self, ref: Ref, now_ns: int) -> bool:
+        """Delete an object and its items, all but its place; False if there is none."""
+        row = self._connection.execute(
+            "UPDATE objects SET kind = ?, key = '', model = '', state = '', metadata = '{}',"
+            " expires_ns = ?, parent = '', body = x'', blob_bytes = 0"
+            f" WHERE {_OWN} RETURNING seq",
+            (_GONE + ref[1], now_ns + _GONE_KEPT_NS, *ref),
+        ).fetchone()
+        if row is None:
+            return False
+        self._connection.execute("DELETE FROM items WHERE object = ?", row)
+        self._connection.execute("DELETE FROM names WHERE object = ?", row)
+        return True
 
     def page(
         self, project: str | None, kind: str, wanted: Wanted, now_ns: int
     ) -> Page[StoredObject]:
         """Give a part of a kind's list, of one project or, for the platform itself, of all."""
         where, values = ["kind = ?", _ALIVE], [kind, now_ns]
-        scope: list[object] = [kind]
-        scoped = "kind = ?"
+        scope: list[object] = [kind, _GONE + kind]
+        scoped = "kind IN (?, ?)"
         if project is not None:
             where.append("project = ?")
             values.append(project)
@@ -182,12 +205,19 @@ class Table:
 
     def is_taken(self, id: str) -> bool:
         """Say whether any object has this id."""
-        row = self._connection.execute("SELECT 1 FROM objects WHERE id = ?", (id,)).fetchone()
+        row = self._connection.execute(
+            f"SELECT 1 FROM objects WHERE id = ? AND kind NOT GLOB '{_GONE}*'", (id,)
+        ).fetchone()
         return row is not None
 
     def items(self, ref: Ref, wanted: Wanted) -> Page[Item]:
         """Give a part of an object's items."""
-        mark = "(SELECT position FROM items WHERE id = ? AND object = o.seq)"
+        mark = (
+            "(WITH mark (id) AS (VALUES (?)) SELECT coalesce("
+            "(SELECT position FROM items WHERE id = mark.id AND object = o.seq),"
+            " (SELECT CAST(state AS INTEGER) FROM objects WHERE id = o.id || '/' || mark.id"
+            f" AND kind = '{_GONE_ITEM}' AND project = o.project)) FROM mark)"
+        )
         rest, more = _cut(wanted, "position", mark, ())
         rows = self._connection.execute(
             "SELECT items.id, items.body, position FROM items JOIN objects AS o ON o.seq = object"
@@ -220,18 +250,32 @@ class Table:
             f"DELETE FROM items WHERE object = (SELECT seq FROM objects WHERE {_OWN})", ref
         )
 
-    def delete_item(self, ref: Ref, item_id: str) -> bool:
-        """Delete one item; False if there is none."""
-        done = self._connection.execute(
-            f"DELETE FROM items WHERE object = (SELECT seq FROM objects WHERE {_OWN}) AND id = ?",
+    def delete_item(self, ref: Ref, item_id: str, now_ns: int) -> bool:
+        """Delete one item, all but its place; False if there is none."""
+        rows = self._connection.execute(
+            f"DELETE FROM items WHERE object = (SELECT seq FROM objects WHERE {_OWN}) AND id = ?"
+            " RETURNING position",
             (*ref, item_id),
-        )
-        return done.rowcount == 1
+        ).fetchall()
+        for (position,) in rows:
+            place = StoredObject(
+                id=f"{ref[0]}/{item_id}",
+                kind=_GONE_ITEM,
+                project=ref[2],
+                key="",
+                created_ns=now_ns,
+                state=str(position),
+                expires_ns=now_ns + _GONE_KEPT_NS,
+                body=b"",
+            )
+            self.create(place, (), ())
+        return bool(rows)
 
     def sweep(self, now_ns: int) -> list[StoredObject]:
         """Delete objects that have expired, oldest first and so many at a time; give them.
 
-        One that another continues stays until that one has gone.
+        One that another continues stays until that one has gone. The places of what was deleted
+        are among them.
         """
         rows = self._connection.execute(
             "DELETE FROM objects WHERE seq IN (SELECT seq FROM objects AS o WHERE expires_ns <= ?"
@@ -261,11 +305,17 @@ class Table:
         return None if row is None else int(row[0])
 
     def _add_items(self, seq: int | None, items: Iterable[Item]) -> None:
-        """Add items behind those that are there."""
+        """Add items behind those that are there, and behind the places of deleted ones."""
+        (last,) = self._connection.execute(
+            "SELECT max(coalesce((SELECT max(position) FROM items WHERE object = ?1), 0),"
+            " coalesce((SELECT max(CAST(gone.state AS INTEGER)) FROM objects AS o"
+            " JOIN objects AS gone ON gone.id > o.id || '/' AND gone.id < o.id || '0'"
+            " WHERE o.seq = ?1 AND +gone.kind = ?2), 0))",
+            (seq, _GONE_ITEM),
+        ).fetchone()
         self._connection.executemany(
-            "INSERT INTO items (object, position, id, body) VALUES (?1,"
-            " (SELECT coalesce(max(position), 0) + 1 FROM items WHERE object = ?1), ?2, ?3)",
-            [(seq, item.id, item.body) for item in items],
+            "INSERT INTO items (object, position, id, body) VALUES (?, ?, ?, ?)",
+            [(seq, last + n, item.id, item.body) for n, item in enumerate(items, 1)],
         )
 
     def _add_names(self, seq: int | None, project: str, names: Iterable[str]) -> None:
