@@ -330,6 +330,31 @@ def test_strict_servers_are_strict_on_every_route(tmp_path: Path, route: str, fi
         server.verify_at_rest()
 
 
+def test_a_file_that_goes_while_its_batch_is_made_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    """Deleted after it was looked up, it is refused as one that was never there."""
+    write_config(tmp_path)
+    prelude = """
+import entente.http.batches as b
+look = b.Batches._input
+async def look_and_delete(self, who, id):
+    b.Batches._input = look
+    file = await look(self, who, id)
+    await self._files.objects.delete(who, "file", file)
+    await self._files.blobs.delete(file)
+    return file
+b.Batches._input = look_and_delete
+"""
+    with (
+        EntenteServer(tmp_path, CONFIG, prelude=prelude) as server,
+        client_of(server, server.make_key()) as client,
+    ):
+        with pytest.raises(openai.BadRequestError, match="No such File") as refused:
+            begin(client, jsonl(line("a")))
+        assert refused.value.param == "input_file_id"
+        assert refused.value.code == "invalid_input_file"
+        assert ended(client, begin(client, jsonl(line("a"))).id).status == "completed"
+
+
 def test_a_batch_expires(tmp_path: Path) -> None:
     """What was not begun in time says so; what was done stays."""
     write_config(tmp_path)

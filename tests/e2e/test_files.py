@@ -295,6 +295,60 @@ def test_parts_are_counted(tmp_path: Path) -> None:
             assert done.status == "completed"
 
 
+def test_an_upload_and_its_file_are_one_step(tmp_path: Path) -> None:
+    """A server that dies while an upload completes leaves no file; the next try makes one."""
+    (tmp_path / "dies").touch()
+    prelude = f"""
+import os
+import pathlib
+
+from entente.objects import Objects
+replace = Objects.replace
+async def dying(self, who, changed, *others, **named):
+    if changed.kind == "upload" and pathlib.Path({str(tmp_path / "dies")!r}).exists():
+        os.kill(os.getpid(), 9)
+    return await replace(self, who, changed, *others, **named)
+Objects.replace = dying
+"""
+    with EntenteServer(tmp_path, CONFIG, prelude=prelude) as server:
+        key = server.make_key()
+
+        def sdk() -> openai.OpenAI:
+            return openai.OpenAI(
+                base_url=server.base_url,
+                api_key=key.secret,
+                max_retries=0,
+                http_client=openai.DefaultHttpxClient(trust_env=False),
+            )
+
+        with sdk() as client:
+            upload = client.uploads.create(filename="f", purpose="vision", bytes=1, mime_type="x/y")
+            part = client.uploads.parts.create(upload.id, data=b"1").id
+            with pytest.raises(openai.APIConnectionError):
+                client.uploads.complete(upload.id, part_ids=[part])
+        (tmp_path / "dies").unlink()
+        server.kill()
+        server.start()
+        with sdk() as client:
+            assert list(client.files.list()) == []
+            done = client.uploads.complete(upload.id, part_ids=[part])
+            assert done.file is not None
+            assert [one.id for one in client.files.list()] == [done.file.id]
+            assert client.files.content(done.file.id).read() == b"1"
+            blob = done.file.id
+        folder = server.data_dir / "files"
+        wait_until(lambda: [one.name for one in folder.iterdir()] == [blob], "one blob")
+
+
+def test_files_are_deleted_while_they_are_listed(client: openai.OpenAI) -> None:
+    """A loop that deletes what it lists deletes all, past the end of a page."""
+    for n in range(5):
+        client.files.create(file=(f"{n}", b"x"), purpose="vision")
+    for one in client.files.list(limit=2):
+        client.files.delete(one.id)
+    assert list(client.files.list()) == []
+
+
 def test_parts_are_bounded_by_the_upload(client: openai.OpenAI) -> None:
     """Sent again, parts may have twice an upload's bytes, and no more."""
     upload = client.uploads.create(filename="f", purpose="vision", bytes=10, mime_type="x/y")

@@ -125,6 +125,40 @@ def test_lists_and_the_beta_paths(batching: EntenteServer, owner: Key) -> None:
         assert result.result.type == "succeeded"
 
 
+def test_a_bound_that_was_lowered_leaves_no_request_out(tmp_path: Path) -> None:
+    """What was accepted is asked, whatever the next start's bound on bodies."""
+    write_config(tmp_path)
+    bound = "body_bytes_max = {}\nshutdown_s = 0.2\ndrain_s = 0.1"
+    server = EntenteServer(tmp_path, CONFIG, server=bound.format(10_000_000))
+    with server:
+        key = server.make_key()
+        with client_of(server, key) as client:
+            hangs = [asked(f"n{n}", "never ends") for n in range(4)]
+            long = asked("long", "a " * 400_000)
+            begun = client.messages.batches.create(requests=[*hangs, long, asked("last")])
+            wait_until(lambda: len(server.entries()) == 4, "four to run")
+        server.kill()
+    (tmp_path / "script.toml").write_text("[[replies]]\necho = true\n", encoding="utf-8")
+    text = server.config_path.read_text().replace(
+        "body_bytes_max = 10000000", "body_bytes_max = 9999"
+    )
+    server.config_path.write_text(text)
+    with server, client_of(server, key) as client:
+        assert ended(client, begun.id).request_counts.succeeded == 6
+        results = [one.custom_id for one in client.messages.batches.results(begun.id)]
+        assert results == ["n0", "n1", "n2", "n3", "long", "last"]
+
+
+def test_batches_are_deleted_while_they_are_listed(batching: EntenteServer, owner: Key) -> None:
+    """A loop that deletes what it lists deletes all, past the end of a page."""
+    with client_of(batching, owner) as client:
+        for _ in range(3):
+            ended(client, client.messages.batches.create(requests=[asked("a")]).id)
+        for one in client.messages.batches.list(limit=1):
+            client.messages.batches.delete(one.id)
+        assert list(client.messages.batches.list()) == []
+
+
 def test_cancelling(tmp_path: Path) -> None:
     """What was not done is canceled; results and deletion wait for the end."""
     write_config(tmp_path)

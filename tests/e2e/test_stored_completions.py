@@ -262,6 +262,16 @@ targets = [{ provider = "fake", model = "m" }]
         assert server.get(f"{STORED}/{got.json['id']}", key=key.secret).status == 404
 
 
+def test_completions_are_deleted_while_they_are_listed(server: EntenteServer, own: Key) -> None:
+    """A loop that deletes what it lists deletes all, past the end of a page."""
+    for n in range(5):
+        assert server.chat(own.secret, store=True, text=f"n {n}").status == 200
+    with sdk(server, own) as client:
+        for one in client.chat.completions.list(limit=2):
+            client.chat.completions.delete(one.id)
+        assert list(client.chat.completions.list()) == []
+
+
 @pytest.mark.parametrize("provider", ["openai", "azure", "anthropic", "gemini", "bedrock"])
 def test_every_providers_answers_can_be_stored(bench: Bench, provider: str) -> None:
     """The provider hears nothing of it: the stand-ins refuse what they do not know."""

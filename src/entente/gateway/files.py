@@ -30,13 +30,10 @@ class FileStore:
         """Make the id of a file."""
         return self.ids.new("file").replace("_", "-", 1)
 
-    async def keep(
+    def made(
         self, who: Principal, id: str, size: int, wish: Wish, filename: str
-    ) -> FileRecord:
-        """Make the object of a file whose bytes are on the disk; without it they go again.
-
-        One that is there already, from before a crash, stays.
-        """
+    ) -> tuple[FileRecord, StoredObject]:
+        """Give a new file, and what it is kept as."""
         now_ns = self.now_ns()
         created_s = now_ns // NS_PER_S
         record = FileRecord(
@@ -58,6 +55,16 @@ class FileStore:
             blob_bytes=size,
             body=msgspec.json.encode(record),
         )
+        return record, made
+
+    async def keep(
+        self, who: Principal, id: str, size: int, wish: Wish, filename: str
+    ) -> FileRecord:
+        """Make the object of a file whose bytes are on the disk; without it they go again.
+
+        One that is there already, from before a crash, stays.
+        """
+        record, made = self.made(who, id, size, wish, filename)
         try:
             await self.objects.create(who, made)
         except IdTaken:

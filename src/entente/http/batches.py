@@ -7,7 +7,7 @@ from typing import Final
 
 from entente.domain.batches import Batch
 from entente.domain.chat import Front
-from entente.domain.errors import InvalidParameter, ObjectNotFound
+from entente.domain.errors import InvalidParameter, ObjectNotFound, StorageUnavailable
 from entente.domain.principal import Principal
 from entente.gateway.batches.executor import Executor
 from entente.gateway.batches.forms import BATCH, OPENAI_ROUTES
@@ -61,7 +61,11 @@ class Batches:
             created_s=created_s,
             expires_s=created_s + openai_batches.WINDOW_S,
         )
-        await self._files.blobs.share(file, f"{batch.id}.{INPUT}")
+        try:
+            await self._files.blobs.share(file, f"{batch.id}.{INPUT}")
+        except StorageUnavailable:
+            await self._input(who, file)  # says so where it was deleted meanwhile
+            raise
         await self._executor.add(who, batch)
         await answer_json(exchange, openai_batches.write_batch(batch))
 

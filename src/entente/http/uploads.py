@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from entente.domain.errors import InvalidParameter
+from entente.domain.errors import EntenteError, InvalidParameter
 from entente.domain.principal import Principal
-from entente.gateway.files import FILE, NS_PER_S, FileStore
+from entente.gateway.files import NS_PER_S, FileStore
 from entente.http.exchange import Exchange
 from entente.http.files import receive
 from entente.http.handler import Handler, answer_json, somebody
@@ -136,19 +136,21 @@ class Uploads:
         if total != record.bytes:
             message = f"The parts have {total} bytes, but the upload says {record.bytes}."
             raise InvalidParameter(message, param="part_ids", code=None)
-        file = await self._join(who, record, asked.part_ids, asked.md5)
+        file, made = await self._join(who, record, asked.part_ids, asked.md5)
         done = msgspec.structs.replace(record, status="completed", file=file)
-        if not await self._replace(who, kept, done):
-            await self._objects.delete(who, FILE, file.id)
+        try:
+            if not await self._objects.replace(who, _changed(kept, done), making=made):
+                raise openai_files.not_pending(record)
+        except EntenteError:
             await self._blobs.delete(file.id)
-            raise openai_files.not_pending(record)
+            raise
         await self._blobs.delete(record.id)
         return done
 
     async def _join(
         self, who: Principal, record: UploadRecord, parts: Sequence[str], md5: str | None
-    ) -> FileRecord:
-        """Write the parts as one file."""
+    ) -> tuple[FileRecord, StoredObject]:
+        """Write the parts as one file, and give what it will be kept as."""
         id = self._files.new_id()
         digest = hashlib.md5(usedforsecurity=False)
         async with self._blobs.writing(id) as file:
@@ -161,7 +163,7 @@ class Uploads:
                 raise InvalidParameter(message, param="md5", code=None)
             await file.seal()
         wish = Wish(record.purpose, record.kept_s)
-        return await self._files.keep(who, id, record.bytes, wish, record.filename)
+        return self._files.made(who, id, record.bytes, wish, record.filename)
 
     async def _cancel(self, exchange: Exchange, who: Principal | None, match: Match) -> None:
         """POST /v1/uploads/{id}/cancel."""
@@ -170,7 +172,7 @@ class Uploads:
         async with self._turns.of(record.id):
             kept, record = await self._pending(who, match)
             done = msgspec.structs.replace(record, status="cancelled")
-            if not await self._replace(who, kept, done):
+            if not await self._objects.replace(who, _changed(kept, done)):
                 raise openai_files.not_pending(record)
             await self._blobs.delete(record.id)
         await answer_json(exchange, openai_files.write_upload(done))
@@ -186,12 +188,6 @@ class Uploads:
             raise openai_files.not_pending(record)
         return kept, record
 
-    async def _replace(self, who: Principal, kept: StoredObject, record: UploadRecord) -> bool:
-        body = msgspec.json.encode(record)
-        # Its parts have gone, or have become a file, which counts by itself.
-        changed = msgspec.structs.replace(kept, state=record.status, body=body, blob_bytes=0)
-        return await self._objects.replace(who, changed)
-
     async def _sizes(self, who: Principal, record: UploadRecord) -> dict[str, int]:
         """Give the bytes of each part."""
         sizes: dict[str, int] = {}
@@ -202,3 +198,9 @@ class Uploads:
             if not page.has_more:
                 return sizes
             wanted = msgspec.structs.replace(wanted, after=page.found[-1].id)
+
+
+def _changed(kept: StoredObject, record: UploadRecord) -> StoredObject:
+    """Give an upload that has ended. Its parts go, or have become a file, which counts itself."""
+    body = msgspec.json.encode(record)
+    return msgspec.structs.replace(kept, state=record.status, body=body, blob_bytes=0)

@@ -134,13 +134,27 @@ class Objects:
         changed: StoredObject,
         items: Iterable[Item] = (),
         names: Iterable[str] = (),
+        *,
+        making: StoredObject | None = None,
     ) -> bool:
         """Put a changed object in the place of the one it was made from; add items and names.
 
-        Compare and set: False if another change came first, or the object is gone.
+        Compare and set: False if another change came first, or the object is gone. `making` is
+        a new object, kept in the same step or not at all.
         """
         _own(who, changed)
-        return await self._change(lambda: self._table.replace(changed, items, names))
+        if making is None:
+            return await self._change(lambda: self._table.replace(changed, items, names))
+        new = making
+        _own(who, new)
+
+        def both() -> bool:
+            done = self._table.replace(changed, items, names)
+            if done:
+                self._table.create(new, (), ())
+            return done
+
+        return await self._change(both)
 
     async def delete(self, who: Principal, kind: str, id: str) -> bool:
         """Delete an object with its items; False if there is none for this principal."""

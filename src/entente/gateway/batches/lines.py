@@ -15,11 +15,10 @@ Look = Callable[[bytes, int], bool]
 class Lines:
     """The lines of a blob: read one at a time, by their number from zero. Blank ones are none."""
 
-    def __init__(self, blobs: Blobs, name: str, line_bytes_max: int) -> None:
+    def __init__(self, blobs: Blobs, name: str) -> None:
         """Take the blob; nothing is read yet."""
         self._blobs = blobs
         self._name = name
-        self._line_bytes_max = line_bytes_max
         self._offsets = array("Q")
         self._lengths = array("Q")
 
@@ -31,13 +30,14 @@ class Lines:
         """Have none of them."""
         del self._offsets[:], self._lengths[:]
 
-    async def find(self, look: Look) -> None:
+    async def find(self, look: Look, line_bytes_max: int | None) -> None:
         """Go through the file once, and note where the lines are.
 
-        Raises BodyTooLarge for a line beyond the bound, which is named.
+        Raises BodyTooLarge for a line beyond the bound, which is named. None is for lines that
+        have been accepted: a bound that was lowered since leaves none of them out.
         """
         number = 0
-        async for offset, line in self._split():
+        async for offset, line in self._split(line_bytes_max):
             number += 1
             if line.strip():
                 self._offsets.append(offset)
@@ -45,7 +45,7 @@ class Lines:
                 if not look(line, number):
                     return
 
-    async def _split(self) -> AsyncIterator[tuple[int, bytes]]:
+    async def _split(self, line_bytes_max: int | None) -> AsyncIterator[tuple[int, bytes]]:
         """Give each line with its offset."""
         begun: list[bytes] = []
         size = offset = 0
@@ -57,8 +57,8 @@ class Lines:
                 yield offset, b"".join(begun)
                 offset += size + 1
                 begun, size = [next_one], len(next_one)
-            if size > self._line_bytes_max:
-                raise BodyTooLarge(f"A line is longer than {self._line_bytes_max} bytes.")
+            if line_bytes_max is not None and size > line_bytes_max:
+                raise BodyTooLarge(f"A line is longer than {line_bytes_max} bytes.")
         if size:
             yield offset, b"".join(begun)
 

@@ -68,7 +68,7 @@ class Run:
         self._shop = shop
         self.book = book
         blobs = shop.files.blobs
-        self._lines = Lines(blobs, f"{book.batch.id}.{INPUT}", shop.line_bytes_max)
+        self._lines = Lines(blobs, f"{book.batch.id}.{INPUT}")
         self._progress = Progress()
         self._pending: deque[int] = deque()
         self._halt = asyncio.Event()
@@ -145,7 +145,7 @@ class Run:
             return not inspection.hopeless
 
         try:
-            await self._lines.find(look)
+            await self._lines.find(look, self._shop.line_bytes_max if inspects else None)
         except BodyTooLarge as error:
             fault = Fault("invalid_request", error.message, None, len(self._lines) + 1)
             inspection.faults.append(fault)
