@@ -80,8 +80,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which objects of a kind, or items of an object, and how many.
 
     `after` and `before` are ids, of what was deleted in the last hour too; an unknown one
-    gives nothing. What stands before an object
-    ends right before it.
+    gives nothing. What stands before an object ends right before it.
     """
 
     limit: int
