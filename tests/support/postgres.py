@@ -132,10 +132,7 @@ class PostgresServer:
     def kill(self) -> None:
         """End it as a power failure would: no process of it gets to run any more."""
         assert self._held is not None
-        pids = [self.pid, *self._children()]
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self.stop()
 
     def _children(self) -> list[int]:
@@ -144,13 +141,17 @@ class PostgresServer:
 
     def pause(self) -> None:
         """Let nothing of it run until `resume`; its connections stay open."""
-        for pid in (self.pid, *self._children()):
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it run again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to all of its processes; one that has just ended needs none."""
         for pid in (self.pid, *self._children()):
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def end_sessions(self) -> None:
         """End every connection but ours, as an administrator may."""
