@@ -346,18 +346,19 @@ class Leases:
     def _sweep(self, now_ms: int) -> None:
         """Give back what is on loan for windows that are over, and forget them later."""
         now_ns = self._now_ns()
-        for meter, terms in list(self._terms.items()):
+        used: dict[str, int] = {}
+        for meter, terms in self._terms.items():
             if terms.ends_ns is None or terms.ends_ns > now_ns:
                 continue
             since_ms = self._over.setdefault(meter, now_ms)
             if since_ms == now_ms:
                 self._desk.end(meter)
             elif now_ms - since_ms >= FORGET_MS:
-                used = self.capacity(meter)
-                if self._desk.forget(meter):
-                    self._forgotten.pop(meter, None)
-                    self._forgotten[meter] = (used, now_ms)
-                    del self._terms[meter], self._over[meter]
+                used[meter] = self.capacity(meter)
+        for meter in self._desk.forget(used) if used else ():
+            self._forgotten.pop(meter, None)
+            self._forgotten[meter] = (used[meter], now_ms)
+            del self._terms[meter], self._over[meter]
         last_ms = now_ms - FORGOTTEN_MS
         for meter in list(takewhile(lambda m: self._forgotten[m][1] <= last_ms, self._forgotten)):
             del self._forgotten[meter]

@@ -15,7 +15,6 @@ from entente.agreement.money import Commitment, Share, Waterfall
 from entente.agreement.values import instant_ns, next_day_ns
 
 SCALE_MAX: Final = 9
-INCEPTION: Final = "inception"
 DAY_MAX: Final = date.max.isoformat()
 
 
@@ -68,7 +67,7 @@ def _days(clause: Clause) -> Iterator[tuple[tuple[str | int, ...], str]]:
 def _of_share(share: Share) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for number, later in enumerate(share.later):
         yield ("later", number, "effective"), later.effective
-    if share.cap is not None and share.cap.counts_from != INCEPTION:
+    if share.cap is not None and share.cap.counts_from != "inception":
         yield ("cap", "counts_from"), share.cap.counts_from
     if share.defer is not None and share.defer.released is not None:
         yield ("defer", "released"), share.defer.released

@@ -185,15 +185,20 @@ class Desk:
         meter = basket.parts[basket.taken].meter
         return meter, max(0, self.borrower(meter).room)
 
-    def forget(self, meter: str) -> bool:
-        """Drop the borrower of a meter that nobody will draw on again; say whether it is gone."""
-        borrower = self.borrowers.get(meter)
-        if borrower is not None and not borrower.at_rest:
-            return False
-        if any(part.meter == meter for each in self._baskets.values() for part in each.parts):
-            return False  # it took nothing ahead, and may still cost something
-        self.borrowers.pop(meter, None)
-        return True
+    def forget(self, meters: Iterable[str]) -> list[str]:
+        """Drop the borrowers of meters that nobody will draw on again; give those that are gone.
+
+        What took nothing ahead, and is not over, may still cost something.
+        """
+        drawn = {part.meter for each in self._baskets.values() for part in each.parts}
+        gone = [
+            meter
+            for meter in meters
+            if meter not in drawn and (meter not in self.borrowers or self.borrowers[meter].at_rest)
+        ]
+        for meter in gone:
+            self.borrowers.pop(meter, None)
+        return gone
 
     @property
     def at_rest(self) -> bool:
