@@ -137,6 +137,35 @@ def test_a_response_is_queued_and_made(backstage: EntenteServer, own: Key) -> No
     assert (again.status, again.json["status"]) == (200, "completed")
 
 
+def test_an_end_is_shown_when_it_is_kept(tmp_path: Path) -> None:
+    """Whoever sees that a response has ended can build on it at once."""
+    keeping, may_keep = tmp_path / "keeping", tmp_path / "may keep"
+    prelude = f"""
+import asyncio
+import pathlib
+
+from entente.objects import Objects
+replace = Objects.replace
+async def waiting(self, who, changed, *others, **named):
+    if changed.state == "completed":
+        pathlib.Path({str(keeping)!r}).touch()
+        while not pathlib.Path({str(may_keep)!r}).exists():
+            await asyncio.sleep(0.01)
+    return await replace(self, who, changed, *others, **named)
+Objects.replace = waiting
+"""
+    with made(tmp_path, prelude=prelude) as server:
+        key = server.make_key()
+        id = ask(server, key, "hello").json["id"]
+        wait_until(keeping.exists, "the response to be made")
+        seen = server.get(f"{RESPONSES}/{id}", key=key.secret).json
+        assert (seen["status"], seen["output"]) == ("in_progress", [])
+        may_keep.touch()
+        assert ended(server, key, id)["status"] == "completed"
+        again = ask(server, key, "more", previous_response_id=id, background=False)
+        assert (again.status, again.json["status"]) == (200, "completed")
+
+
 def test_events_are_kept_and_can_be_resumed(backstage: EntenteServer, own: Key) -> None:
     """The same events for every follower, from any number on, after the end as well."""
     body = ask(backstage, own, "one two three", stream=True).body

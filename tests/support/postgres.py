@@ -24,7 +24,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tests.support.system import free_port, program
+from tests.support.system import children_of, free_port, program
 
 USER: Final = "entente"
 ACCOUNTS: Final = ("postgres", "nobody")
@@ -135,10 +135,6 @@ class PostgresServer:
         self._signal(signal.SIGKILL)
         self.stop()
 
-    def _children(self) -> list[int]:
-        listed = Path(f"/proc/{self.pid}/task").glob("*/children")
-        return [int(pid) for each in listed for pid in each.read_text().split()]
-
     def pause(self) -> None:
         """Let nothing of it run until `resume`; its connections stay open."""
         self._signal(signal.SIGSTOP)
@@ -149,7 +145,7 @@ class PostgresServer:
 
     def _signal(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes; one that has just ended needs none."""
-        for pid in (self.pid, *self._children()):
+        for pid in (self.pid, *children_of(self.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 

@@ -27,6 +27,7 @@ from entente.ledger.model import Settlement
 from entente.ledger.reader import rows
 from entente.ledger.table import append_now
 from tests.support.contract import defects_of
+from tests.support.system import children_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,8 +201,7 @@ class EntenteServer:
 
     def children(self) -> list[int]:
         """List the processes that the server has started."""
-        listed = Path(f"/proc/{self.pid}/task").glob("*/children")
-        return [int(pid) for each in listed for pid in each.read_text().split()]
+        return children_of(self.pid)
 
     def stop(self) -> int:
         """Ask it to stop, and give its exit status."""

@@ -66,6 +66,15 @@ def _install(package: str) -> None:
         subprocess.run([*quiet, *arguments], check=False, capture_output=True)
 
 
+def children_of(pid: int) -> list[int]:
+    """List the processes that a process has started; none if it has ended, at whatever moment."""
+    children: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            children += map(int, thread.read_text().split())
+    return children
+
+
 def free_port() -> int:
     """Give a loopback port for a program that has to be told one, ours until this process ends.
 

@@ -238,9 +238,9 @@ class Background:
         kept = await objects.get(who, stored.KIND, run.entry.id)
         if kept is None:
             return
-        found = stored.read_kept(run.body)
+        found = stored.read_kept(run.final)
         state = found.status if found is not None else "failed"
-        ended = msgspec.structs.replace(kept, state=state, body=run.body)
+        ended = msgspec.structs.replace(kept, state=state, body=run.final)
         await objects.replace(who, ended, names=names_in(found) if found is not None else ())
         if run.streams:
             log = b"".join([*run.log, run.last_event(kind)])

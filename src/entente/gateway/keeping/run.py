@@ -45,7 +45,10 @@ class Run:
         self.entry = entry
         self.queued = queued
         self.body = queued
-        """The response as it is now."""
+        """The response as it is shown: as it ended only when that is kept, so that what builds on
+        it finds what its reader has seen."""
+        self.final = queued
+        """The response as it ended."""
         self.streams = streams
         """It was asked for as a stream, which can be resumed."""
         self.log: list[bytes] = []
@@ -142,7 +145,7 @@ class Run:
     def end(self, *, cancelled: bool, error: BaseException | None) -> str:
         """Decide how it ended; give the name of the event that says so."""
         if self.gone or (cancelled and self.reason is None):
-            self.body = stored.in_state(self.body, "cancelled")
+            self.final = stored.in_state(self.body, "cancelled")
             return "response.incomplete"
         if error is None:
             error = self.reason if cancelled else None
@@ -150,15 +153,16 @@ class Run:
             self._failure = _code_of(error), error.message
         found = stored.read_kept(self._end)
         if error is None and found is not None:
-            self.body = self._end
+            self.final = self._end
             kind = f"response.{found.status}"
             return kind if kind in stored.ENDS else "response.incomplete"
         code, words = self._failure or ("server_error", _NO_END)
-        self.body = stored.in_state(self.body, "failed", {"code": code, "message": words})
+        self.final = stored.in_state(self.body, "failed", {"code": code, "message": words})
         return "response.failed"
 
     def close(self, kind: str) -> None:
-        """Say to whoever follows that it has ended, now that it is kept."""
+        """Say to whoever asks or follows that it has ended, now that it is kept."""
+        self.body = self.final
         if self.streams:
             self.log.append(self.last_event(kind))
         self.is_over = True
@@ -166,7 +170,7 @@ class Run:
 
     def last_event(self, kind: str) -> bytes:
         """Write the event that ends it."""
-        return stored.write_event(kind, len(self.log), self.body)
+        return stored.write_event(kind, len(self.log), self.final)
 
     # ---- the followers' side ----
 
