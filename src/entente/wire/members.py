@@ -9,27 +9,67 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
 
 from entente.domain.chat import Call
 
+Members: TypeAlias = dict[str, Raw]
+
+LONG_BYTES_MIN: Final = 8 * 1024
+"""From here on a body is worth being split around what makes it long."""
+AROUND_BYTES_MAX: Final = 2 * 1024
+"""Before that member, and behind it."""
+
 _ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5f|6[1-9a-f]|7[0-9a])", re.IGNORECASE)
 """An escape of a letter or underscore: no encoder needs it, but a name can hide behind it."""
 _NAME: Final = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
 _SEPARATOR: Final = re.compile(rb"[ \t\n\r]*[,}][ \t\n\r]*")
+_OPENING: Final = re.compile(rb'"messages"[ \t\n\r]*:[ \t\n\r]*(?=\[)')
+_CLOSING: Final = re.compile(rb'["l\]]\}\](?=[ \t\n\r]*[,}])')
+"""How a list of messages ends whose last one ends with a text, null or a list."""
+_GAP: Final = b"-0.0e-0"
+"""Stands in the place of the list: a value that no client has a use for."""
 
 _decoder = msgspec.json.Decoder(dict[str, Raw])
 
 
-def split(body: bytes) -> dict[str, Raw] | None:
+def split(body: bytes) -> Members | None:
     """Scan a body into its members, the last of two with one name; None if it is no object."""
     try:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def split_around(body: bytes, messages: msgspec.json.Decoder[Any]) -> Members | None:
+    """Split a long body around its messages, where these are such as `messages` takes, and some.
+
+    So each byte is read once: the messages by their reader, and what is around them here. Where
+    they begin and end is guessed, and proved: if what is around is an object with a gap for its
+    messages, and what goes into the gap is a value by itself, the body is the one with the other
+    in it. None where a guess is wrong, or they are other messages: then `split` says what it is.
+    """
+    if len(body) < LONG_BYTES_MIN:
+        return None
+    opening = _OPENING.search(body, 0, AROUND_BYTES_MAX)
+    closing = _CLOSING.search(body, len(body) - AROUND_BYTES_MAX)
+    if opening is None or closing is None:
+        return None
+    start, end = opening.end(), closing.end()
+    around = body[:start] + _GAP + body[end:]
+    members = split(around)
+    if not members or around.count(_GAP) != 1 or bytes(members.get("messages", b"")) != _GAP:
+        return None
+    between = memoryview(body)[start:end]
+    try:
+        if not messages.decode(between):
+            return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return {**members, "messages": Raw(between)}
 
 
 def is_text(body: bytes) -> bool:

@@ -17,7 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 from entente.domain.chat import Call, Status, Surface
 from entente.domain.errors import EntenteError, MalformedJson
 from entente.domain.usage import Usage
-from entente.wire.members import hidden_names, is_text, rewrite, split
+from entente.wire.members import hidden_names, is_text, rewrite, split, split_around
 from entente.wire.parameters import (
     MALFORMED,
     boolean,
@@ -122,11 +122,14 @@ def decode_chat(body: bytes) -> Call:
     Raises MalformedJson or InvalidParameter, worded as OpenAI does, in OpenAI's order:
     model, messages, then types and bounds.
     """
-    members = split(body)
+    members = split_around(body, _TEXTS)
+    texts = members is not None
     if members is None:
-        raise MalformedJson(MALFORMED)
+        members = split(body)
+        if members is None:
+            raise MalformedJson(MALFORMED)
+        texts = _are_texts(members)
     model = model_name(members)
-    texts = _are_texts(members)
     if not texts:
         _check_messages(members)
     usual = members.keys() <= _USUAL
