@@ -364,3 +364,26 @@ def test_the_currency_that_has_no_price_is_named(ruling: Ruling, said: str) -> N
     """Whoever mistyped that of a budget sees it in the refusal."""
     with pytest.raises(Unpriced, match=said):
         ruling.check("m", None)
+
+
+@pytest.mark.parametrize(
+    ("ruling", "said"),
+    [
+        (Ruling(Rules(assets=frozenset({"EUR", "USD"})), guarded=True), "here in USD.* is in EUR"),
+        (Ruling(Rules(assets=frozenset({"USD"})), guarded=True, budgeted=True), None),
+    ],
+)
+def test_budgets_in_two_currencies(ruling: Ruling, said: str | None) -> None:
+    """A request is counted in one, so they could not both be kept; it says so."""
+    if said is None:
+        ruling.check("m", "USD")
+        return
+    with pytest.raises(Unpriced, match=f"{said}.*all hard budgets behind a key in one currency"):
+        ruling.check("m", "USD")
+
+
+def test_a_rule_in_another_currency_than_the_keys_own_budget() -> None:
+    """The model's price is in the rule's; the key's own budget could not count it."""
+    ruling = Ruling(Rules(assets=frozenset({"EUR"})), guarded=True, budgeted=True)
+    with pytest.raises(Unpriced, match="here in EUR, and a hard budget behind this key is in USD"):
+        ruling.check("m", "EUR")

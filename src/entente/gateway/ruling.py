@@ -32,8 +32,13 @@ class Ruling(NamedTuple):
         """What the one kind of hard budget behind it is counted in; None for none or several."""
         if not self.guarded:
             return None
-        assets = self.rules.assets | _OWN if self.budgeted else self.rules.assets
+        assets = self._assets
         return next(iter(assets)) if len(assets) == 1 else None
+
+    @property
+    def _assets(self) -> frozenset[str]:
+        """What the hard budgets behind it are counted in."""
+        return self.rules.assets | _OWN if self.budgeted else self.rules.assets
 
     def check(self, model: str, asset: str | None) -> None:
         """Refuse what a hard budget could not count. Raises Unpriced.
@@ -51,11 +56,13 @@ class Ruling(NamedTuple):
                 "(entente prices, entente rates)."
             )
             raise Unpriced(message)
-        others = self.rules.assets - {asset}
+        others = self._assets - {asset}
         if others:
             message = (
-                f"The model `{model}` is priced in {asset}, and a hard budget behind this key is "
-                f"in {', '.join(sorted(others))}. Give the budget in {asset}, too."
+                f"A request is charged in one currency, here in {asset}, and a hard budget behind "
+                f"this key is in {', '.join(sorted(others))}. An administrator has to give all "
+                "hard budgets behind a key in one currency (`entente limits`; a key's own "
+                f"budget is in {BUDGET_ASSET})."
             )
             raise Unpriced(message)
 
