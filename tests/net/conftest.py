@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from entente.net import connection
+from tests.support.loops import HANG_S
 from tests.support.nginx import Nginx
 
 if TYPE_CHECKING:
@@ -19,3 +21,9 @@ def nginx(tmp_path: Path) -> Iterator[Nginx]:
     server = Nginx(tmp_path)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a close for that of an idle connection, however late a loaded machine brings it."""
+    monkeypatch.setattr(connection, "STALE_CLOSE_S_MAX", HANG_S)

@@ -174,6 +174,7 @@ def test_headers_may_be_huge_up_to_the_bound(tmp_path: Path) -> None:
         server.stop()
 
 
+@pytest.mark.usefixtures("patient")
 @both_loops
 def test_the_first_request_after_a_restart_succeeds(nginx: Nginx, loop: str) -> None:
     """Connections of the old process are not used; while it is down the error says so."""

@@ -97,25 +97,42 @@ def test_the_queue_is_first_in_first_out() -> None:
 
 
 @both_loops
-def test_a_full_queue_and_a_long_wait_are_busy(loop: str) -> None:
-    """One waiter too many fails at once, one that waits too long fails then."""
+def test_a_full_queue_is_busy(loop: str) -> None:
+    """One waiter too many fails at once; those who wait are served."""
 
     async def main() -> None:
         """One socket, one place in the queue."""
         gate = Gate()
         async with RawServer(gate.handle) as server:
-            options = ClientOptions(
-                server.base_url, connections_max=1, waiters_max=1, pool_wait_s=0.05
-            )
-            client = Client(options)
+            client = Client(ClientOptions(server.base_url, connections_max=1, waiters_max=1))
             running = asyncio.ensure_future(ask(client, b"1"))
             await until(lambda: gate.order == [b"1"])
             waiting = asyncio.ensure_future(ask(client, b"2"))
             await until(lambda: client.stats().waiting == 1)
             with pytest.raises(UpstreamBusy, match="already wait"):
                 await ask(client, b"3")
+            gate.open.set()
+            assert (await running, await waiting) == (b"1", b"2")
+            assert client.stats().waiting == 0
+            await client.aclose()
+
+    run(main(), loop)
+
+
+@both_loops
+def test_a_long_wait_is_busy(loop: str) -> None:
+    """Who waits too long fails then, and leaves the queue."""
+
+    async def main() -> None:
+        """One socket, which stays busy."""
+        gate = Gate()
+        async with RawServer(gate.handle) as server:
+            options = ClientOptions(server.base_url, connections_max=1, pool_wait_s=0.05)
+            client = Client(options)
+            running = asyncio.ensure_future(ask(client, b"1"))
+            await until(lambda: gate.order == [b"1"])
             with pytest.raises(UpstreamBusy, match="stayed busy"):
-                await waiting
+                await ask(client, b"2")
             gate.open.set()
             assert await running == b"1"
             assert client.stats().idle == 1
