@@ -190,12 +190,13 @@ class EntenteServer:
 
         Not `whole`, only the server dies; its journal's writer ends by itself.
         """
-        children = self.children() if whole else []
         assert self._process is not None
+        if whole:
+            self._process.send_signal(signal.SIGSTOP)  # its children end in order behind it
+            for pid in self.children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self._process.kill()
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         self.wait()
         wait_until(lambda: not is_locked(self.data_dir), "the writer to end")
 

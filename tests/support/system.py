@@ -69,9 +69,10 @@ def _install(package: str) -> None:
 def children_of(pid: int) -> list[int]:
     """List the processes that a process has started; none if it has ended, at whatever moment."""
     children: list[int] = []
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            children += map(int, thread.read_text().split())
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in list(Path(f"/proc/{pid}/task").glob("*/children")):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                children += map(int, thread.read_text().split())
     return children
 
 
