@@ -175,7 +175,7 @@ class Sitting:
                 }
                 await self.say("error", error=error)
             case "response.create":
-                self._begin()
+                await self._begin()
             case "response.cancel":
                 for id, task in list(self._running.items()):
                     task.cancel()
@@ -200,7 +200,7 @@ class Sitting:
         await self.say("input_audio_buffer.speech_started", audio_start_ms=0, item_id=item_id)
         await self._commit(item_id)
         if turns.get("create_response", True) and self.session["type"] == "realtime":
-            self._begin()
+            await self._begin()
 
     async def _commit(self, item_id: str) -> None:
         """Make an item of what was heard, and transcribe it if that is wanted."""
@@ -210,14 +210,15 @@ class Sitting:
             fields = {"item_id": item_id, "content_index": 0, "transcript": "Hello."}
             await self.say(kind, **fields, usage=SCRIBE_USAGE)
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
+        """Begin a response, which a cancellation that comes with the event finds begun."""
         id = f"resp_{next(self._ids)}"
+        self._vendor.begun += 1
+        await self.say("response.created", response={"id": id, "status": "in_progress"})
         self._running[id] = asyncio.get_running_loop().create_task(self._respond(id, self._words))
 
     async def _respond(self, id: str, words: str) -> None:
-        """Give a response: `wait` waits in the middle, `break` breaks off, `bye` closes."""
-        self._vendor.begun += 1
-        await self.say("response.created", response={"id": id, "status": "in_progress"})
+        """Go on with a response: `wait` waits in it, `break` breaks off, `bye` closes."""
         place = {"item_id": f"item_of_{id}", "output_index": 0, "content_index": 0}
         await self.say("response.output_audio.delta", response_id=id, delta="AAAA" * 100, **place)
         if words == "wait":
