@@ -76,6 +76,10 @@ class World(NamedTuple):
         """Turn the server's clock."""
         _turn(self.folder, day, hour)
 
+    def write(self, document: str) -> None:
+        """Change the document at once, as the server may look at any moment."""
+        _replace(self.folder / "agreement.yaml", document)
+
     def ask(self, model: str, key: Key | None = None, **fields: object) -> int:
         """Ask, and give the status."""
         return self.server.chat(
@@ -85,9 +89,13 @@ class World(NamedTuple):
 
 def _turn(folder: Path, day: int, hour: int) -> None:
     now_ns = int(START.timestamp()) * NANO + day * DAY_NS + hour * 3600 * NANO
-    scratch = folder / "clock.new"
-    scratch.write_text(str(now_ns))
-    scratch.replace(folder / "clock")
+    _replace(folder / "clock", str(now_ns))
+
+
+def _replace(path: Path, text: str) -> None:
+    scratch = path.with_name(f"{path.name}.new")
+    scratch.write_text(text)
+    scratch.replace(path)
 
 
 @pytest.fixture
@@ -160,7 +168,7 @@ def test_a_quarter_is_enforced_and_settled_to_the_nano_unit(world: World) -> Non
                              "--json")  # fmt: skip
     assert again.stdout == done.stdout
 
-    (world.folder / "agreement.yaml").write_text(DOCUMENT + ENDED)
+    world.write(DOCUMENT + ENDED)
     wait_until(lambda: world.ask("elsewhere") == 200, "the amendment to count")
     assert world.third.upstream.calls > 0
     world.server.verify()
@@ -224,8 +232,7 @@ def test_an_exception_of_a_key_and_an_event_change_the_answer(world: World) -> N
 
 def test_a_bad_document_leaves_the_one_before_in_force(world: World) -> None:
     """Readiness says so, and serving goes on; a good one clears it."""
-    path = world.folder / "agreement.yaml"
-    path.write_text(DOCUMENT.replace('ratio: "1/5"', "ratio: 0.2"))
+    world.write(DOCUMENT.replace('ratio: "1/5"', "ratio: 0.2"))
 
     def notice() -> str:
         return str(world.server.get("/readyz").json.get("notices", {}).get("agreement", ""))
@@ -234,7 +241,7 @@ def test_a_bad_document_leaves_the_one_before_in_force(world: World) -> None:
     assert "floating number" in notice()
     assert world.server.get("/readyz").status == 200
     assert (world.ask("frontier"), world.ask("elsewhere")) == (200, 403)
-    path.write_text(DOCUMENT)
+    world.write(DOCUMENT)
     wait_until(lambda: not notice(), "the good document to count")
 
 
@@ -255,8 +262,7 @@ def test_what_becomes_known_later_counts_from_then_without_a_restart(world: Worl
          "by": by}
         for by, verdict in said
     ]  # fmt: skip
-    facts = world.folder / "data" / FACTS_NAME
-    facts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    _replace(world.folder / "data" / FACTS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
     _read_anew(world, DOCUMENT + "# read with the facts\n")
     assert world.ask("elsewhere") == 403
     world.turn(31)
@@ -267,7 +273,7 @@ def _read_anew(world: World, document: str) -> None:
     """Change the document, and wait until the server has read it."""
     log = world.server.err_log
     before = log.read_text().count("was read anew")
-    (world.folder / "agreement.yaml").write_text(document)
+    world.write(document)
     wait_until(lambda: log.read_text().count("was read anew") > before, "the document to be read")
 
 
