@@ -241,8 +241,8 @@ def test_keys_are_fetched_again_beside_the_requests() -> None:
             at.authority.status = 500
             at.passed_s = REFRESH_S
             assert await at.find(at.token(oid="2")) is CHAT_APP
-            await until(lambda: len(at.authority.asked) == 3)
-            await turns()
+            ((_, fetching),) = at.verifier._issuers.values()
+            await until(lambda: len(at.authority.asked) == 3 and fetching._task is None)
             assert await at.find(at.token(oid="3")) is CHAT_APP
             assert len(at.authority.asked) == 3
             at.passed_s = KEPT_S

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from psycopg import sql
 
 from tests.support.hosts import WorkersServer
 from tests.support.postgres import postgres_server
-from tests.support.server import EntenteServer
+from tests.support.server import EntenteServer, wait_until
 
 PROVIDER = (
     '[providers.s]\nkind = "scripted"\n[models.m]\n'
@@ -128,7 +129,13 @@ def test_a_host_is_given_up(tmp_path: Path, postgres_url: str) -> None:
     assert program.cli("db", "release").stdout == "no chain waits for a host\n"
     with program:
         program.kill()
-        (host,) = json.loads(program.cli("db", "release", "--json").stdout)
+
+        def waiting() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = json.loads(program.cli("db", "release", "--json").stdout)
+            return found
+
+        wait_until(lambda: bool(waiting()), "the database to see that its session has ended")
+        (host,) = waiting()
         name = host["host"]
         listed = program.cli("db", "release").stdout
         assert listed.startswith(f"{name}  left by {host['writers'][0]}\n")

@@ -128,7 +128,7 @@ def test_a_request_in_flight_fails_when_the_child_dies(options: RuntimeOptions, 
 
 def test_a_hung_child_is_replaced(options: RuntimeOptions, run: Run) -> None:
     """A process that is alive but silent serves nobody, and SIGTERM does not end it."""
-    impatient = replace(options, health_interval_s=0.01, health_timeout_s=0.3, stop_timeout_s=0.1)
+    impatient = replace(options, health_interval_s=1.0, health_timeout_s=1.0, stop_timeout_s=0.1)
 
     async def scenario() -> None:
         runtime = Runtime(impatient)
