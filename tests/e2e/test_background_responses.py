@@ -283,12 +283,14 @@ def test_what_is_refused_is_refused_at_once(backstage: EntenteServer) -> None:
     """No model, no budget, no minute left: an error now, and nothing is kept or held."""
     poor = backstage.make_key(budget_nano=1)
     slow = backstage.make_key(requests_per_minute=1)
-    assert ask(backstage, slow, "one").status == 200
-    assert ask(backstage, slow, "two").status == 429
+    statuses = [ask(backstage, slow, "one").status]
+    while statuses[-1] == 200:
+        statuses.append(ask(backstage, slow, "two").status)
+    assert statuses in ([200, 429], [200, 200, 429])  # the minute may change once
     assert ask(backstage, poor, "hello").error["code"] == "insufficient_quota"
     got = ask(backstage, slow, "hello", model="nope")
     assert (got.status, got.error["code"]) == (400, "model_not_found")
-    backstage.settled(slow)
+    backstage.settled(slow, len(statuses) - 1)
     assert backstage.entries()[-1].idempotency_prefix == "settle"
 
 

@@ -197,5 +197,5 @@ def test_what_is_wrong_is_refused(counting: tuple[EntenteServer, Key]) -> None:
         assert count(counting, **{"model": "openai", **fields}).status == status
     server, _ = counting
     slow = server.make_key(requests_per_minute=1)
-    assert count((server, slow), "openai").status == 200
-    assert count((server, slow), "openai").status == 429
+    statuses = [count((server, slow), "openai").status for _ in range(3)]
+    assert (statuses[0], 429 in statuses) == (200, True)  # the minute may change once

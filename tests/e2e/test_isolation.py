@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
@@ -102,12 +103,11 @@ class World:
         self.owned["messages/batches"] = [self._make("messages/batches", {"requests": [asked]})]
         path = f"{self.owned['messages/batches'][0].path}"
         wait_until(lambda: b'"ended"' in self.get(path), "the batch to end")
-        wait_until(
-            lambda: b'"completed"' in self.get(self.owned["batches"][0].path), "the batch to end"
-        )
-        wait_until(
-            lambda: b'"completed"' in self.get(self.owned["responses"][2].path), "the response"
-        )
+        for kind, number in (("batches", 0), ("responses", 2)):
+            wait_until(partial(self._is_completed, self.owned[kind][number].path), f"the {kind}")
+
+    def _is_completed(self, path: str) -> bool:
+        return bool(json.loads(self.get(path))["status"] == "completed")
 
     def get(self, path: str) -> bytes:
         """Give what the owner sees."""

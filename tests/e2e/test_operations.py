@@ -19,7 +19,15 @@ from tests.support.loops import run, until
 from tests.support.rawclient import Reply, connection, exchange, post, read_reply
 from tests.support.server import ADMIN_KEY, EntenteServer, Key, chat_body, wait_until
 from tests.support.system import free_port
-from tests.support.upstream import Upstream, chunk, completion, config, play_words
+from tests.support.upstream import (
+    EVENTS_HEAD,
+    Upstream,
+    chunk,
+    completion,
+    config,
+    piece,
+    play_words,
+)
 
 if TYPE_CHECKING:
     from tests.support.rawserver import Peer
@@ -276,11 +284,27 @@ ChatStream.feed = broken
 
 def test_a_fault_of_our_own_hurts_one_request(tmp_path: Path) -> None:
     """An exception that nobody foresaw ends its stream visibly, is settled, and is logged."""
+    seen = asyncio.Event()
+
+    async def play(peer: Peer, request: dict[str, Any]) -> None:
+        if not request.get("stream"):
+            await play_words(peer, request)
+            return
+        await peer.send(EVENTS_HEAD + chunk(piece("one")))
+        await seen.wait()
+        await peer.send(chunk(piece(" three")))
+
+    def look(body: bytes) -> bool:
+        """Have the provider go on once its stream has begun here."""
+        if b"one" in body:
+            seen.set()
+        return False
 
     async def drill() -> None:
-        async with Upstream(play_words) as upstream:
+        async with Upstream(play) as upstream:
             with EntenteServer(tmp_path, config(upstream.base_url), prelude=_FAULT) as server:
-                reply = await exchange(server.port, post(chat_body(stream=True), ADMIN_KEY))
+                asked = post(chat_body(stream=True), ADMIN_KEY)
+                reply = await exchange(server.port, asked, leave_when=look)
                 assert (reply.status, reply.whole) == (200, False)
                 assert (await exchange(server.port, post(chat_body(), ADMIN_KEY))).status == 200
                 assert await asyncio.to_thread(server.stop) == 0

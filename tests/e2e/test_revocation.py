@@ -35,18 +35,25 @@ RESPONSES: Final = "/v1/responses"
 AZURE: Final = "/openai/deployments/m/chat/completions?api-version=2024-10-21"
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EntenteServer, Any]]:
+@contextlib.contextmanager
+def staged(folder: Path, *, drain_s: float) -> Iterator[tuple[EntenteServer, UpstreamThread]]:
     """Run a server in front of a provider; its journal is checked in the end."""
-    folder: Path = tmp_path_factory.mktemp("revoked")
     with UpstreamThread() as upstream:
         written = config(upstream.upstream.base_url, model="output_tokens_max = 50")
         written += "\n[files]\nfree_bytes_min = 0\n"
-        with EntenteServer(folder, written, server="drain_s = 0.5\nshutdown_s = 5") as server:
+        bounds = f"drain_s = {drain_s}\nshutdown_s = 5"
+        with EntenteServer(folder, written, server=bounds) as server:
             yield server, upstream
             assert server.stop() == 0
             server.verify_at_rest()
             assert server.err_log.read_text() == ""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EntenteServer, Any]]:
+    """Run a server that waits for its provider until the test lets it go on."""
+    with staged(tmp_path_factory.mktemp("revoked"), drain_s=60) as made:
+        yield made
 
 
 @pytest.fixture
@@ -139,14 +146,15 @@ def test_whole_answer_is_cut(server: EntenteServer, gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("streams", [True, False])
-def test_provider_that_never_ends(server: EntenteServer, gate: Gate, streams: bool) -> None:
+def test_provider_that_never_ends(tmp_path: Path, streams: bool) -> None:
     """It is drained within the server's bound, and then estimated."""
-    key = server.make_key(budget_nano=10**9)
-    request = post(chat_body(stream=streams, text="endless"), key.secret)
-    run(cut(server, key, gate, request, streams=streams))
-    status, estimated, _, output = ended(server, key)
-    assert (status, estimated) == ("cancelled", True)
-    assert output > 0
+    with staged(tmp_path, drain_s=0.5) as (server, upstream), Gate(upstream) as gate:
+        key = server.make_key(budget_nano=10**9)
+        request = post(chat_body(stream=streams, text="endless"), key.secret)
+        run(cut(server, key, gate, request, streams=streams))
+        status, estimated, _, output = ended(server, key)
+        assert (status, estimated) == ("cancelled", True)
+        assert output > 0
 
 
 def test_others_go_on(server: EntenteServer, gate: Gate) -> None:
