@@ -58,6 +58,7 @@ def test_what_is_known_later() -> None:
             b'{"id":"x","at":"2026-05-01","amount":"1","currency":"USD","say":{"a":1,"\\u0061":2}}',
             "`a` stands in it twice",
         ),
+        (b'{"say":%b%b}' % (b"[" * 32_000, b"]" * 32_000), "jsonl:1: it (is nested too|says none)"),
     ],
 )
 def test_what_cannot_be_read(line: bytes, message: str) -> None:

@@ -125,8 +125,12 @@ def _check(number: int, line: bytes) -> None:
 
 
 def _read(line: bytes) -> _Line:
-    raw: Any = msgspec.json.decode(line)
-    _ONCE.decode(line.decode())
+    try:
+        raw: Any = msgspec.json.decode(line)
+        _ONCE.decode(line.decode())
+    except RecursionError:
+        message = "it is nested too deep: a fact is flat"
+        raise ValueError(message) from None
     if not isinstance(raw, dict):
         message = 'a fact is an object such as {"id": …, "at": …}'
         raise ValueError(message)  # noqa: TRY004 - the line is at fault
