@@ -17,6 +17,7 @@ from tests.support.server import EntenteServer, Key, wait_until
 from tests.support.upstream import Upstream, completion, config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.rawserver import Peer
@@ -27,9 +28,16 @@ BATCHES: Final = "/v1/batches"
 _ID: Final = re.compile(rb"text-(\d+)")
 
 
-async def _answer(peer: Peer, request: dict[str, Any], *, pause_s: float) -> None:
-    """Answer after a moment, so that something is always running."""
+async def _answer(
+    peer: Peer,
+    request: dict[str, Any],
+    *,
+    pause_s: float,
+    may: Callable[[], bool] = lambda: True,
+) -> None:
+    """Answer after a moment, so that something is always running, and not before it may."""
     await asyncio.sleep(pause_s)
+    await until(may)
     said = request["messages"][0]["content"]
     await peer.answer(completion(f"re: {said}", prompt_tokens=2, completion_tokens=3))
 
@@ -116,9 +124,16 @@ def _check(server: EntenteServer, key: Key, upstream: Upstream, results: list[An
 def test_kill_9_loses_no_line_and_runs_none_more_than_twice(tmp_path: Path, kills: int) -> None:
     """Killed again and again on the same data, the batch ends with each line's one outcome."""
     chance = random.Random(SEED)  # noqa: S311 - the same drill every time
+    wanted = 0
 
     async def drill() -> None:
-        async with Upstream(partial(_answer, pause_s=0.02)) as upstream:
+        nonlocal wanted
+
+        def may() -> bool:
+            """Keep the batch from its end, however late a kill or a start comes."""
+            return upstream.calls <= wanted
+
+        async with Upstream(partial(_answer, pause_s=0.02, may=may)) as upstream:
             text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
             text += "[batches]\nrequests_max = 3\n"
             server = EntenteServer(tmp_path, text)
@@ -130,6 +145,7 @@ def test_kill_9_loses_no_line_and_runs_none_more_than_twice(tmp_path: Path, kill
                     await until(lambda: upstream.calls >= wanted)  # noqa: B023
                     await asyncio.to_thread(server.kill, whole=chance.random() < 0.5)
                     await asyncio.to_thread(server.start)
+                wanted = upstream.calls + 3 * LINES
                 batch = await asyncio.to_thread(_finished, server, key, id)
                 assert batch["status"] == "completed"
                 results = await asyncio.to_thread(_results, server, key, batch)
@@ -148,7 +164,11 @@ def test_an_orderly_stop_runs_nothing_twice(tmp_path: Path) -> None:
     """Running requests finish, the rest waits for the next server; each is asked once."""
 
     async def drill() -> None:
-        async with Upstream(partial(_answer, pause_s=0.02)) as upstream:
+        def may() -> bool:
+            """Say whether some lines are enough, or the server has been told to stop."""
+            return upstream.calls < 20 or b"Stopping" in server.out_log.read_bytes()
+
+        async with Upstream(partial(_answer, pause_s=0.02, may=may)) as upstream:
             text = config(upstream.base_url) + "[files]\nfree_bytes_min = 0\n"
             server = EntenteServer(tmp_path, text)
             with server:
@@ -188,7 +208,9 @@ def test_what_waits_to_be_asked_again_is_left_to_the_next_server(tmp_path: Path)
                 key = await asyncio.to_thread(server.make_key)
                 id = await asyncio.to_thread(_begin, server, key)
                 for time in (1, 2, 3):
-                    await until(lambda: min(_asked(upstream).values(), default=0) >= time)  # noqa: B023
+                    await until(
+                        lambda: all(_asked(upstream)[line] >= time for line in range(LINES))  # noqa: B023
+                    )
                     assert await asyncio.to_thread(server.stop) == 0
                     refusing = time < 3
                     await asyncio.to_thread(server.start)
