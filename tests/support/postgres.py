@@ -24,7 +24,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from tests.support.system import children_of, free_port, program
+from tests.support.server import wait_until
+from tests.support.system import STOPPED, children_of, free_port, has_ended, program, state_of
 
 USER: Final = "entente"
 ACCOUNTS: Final = ("postgres", "nobody")
@@ -132,7 +133,9 @@ class PostgresServer:
     def kill(self) -> None:
         """End it as a power failure would: no process of it gets to run any more."""
         assert self._held is not None
-        self._signal(signal.SIGKILL)
+        for pid in self._signal(signal.SIGKILL):
+            # What one of them has of the shared memory would be in the way of the next start.
+            wait_until(lambda pid=pid: has_ended(pid), "a process of the database to end")  # type: ignore[misc]
         self.stop()
 
     def pause(self) -> None:
@@ -143,11 +146,19 @@ class PostgresServer:
         """Let it run again."""
         self._signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Send a signal to all of its processes; one that has just ended needs none."""
-        for pid in (self.pid, *children_of(self.pid)):
+    def _signal(self, number: signal.Signals) -> list[int]:
+        """Send a signal to all of its processes, and give them; one that has ended needs none.
+
+        The first is stopped before the others are looked for: it could start one meanwhile.
+        """
+        first = self.pid
+        os.kill(first, signal.SIGSTOP)
+        wait_until(lambda: state_of(first) == STOPPED, "the database to stand still")
+        pids = [first, *children_of(first)]
+        for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+        return pids
 
     def end_sessions(self) -> None:
         """End every connection but ours, as an administrator may."""

@@ -16,6 +16,9 @@ import pytest
 
 _PORTS: Final = range(20_000, 30_000)
 """Below those from which Linux takes ports by itself."""
+STOPPED: Final = "T"
+"""The state of a process that a signal has stopped."""
+_ENDED: Final = ("", "X", "Z")
 _locks: Final[list[int]] = []
 """Kept open, which keeps their ports."""
 
@@ -74,6 +77,18 @@ def children_of(pid: int) -> list[int]:
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 children += map(int, thread.read_text().split())
     return children
+
+
+def state_of(pid: int) -> str:
+    """Give the letter that Linux has for the state of a process; none if there is no such one."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    return ""
+
+
+def has_ended(pid: int) -> bool:
+    """Say whether nothing of a process is left, but that its parent may not know it yet."""
+    return state_of(pid) in _ENDED
 
 
 def free_port() -> int:
