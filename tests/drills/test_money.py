@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from entente.ledger.model import Hold
 from tests.support.loops import run
 from tests.support.rawclient import Reply, exchange, post
 from tests.support.server import EntenteServer, Key, chat_body, wait_until
@@ -19,6 +21,7 @@ CLIENTS: Final = 256
 COST_NANO: Final = 4_000
 """Four words of output; input costs nothing."""
 BUDGET_NANO: Final = 100 * COST_NANO
+MINUTE_NS: Final = 60 * 10**9
 _CONFIG: Final = """
 [limits]
 budget_wait_s = 25
@@ -112,7 +115,9 @@ def test_tokens_per_minute_hold_under_a_crowd(bank: tuple[EntenteServer, list[Ke
     key = server.make_key(requests_per_minute=30)
     replies = run(crowd(server, key, 4, seed=5))
     fine = sum(r.status == 200 for r in replies)
-    assert fine in (30, 60)  # 60 if the crowd stood at the turn of a minute
+    holds = [e for e in server.entries() if isinstance(e, Hold) and e.key == key.id]
+    minutes = Counter(e.at_ns // MINUTE_NS for e in holds)  # two, if it stood at the turn of one
+    assert (max(minutes.values()), minutes.total()) == (30, fine)
     for reply in replies:
         if reply.status != 200:
             assert reply.status == 429
