@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import psycopg
 
 from tests.support.postgres import postgres_server
-from tests.support.server import EntenteServer
+from tests.support.server import EntenteServer, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +49,10 @@ SELECT coalesce(sum(heap_blks_read + heap_blks_hit + idx_blks_read + idx_blks_hi
 FROM pg_statio_user_tables WHERE relname LIKE 'entries%'
 """
 RESET: Final = "SELECT pg_stat_reset()"
+OTHERS: Final = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 class Cost(NamedTuple):
@@ -59,18 +63,23 @@ class Cost(NamedTuple):
     """Rows that were looked at one after the other."""
 
 
-def _served(server: EntenteServer, url: str, key: str, count: int) -> Cost:
-    """Serve so many requests from start to stop, whose sessions then have told what they read."""
+def _ask(url: str, statement: str) -> tuple[int, ...]:
+    """Ask once all other sessions have ended, which is when they have told what they read."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(RESET)
+        wait_until(lambda: connection.execute(OTHERS).fetchone() == (0,), "other sessions to end")
+        row = connection.execute(statement).fetchone()
+    assert row is not None
+    return row
+
+
+def _served(server: EntenteServer, url: str, key: str, count: int) -> Cost:
+    """Serve so many requests from start to stop."""
+    _ask(url, RESET)
     server.start()
     for _ in range(count):
         assert server.chat(key, max_tokens=4).status == 200
     assert server.stop() == 0
-    with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(READ).fetchone()
-    assert row is not None
-    return Cost(*row)
+    return Cost(*_ask(url, READ))
 
 
 def _per_request(folder: Path, url: str, entries: int) -> tuple[float, int]:
