@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.support.server import EntenteServer
 
 OWN = [route for route in ROUTES if route.surface is Surface.ADMIN]
+NEVER: Final[dict[str, Any]] = {"events": ["prices.activated"]}
+"""What no test here does: nothing is sent, and no name looked up in a network."""
 
 
 def works(server: EntenteServer, secret: str) -> bool:
@@ -186,7 +188,7 @@ def test_a_budget_of_nothing_is_one(server: EntenteServer, admin: Admin) -> None
     [
         ("/keys", {"name": "idempotent"}, "key"),
         ("/projects", {"id": "idempotent"}, None),
-        ("/webhooks", {"url": "https://example.com/a"}, "secret"),
+        ("/webhooks", {"url": "https://example.com/a", **NEVER}, "secret"),
     ],
 )
 def test_asking_twice_makes_one(admin: Admin, path: str, body: Any, answer: str | None) -> None:
@@ -203,7 +205,7 @@ def test_asking_twice_makes_one(admin: Admin, path: str, body: Any, answer: str 
 
 def _other(path: str) -> dict[str, str]:
     return {"/keys": {"name": "x"}, "/projects": {"id": "x"}}.get(
-        path, {"url": "https://example.com/b"}
+        path, {"url": "https://example.com/b", **NEVER}
     )
 
 
@@ -413,7 +415,7 @@ def test_every_change_is_in_the_audit(server: EntenteServer, admin: Admin) -> No
 def test_secrets_are_shown_once(admin: Admin, server: EntenteServer) -> None:
     """In the answer that made them, and nowhere else: not in lists, logs or the audit."""
     key = admin.post("/keys")
-    webhook = admin.post("/webhooks", {"url": "https://example.com/hook"})
+    webhook = admin.post("/webhooks", {"url": "https://example.com/hook", **NEVER})
     told = json.dumps([every(admin, path) for path in ("/keys", "/webhooks", "/audit")])
     told += server.out_log.read_text() + server.err_log.read_text()
     assert key["key"] not in told

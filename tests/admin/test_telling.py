@@ -214,7 +214,7 @@ def test_refusals_and_missing_prices_are_told(make: Callable[[], EntenteServer])
         assert missing["data"] == {"model": "unpriced"}
         rule = admin.post(
             "/rules",
-            {"level": "user", "name": "*", "unit": "requests", "amount": "1", "window": "day"},
+            {"level": "user", "name": "*", "unit": "requests", "amount": "1", "window": "year"},
         )
         ann = admin.post("/keys", {"user": "ann"})
         statuses = [server.chat(ann["key"], max_tokens=1).status for _ in range(3)]
