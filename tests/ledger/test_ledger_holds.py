@@ -18,7 +18,7 @@ from entente.ledger.model import AnyEntry, Hold, Settlement
 from entente.ledger.refusals import RETRY_AFTER_MS
 from tests.kit.entries import AT_NS, KEY, USD, granted, held, now_ns, settled
 from tests.kit.journals import SlowJournal
-from tests.kit.run import run, turns
+from tests.kit.run import run, run_stepping, turns
 
 FOREVER_S = 1_000.0
 
@@ -143,7 +143,7 @@ def test_who_leaves_the_line_lets_the_next_one_in(cancelled: bool) -> None:
             await ledger.settle(settled(each, 0))
         _assert_at_rest(ledger)
 
-    run(scenario())
+    run_stepping(scenario())
 
 
 def test_a_request_that_can_never_fit_is_refused_at_once() -> None:

@@ -326,6 +326,7 @@ def test_one_that_is_alone_is_not_overtaken(
             opened.end_session()
             await until(lambda: opened.journal.notice is not None)
             await opened.serve("spooled")
+            await until(lambda: unlocked(opened.database, 0) == {opened.journal.chain})
             async with desk(own_url) as other:
                 release(other.database, spools.host, AT_NS)
                 del opened.journal._sessions.connect
