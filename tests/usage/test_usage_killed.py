@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPException
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def load(server: EntenteServer, key: str, enough: Event, answered: list[int]) ->
     while True:
         try:
             got = server.chat(key, model="small", text="a")
-        except OSError:
+        except (OSError, HTTPException):  # before its answer, or in the middle of it
             return
         answered.append(got.status)
         if len(answered) >= 40:
