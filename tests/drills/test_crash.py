@@ -18,10 +18,12 @@ from tests.support.server import ADMIN_KEY, EntenteServer, chat_body, wait_until
 from tests.support.upstream import (
     EVENTS_HEAD,
     FORTY_WORDS,
+    LAST_CHUNK,
     Upstream,
     chunk,
     completion,
     config,
+    ending,
     piece,
     play_words,
 )
@@ -175,13 +177,27 @@ def test_clients_that_leave_at_random_points(tmp_path: Path) -> None:
     """A hundred streams left at a hundred points: each has one entry, a status and tokens."""
     chance = random.Random(SEED)  # noqa: S311 - the same drill every time
     points = [chance.randrange(3_400) for _ in range(100)]
+    ended_early = 0
+
+    async def play(peer: Peer, _: dict[str, Any]) -> None:
+        """Answer in forty words, the last ones not before most clients have left."""
+        await peer.send(EVENTS_HEAD)
+        for number, word in enumerate(FORTY_WORDS):
+            if number == 30:
+                await until(lambda: ended_early > 50)
+            await peer.send(chunk(piece(word)))
+            await asyncio.sleep(0.002)
+        await peer.send(chunk(ending(prompt_tokens=3, completion_tokens=40)) + LAST_CHUNK)
 
     async def one(server: EntenteServer, point: int) -> Reply:
+        nonlocal ended_early
         request = post(chat_body(stream=True), ADMIN_KEY)
-        return await exchange(server.port, request, leave_when=lambda body: len(body) >= point)
+        reply = await exchange(server.port, request, leave_when=lambda body: len(body) >= point)
+        ended_early += not reply.done
+        return reply
 
     async def drill() -> None:
-        async with Upstream(partial(play_words, words=FORTY_WORDS)) as upstream:
+        async with Upstream(play) as upstream:
             with EntenteServer(tmp_path, config(upstream.base_url)) as server:
                 replies = await asyncio.gather(*(one(server, point) for point in points))
                 await asyncio.to_thread(
