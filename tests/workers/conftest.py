@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXTRA = "\n[files]\nfree_bytes_min = 0\n"
-SERVER = "drain_s = 0.5\nshutdown_s = 5"
+SERVER = "drain_s = 30\nshutdown_s = 20"
+"""What the provider holds back ends by the tests' word, and not before."""
 
 
 class Stage(NamedTuple):
