@@ -141,7 +141,8 @@ def test_a_killed_worker_hurts_no_other(stage: Stage) -> None:
     good = [entry for entry in entries if not entry.recovered]
     assert {(str(e.status), e.usage.input, e.usage.output) for e in good} == {("complete", *USED)}
     assert server.get("/readyz").status == 200
-    assert "was ended by SIGKILL" in server.err_log.read_text()
+    told = "was ended by SIGKILL"
+    wait_until(lambda: told in server.err_log.read_text(), "the parent to tell of it")
     assert server.stop() == 0
 
 
