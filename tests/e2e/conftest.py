@@ -57,7 +57,7 @@ finish_reason = "content_filter"
 [[replies]]
 when = { contains = "many words" }
 pieces = ["w", %s]
-piece_delay_ms = 10
+piece_delay_ms = 25
 
 [[replies]]
 when = { contains = "cached" }

@@ -141,6 +141,16 @@ class Case(NamedTuple):
     reset: bool = False
 
 
+HASTY: Final = """
+[providers.hasty]
+kind = "openai"
+base_url = "{url}/v1"
+first_byte_s = 0.5
+
+[models."hasty"]
+targets = [{{ provider = "hasty", model = "m" }}]
+"""
+"""The same upstream, for which nobody waits long."""
 ONE: Final = chunk(piece("one"))
 WEIRD_USAGE: Final = event(
     {"choices": [{"index": 0, "finish_reason": "stop"}], "usage": {"prompt_tokens": "x"}}
@@ -182,7 +192,8 @@ def bench(
 ) -> Iterator[tuple[EntenteServer, UpstreamThread]]:
     """Run a server in front of an upstream that breaks as each test chooses."""
     with UpstreamThread() as thread:
-        text = config(thread.upstream.base_url, provider="idle_s = 1\nfirst_byte_s = 1")
+        url = thread.upstream.base_url
+        text = config(url, model=HASTY.format(url=url))
         with EntenteServer(tmp_path_factory.mktemp("endings"), text) as server:
             yield server, thread
             assert server.stop() == 0
@@ -290,7 +301,7 @@ def test_silent_upstream_times_out(bench: tuple[EntenteServer, UpstreamThread]) 
         await asyncio.Event().wait()
 
     thread.upstream.play = play
-    reply = talk(server, ADMIN_KEY, stream=False)
+    reply = run(exchange(server.port, post(chat_body(model="hasty"), ADMIN_KEY)))
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (504, "timeout")
     entry = server.settlements()[-1]
     assert (entry.status, entry.estimated) == ("failed", True)
