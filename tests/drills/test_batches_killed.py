@@ -153,8 +153,7 @@ def test_kill_9_loses_no_line_and_runs_none_more_than_twice(tmp_path: Path, kill
                 counts = batch["request_counts"]
                 assert counts["completed"] + counts["failed"] == counts["total"] == LINES
                 await asyncio.to_thread(_check, server, key, upstream, results)
-                left = [path.name for path in server.data_dir.glob("files/*")]
-                assert not [name for name in left if name.startswith("batch")]
+                await until(lambda: not list(server.data_dir.glob("files/batch*")))
                 assert await asyncio.to_thread(server.stop) == 0
 
     run(drill())
