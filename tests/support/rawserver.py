@@ -74,6 +74,7 @@ class RawServer:
         self._handler = handler
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unsent: list[asyncio.WriteTransport] = []
         self._server: asyncio.Server | None = None
 
     @property
@@ -90,13 +91,16 @@ class RawServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening, then end what still runs."""
+        """Stop listening, then end what still runs; what nobody has read yet is dropped."""
         if self._server is not None:
             self._server.close()
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
+        for transport in self._unsent:
+            transport.abort()
+        await asyncio.sleep(0)  # the loop closes them
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Run the handler; a client that goes away ends it."""
@@ -111,4 +115,6 @@ class RawServer:
             try:
                 await self._handler(Peer(reader, writer, self.accepted))
             finally:
+                if writer.transport.get_write_buffer_size():
+                    self._unsent.append(writer.transport)
                 writer.close()
