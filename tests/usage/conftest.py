@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pytest
 
 from tests.support.server import EntenteServer, Key
+from tests.usage.noon import PRELUDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +44,7 @@ class Stand(NamedTuple):
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """Start it."""
-    server = EntenteServer(tmp_path_factory.mktemp("usage"), CONFIG)
+    server = EntenteServer(tmp_path_factory.mktemp("usage"), CONFIG, prelude=PRELUDE)
     alpha = server.make_key(project="alpha", name="a", user="ann")
     beta = server.make_key(project="beta", name="b", tags=("nightly",))
     with server:

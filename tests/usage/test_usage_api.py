@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +13,7 @@ from openai import OpenAI
 from entente.control.usage import REPORTS
 from entente.ledger.model import Settlement
 from tests.support.server import ADMIN_KEY
+from tests.usage.noon import now_s
 
 if TYPE_CHECKING:
     from tests.support.server import Got, Key
@@ -50,8 +50,8 @@ def ask(stand: Stand, path: str, key: str = ADMIN_KEY) -> Got:
 
 
 def window(buckets: int = 7) -> dict[str, Any]:
-    """Give a time that ends with today, whichever day that is by then."""
-    start_s = int(time.time()) // DAY_S * DAY_S - (buckets - 2) * DAY_S
+    """Give a time that ends with the day after today."""
+    start_s = now_s() // DAY_S * DAY_S - (buckets - 2) * DAY_S
     return {"start_time": start_s, "end_time": start_s + buckets * DAY_S}
 
 
@@ -172,7 +172,7 @@ def _requests(got: Got) -> int:
 @pytest.mark.usefixtures("client")
 def test_buckets_and_pages(stand: Stand) -> None:
     """Whole hours, empty ones too; pages follow one another without a gap or an overlap."""
-    start_s = int(time.time()) // HOUR_S * HOUR_S - 5 * HOUR_S
+    start_s = now_s() // HOUR_S * HOUR_S - 5 * HOUR_S
     path = f"usage/completions?start_time={start_s + 7}&end_time={start_s + 8 * HOUR_S}"
     path += "&bucket_width=1h&limit=3"
     starts, total, page = [], 0, ask(stand, path).json
@@ -192,7 +192,7 @@ def test_buckets_and_pages(stand: Stand) -> None:
 @pytest.mark.usefixtures("client")
 def test_minutes_add_up_to_hours(stand: Stand) -> None:
     """The same requests, in sixty buckets."""
-    end_s = int(time.time()) // HOUR_S * HOUR_S + HOUR_S
+    end_s = now_s() // HOUR_S * HOUR_S + HOUR_S
     counts = []
     for width in ("1m", "1h"):
         path = f"usage/completions?start_time={end_s - 6 * HOUR_S}&end_time={end_s}"
