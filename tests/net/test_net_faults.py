@@ -12,9 +12,9 @@ import httptools.parser.errors
 import pytest
 
 from entente.domain.errors import UpstreamError
-from entente.net import Client, ClientOptions, TlsOptions
+from entente.net import Client, ClientOptions, Timeouts, TlsOptions
 from entente.net.faults import FOREIGN, connect_fault, exchange_fault, tls_files_fault
-from tests.support.loops import LOOPS, run
+from tests.support.loops import HANG_S, LOOPS, run
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -95,7 +95,8 @@ def test_a_failed_dial_says_what_to_do(loop: str, base_url: str, words: str) -> 
 
     async def main() -> None:
         """Fail to connect; nothing stays."""
-        client = Client(ClientOptions(base_url, tls=TlsOptions()))
+        patient = Timeouts(connect_s=HANG_S)  # a resolver may take its time to say no
+        client = Client(ClientOptions(base_url, tls=TlsOptions(), timeouts=patient))
         with pytest.raises(UpstreamError, match=words):
             await client.request(b"GET", b"/", b"")
         assert client.stats().open == 0
