@@ -15,6 +15,7 @@ from entente.ledger.meters import Counter, Draw, meter_name
 from entente.policy.rules import RuleBook
 from tests.kit.entries import AT_NS, held
 from tests.support.admin import PRICED, SCRIPT, Admin
+from tests.support.noon import PRELUDE
 from tests.support.receiver import Receiver
 from tests.support.server import EntenteServer
 
@@ -140,19 +141,19 @@ def test_trouble_is_told_when_it_begins_and_when_it_ends() -> None:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Callable[[], EntenteServer]]:
+def make(tmp_path: Path) -> Iterator[Callable[..., EntenteServer]]:
     """Give a maker of servers on one folder."""
     (tmp_path / "script.toml").write_text(SCRIPT)
     with contextlib.ExitStack() as stack:
 
-        def maker() -> EntenteServer:
-            made = EntenteServer(tmp_path, PRIVATE, server="shutdown_s = 1")
+        def maker(prelude: str = "") -> EntenteServer:
+            made = EntenteServer(tmp_path, PRIVATE, server="shutdown_s = 1", prelude=prelude)
             return stack.enter_context(made)
 
         yield maker
 
 
-def test_a_budget_is_told_of_over_kill_and_start(make: Callable[[], EntenteServer]) -> None:
+def test_a_budget_is_told_of_over_kill_and_start(make: Callable[..., EntenteServer]) -> None:
     """Every threshold once, whatever happens to the server; then the refusal."""
     server = make()
     admin = Admin(server)
@@ -196,9 +197,9 @@ def _decimal(nano: int) -> str:
     return f"{nano // 10**9}.{nano % 10**9:09d}"
 
 
-def test_refusals_and_missing_prices_are_told(make: Callable[[], EntenteServer]) -> None:
+def test_refusals_and_missing_prices_are_told(make: Callable[..., EntenteServer]) -> None:
     """With whom, what and which limit."""
-    server = make()
+    server = make(PRELUDE)  # some of them are told once an hour or a day
     admin = Admin(server)
     with Receiver() as receiver:
         admin.post("/webhooks", {"url": receiver.url})
@@ -230,7 +231,7 @@ def test_refusals_and_missing_prices_are_told(make: Callable[[], EntenteServer])
         assert len(receiver.of("limit.exceeded")) == 1
 
 
-def test_an_activated_price_book_is_told(make: Callable[[], EntenteServer]) -> None:
+def test_an_activated_price_book_is_told(make: Callable[..., EntenteServer]) -> None:
     """By the command line; the book is listed, and given with its lines."""
     server = make()
     admin = Admin(server)

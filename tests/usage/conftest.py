@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
 
+from tests.support.noon import PRELUDE
 from tests.support.server import EntenteServer, Key
-from tests.usage.noon import PRELUDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

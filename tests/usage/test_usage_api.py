@@ -12,8 +12,8 @@ from openai import OpenAI
 
 from entente.control.usage import REPORTS
 from entente.ledger.model import Settlement
+from tests.support.noon import now_s
 from tests.support.server import ADMIN_KEY
-from tests.usage.noon import now_s
 
 if TYPE_CHECKING:
     from tests.support.server import Got, Key
