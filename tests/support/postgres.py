@@ -152,8 +152,11 @@ class PostgresServer:
         The first is stopped before the others are looked for: it could start one meanwhile.
         """
         first = self.pid
-        os.kill(first, signal.SIGSTOP)
-        wait_until(lambda: state_of(first) == STOPPED, "the database to stand still")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(first, signal.SIGSTOP)
+        wait_until(
+            lambda: state_of(first) == STOPPED or has_ended(first), "the database to stand still"
+        )
         pids = [first, *children_of(first)]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
