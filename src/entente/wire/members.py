@@ -28,7 +28,7 @@ _ESCAPED_LETTER: Final = re.compile(rb"\\u00(?:5f|6[1-9a-f]|7[0-9a])", re.IGNORE
 _NAME: Final = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
 _SEPARATOR: Final = re.compile(rb"[ \t\n\r]*[,}][ \t\n\r]*")
 _OPENING: Final = re.compile(rb'"messages"[ \t\n\r]*:[ \t\n\r]*(?=\[)')
-_CLOSING: Final = re.compile(rb'["l\]]\}\](?=[ \t\n\r]*[,}])')
+_CLOSING: Final = re.compile(rb'\}\](?<=["l\]]\}\])(?=[ \t\n\r]*[,}])')
 """How a list of messages ends whose last one ends with a text, null or a list."""
 _GAP: Final = b"-0.0e-0"
 """Stands in the place of the list: a value that no client has a use for."""
