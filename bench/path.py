@@ -52,6 +52,7 @@ from entente.gateway.keeping.keeping import keeping_for
 from entente.gateway.pipeline import Gateway
 from entente.gateway.pricing import Pricing
 from entente.gateway.running import Running
+from entente.host import keep_freed_memory
 from entente.http.data_plane import DataPlane
 from entente.http.inference import Inference
 from entente.http.protocol import Connection, Shared
@@ -404,6 +405,7 @@ def main() -> None:
     parser.add_argument("--agreement", action="store_true", help="what deciding costs")
     parser.add_argument("--budgets", action="store_true", help="what five budgets cost")
     options = parser.parse_args()
+    keep_freed_memory()
     way = Way(options.client, options.provider)
     if options.stream and way.provider != SAME.provider:
         parser.error("streams come from a provider of chat")

@@ -42,6 +42,7 @@ from entente.host import (
     Host,
     LocalRuntime,
     allow_open_files,
+    keep_freed_memory,
     leave_alone_what_stays,
     listener,
     start_runtime,
@@ -133,6 +134,7 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     async with platform(config, environ, port, host, say, openers):
         leave_alone_what_stays()
+        keep_freed_memory()
         await stop.wait()
         say("Stopping: running requests finish, nothing new is taken.")
 

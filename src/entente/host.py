@@ -7,6 +7,7 @@ holds what there can only be one of.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
 import resource
@@ -25,6 +26,14 @@ from entente.news import News
 from entente.telemetry.metrics import Monitor
 
 RUNTIME_LOG_NAME: Final = "runtime.log"
+FREE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Free memory at the end of the heap that is kept."""
+HEAP_BLOCK_BYTES_MAX: Final = 4 * 1024 * 1024
+"""A larger block of memory is mapped by itself, and goes back whole."""
+
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+"""Of glibc's `mallopt`."""
 
 
 class LocalRuntime(Protocol):
@@ -98,6 +107,19 @@ def leave_alone_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def keep_freed_memory() -> None:
+    """Have what a body leaves free taken by the next, instead of going to the system and back.
+
+    The C library gives back whatever is free at the end of its heap, and what it mapped for one
+    block of memory; each page of it is then made anew for the next. Of the time of a request of
+    100 KB that was a third. Where the library knows no such bounds, nothing changes.
+    """
+    library = ctypes.CDLL(None)
+    with contextlib.suppress(AttributeError):
+        library.mallopt(_TRIM_THRESHOLD, FREE_BYTES_MAX)
+        library.mallopt(_MMAP_THRESHOLD, HEAP_BLOCK_BYTES_MAX)
 
 
 async def start_runtime(config: Config, stack: contextlib.AsyncExitStack) -> Runtime | None:

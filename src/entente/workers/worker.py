@@ -15,7 +15,7 @@ import uvloop
 from entente.agreements import open_agreements
 from entente.app import Openers, platform
 from entente.domain.errors import EntenteError
-from entente.host import Host, allow_open_files, leave_alone_what_stays
+from entente.host import Host, allow_open_files, keep_freed_memory, leave_alone_what_stays
 from entente.records_postgres import open_postgres_records
 from entente.workers.frames import Alive, Begin, Failed, FromWorker, Ready, frame, heard_from_parent
 from entente.workers.lent import LentRuntime
@@ -81,6 +81,7 @@ class Worker:
                 begin.config, begin.environ, listener, host, greetings.append, openers
             ):
                 leave_alone_what_stays()
+                keep_freed_memory()
                 self._say(Ready("\n".join(greetings)))
                 await self._stop.wait()
 
