@@ -75,8 +75,8 @@ _METHOD: Final = """\
   of which decides each request by the document of `examples/agreements/two-storefronts`, or holds
   it to a budget at each of five levels.
 - **Several workers**: servers at durability `full` take turns, each with a database of its own:
-  one on SQLite, one on PostgreSQL, and one of four workers there. PostgreSQL runs on the same
-  cores as all the rest.
+  one on SQLite, one on PostgreSQL, and two of two and of four workers there. PostgreSQL runs on
+  the same cores as all the rest.
 - Installed sizes leave out the interpreter (Python, Node.js), byte code and, for Entente, the
   optional local runtime with its model.
 """

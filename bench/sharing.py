@@ -17,7 +17,7 @@ from bench.suite import Suite
 from bench.traffic import Target, chat_body
 from tests.support.postgres import PostgresServer
 
-WORKERS: Final = (0, 1, 4)
+WORKERS: Final = (0, 1, 2, 4)
 """On PostgreSQL; 0 is the server that is alone, on SQLite."""
 CONNECTIONS: Final = (32, 128, 512)
 

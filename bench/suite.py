@@ -202,7 +202,7 @@ def steps(plan: Plan, stand: Stand) -> dict[str, int]:
         "crossings": plan.rounds * 4 + 3,
         "agreements": plan.turns * 2,
         "budgets": plan.turns * 2,
-        "workers": plan.turns * 9,
+        "workers": plan.turns * 12,
         "works": 2,
         "usage": 1,
     }
