@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -135,7 +136,7 @@ class PostgresServer:
         assert self._held is not None
         for pid in self._signal(signal.SIGKILL):
             # What one of them has of the shared memory would be in the way of the next start.
-            wait_until(lambda pid=pid: has_ended(pid), "a process of the database to end")  # type: ignore[misc]
+            wait_until(partial(has_ended, pid), "a process of the database to end")
         self.stop()
 
     def pause(self) -> None:
